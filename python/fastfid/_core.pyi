@@ -1,0 +1,46 @@
+"""The compiled core. Arrays are checked, never converted: wrong dtype, rank or layout is a TypeError."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+
+class Moments:
+    """Streaming, mergeable mean and covariance of (n, dims) rows."""
+
+    def __init__(self, dims: int) -> None: ...
+    @staticmethod
+    def from_moments(n: int, mu: NDArray[np.float64], sigma: NDArray[np.float64]) -> Moments: ...
+    def update(self, rows: NDArray[np.float32] | NDArray[np.float64]) -> None: ...
+    def merge(self, other: Moments) -> None: ...
+    def mean(self) -> NDArray[np.float64]: ...
+    def covariance(self) -> NDArray[np.float64]: ...
+    def rows(self) -> NDArray[np.float32] | NDArray[np.float64] | None: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def dims(self) -> int: ...
+
+def trace_root(
+    a: NDArray[np.float64], a_rows: bool, b: NDArray[np.float64], b_rows: bool
+) -> tuple[float, float, int, int]:
+    """(trace of sqrt(S1 S2), its error estimate, rank of S1, rank of S2); a side is rows (n, d) or a covariance (d, d)."""
+
+def trace_root_schur(
+    sigma1: NDArray[np.float64], sigma2: NDArray[np.float64], eps: float
+) -> tuple[float, bool]:
+    """(trace of the Schur square root of sigma1 sigma2, whether eps had to be added)."""
+
+def sqrtm(
+    a: NDArray[np.float64] | NDArray[np.complex128],
+) -> NDArray[np.float64] | NDArray[np.complex128]:
+    """Principal square root of a square matrix."""
+
+def resize_pytorch(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+
+def resize_tensorflow(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+
+def set_num_threads(n: int) -> None: ...
+def get_num_threads() -> int: ...

@@ -1,0 +1,51 @@
+// The trace of sqrt(S1 S2) for two covariances, the only hard term of the Fréchet distance
+//
+//   d^2 = |mu1 - mu2|^2 + tr S1 + tr S2 - 2 tr sqrt(S1 S2)
+//
+// (Dowson & Landau 1982; Heusel et al. 2017). float64 throughout.
+//
+// With S = F F^T the eigenvalues of S1 S2 are the squared singular values of F1^T F2, so the trace is the
+// nuclear norm of F1^T F2: real, never negative, and with an absolute error of order eps |F1| |F2| whatever
+// the rank. F is
+//   - rows at hand (n <= d):  the centred rows / sqrt(n - 1), without ever forming S;
+//   - a well conditioned S:   its Cholesky factor;
+//   - any other S:            the eigenvectors above d eps max, scaled.
+// Two well conditioned matrices take the cheaper symmetric product L1^T S2 L1, whose eigenvalues are those of
+// S1 S2; its squaring loses half the digits of the small ones, so the loss is bounded afterwards and the
+// singular values are taken where it matters. Dimensions that are exactly zero on either side take no part
+// and are dropped first.
+#pragma once
+
+#include <string>
+
+#include "lapack.hpp"
+
+namespace fastfid {
+
+// One Gaussian: its covariance, or, where rows is set, the rows it comes from.
+struct Gaussian {
+  const double* sigma = nullptr;  // (d, d) symmetric
+  const double* rows = nullptr;   // (n, d) row-major, not centred
+  Index n = 0;
+  Index d = 0;
+};
+
+struct TraceRoot {
+  double value = 0;  // tr sqrt(S1 S2)
+  double error = 0;  // estimate of the rounding error of value, absolute
+  Index rank1 = 0;   // numerical ranks of S1 and S2: eigenvalues above d eps max
+  Index rank2 = 0;
+};
+
+TraceRoot trace_root(const Gaussian& a, const Gaussian& b);
+
+struct SchurTrace {
+  double value = 0;
+  bool offset_used = false;  // eps had to be added to both diagonals
+};
+
+// The published tools' way: the Schur square root of S1 S2; where that is not finite, again with eps added to
+// both diagonals; LinAlgError where the root's diagonal has an imaginary part above 1e-3.
+SchurTrace trace_root_schur(const double* s1, const double* s2, Index d, double eps);
+
+}  // namespace fastfid

@@ -1,0 +1,161 @@
+#include "moments.hpp"
+
+#include <algorithm>
+
+namespace fastfid {
+
+Moments::Moments(Index dims) : dims_(dims) {
+  if (dims < 1) throw std::invalid_argument("dims must be positive, got " + std::to_string(dims));
+}
+
+Index Moments::pending() const {
+  return static_cast<Index>(wide_ ? wide_rows_.size() : narrow_rows_.size()) / dims_;
+}
+
+void Moments::widen() {
+  wide_rows_.assign(narrow_rows_.begin(), narrow_rows_.end());
+  std::vector<float>().swap(narrow_rows_);
+  wide_ = true;
+}
+
+void Moments::load_pending(Index first, Index n, double* out) const {
+  const Index begin = first * dims_, size = n * dims_;
+  if (wide_)
+    std::copy_n(wide_rows_.begin() + begin, size, out);
+  else
+    std::copy_n(narrow_rows_.begin() + begin, size, out);
+}
+
+void Moments::combine_mean(Folded& state, const VectorXd& offset, Index m) {
+  const double total = static_cast<double>(state.n + m);
+  state.offset += (offset - state.offset) * (static_cast<double>(m) / total);
+  state.n += m;
+}
+
+void Moments::fold(Folded& state, double* m2, Index first, Index n) const {
+  MatrixXd block(dims_, n + 1);  // a column a row of the data, one more for the shift of the mean
+  load_pending(first, n, block.data());
+  auto rows = block.leftCols(n);
+  if (state.n == 0) {
+    state.shift = rows.col(0);
+    state.offset = VectorXd::Zero(dims_);
+  }
+  rows.colwise() -= state.shift;
+  const VectorXd offset = rows.rowwise().sum() / static_cast<double>(n);
+  if (m2) {
+    rows.colwise() -= offset;
+    const double weight = static_cast<double>(state.n) * n / static_cast<double>(state.n + n);
+    block.col(n) = std::sqrt(weight) * (offset - state.offset);
+    lapack::syrk_add(block.data(), dims_, n + 1, m2);
+  }
+  combine_mean(state, offset, n);
+}
+
+void Moments::fold_whole_blocks() {
+  if (count() <= dims_ || pending() < kBlock) return;
+  if (m2_.size() == 0) m2_ = MatrixXd::Zero(dims_, dims_);
+  Index first = 0;
+  for (; first + kBlock <= pending(); first += kBlock) fold(folded_, m2_.data(), first, kBlock);
+  const Index size = first * dims_;
+  if (wide_) {
+    wide_rows_.erase(wide_rows_.begin(), wide_rows_.begin() + size);
+    wide_rows_.shrink_to_fit();
+  } else {
+    narrow_rows_.erase(narrow_rows_.begin(), narrow_rows_.begin() + size);
+    narrow_rows_.shrink_to_fit();
+  }
+}
+
+template <class T>
+void Moments::append(const T* rows, Index n) {
+  // In pieces, so that a large batch is never copied whole.
+  for (Index done = 0; done < n;) {
+    const Index room = std::max<Index>(kBlock - pending(), 1);
+    const Index take = std::min(n - done, count() < dims_ ? dims_ - count() : room);
+    const T* begin = rows + done * dims_;
+    if (wide_)
+      wide_rows_.insert(wide_rows_.end(), begin, begin + take * dims_);
+    else if constexpr (std::is_same_v<T, float>)
+      narrow_rows_.insert(narrow_rows_.end(), begin, begin + take * dims_);
+    done += take;
+    fold_whole_blocks();
+  }
+}
+
+void Moments::update(const float* rows, Index n) { append(rows, n); }
+
+void Moments::update(const double* rows, Index n) {
+  if (n > 0 && !wide_) widen();
+  append(rows, n);
+}
+
+void Moments::merge(const Moments& other) {
+  if (other.dims_ != dims_)
+    throw std::invalid_argument("cannot merge moments of " + std::to_string(other.dims_) + " dims into " +
+                                std::to_string(dims_));
+  if (other.folded_.n == 0) {  // every row of the other side is still there: simply take them
+    if (&other == this) return merge(Moments(other));
+    if (other.wide_)
+      update(other.wide_rows_.data(), other.pending());
+    else
+      update(other.narrow_rows_.data(), other.pending());
+    return;
+  }
+  const Index n = count(), m = other.count();
+  VectorXd mu(dims_), mu_other(dims_);
+  other.mean(mu_other.data());
+  MatrixXd m2_other(dims_, dims_);
+  other.covariance(m2_other.data());
+  m2_other *= static_cast<double>(m - 1);
+  if (n == 0) {
+    m2_ = std::move(m2_other);
+    folded_ = {m, mu_other, VectorXd::Zero(dims_)};
+    return;
+  }
+  mean(mu.data());
+  MatrixXd joined = MatrixXd::Zero(dims_, dims_);
+  if (n > 1) {
+    covariance(joined.data());
+    joined *= static_cast<double>(n - 1);
+  }
+  const VectorXd delta = (mu_other - mu) * std::sqrt(static_cast<double>(n) * static_cast<double>(m) /
+                                                     static_cast<double>(n + m));
+  joined += m2_other;
+  lapack::syrk_add(delta.data(), dims_, 1, joined.data());
+  m2_ = std::move(joined);
+  folded_ = {n, mu, VectorXd::Zero(dims_)};
+  combine_mean(folded_, mu_other - mu, m);
+  wide_rows_.clear();
+  narrow_rows_.clear();
+}
+
+Moments Moments::from_moments(Index n, const double* mu, const double* sigma, Index dims) {
+  Moments result(dims);
+  result.folded_ = {n, Eigen::Map<const VectorXd>(mu, dims), VectorXd::Zero(dims)};
+  result.m2_ = Eigen::Map<const MatrixXd>(sigma, dims, dims) * static_cast<double>(n - 1);
+  return result;
+}
+
+void Moments::mean(double* mu) const {
+  Folded state = folded_;
+  for (Index first = 0, rest = pending(); first < rest; first += kBlock)
+    fold(state, nullptr, first, std::min(kBlock, rest - first));
+  Eigen::Map<VectorXd>(mu, dims_) = state.shift + state.offset;
+}
+
+void Moments::covariance(double* sigma) const {
+  if (count() < 2)
+    throw std::invalid_argument("a covariance needs at least 2 rows, got " + std::to_string(count()));
+  Eigen::Map<MatrixXd> out(sigma, dims_, dims_);
+  if (m2_.size() > 0)
+    out = m2_;
+  else
+    out.setZero();
+  Folded state = folded_;
+  for (Index first = 0, rest = pending(); first < rest; first += kBlock)
+    fold(state, sigma, first, std::min(kBlock, rest - first));
+  out.triangularView<Eigen::Upper>() = out / static_cast<double>(state.n - 1);
+  out.triangularView<Eigen::StrictlyLower>() = out.transpose();
+}
+
+}  // namespace fastfid

@@ -1,0 +1,161 @@
+#include "sqrtm.hpp"
+
+#include <cmath>
+#include <limits>
+
+namespace fastfid {
+namespace {
+
+constexpr Index kLeaf = 64;  // Sylvester blocks up to this size go to LAPACK's unblocked solver
+
+template <class Matrix>
+using Block = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
+
+template <class Matrix>
+Block<Matrix> part(const Block<Matrix>& m, Index row, Index col, Index rows, Index cols) {
+  auto* data = const_cast<typename Matrix::Scalar*>(m.data()) + row + col * m.outerStride();
+  return Block<Matrix>(data, rows, cols, Eigen::OuterStride<>(m.outerStride()));
+}
+
+// Where to cut a (quasi-)triangle in two: in the middle, but never through a 2x2 block.
+template <class Matrix>
+Index cut(const Block<Matrix>& t) {
+  const Index k = t.rows() / 2;
+  return t(k, k - 1) != typename Matrix::Scalar(0) ? k + 1 : k;
+}
+
+template <class Matrix>
+void solve_leaf(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c) {
+  const Matrix rhs = c;
+  bool perturbed;
+  const double scale = lapack::trsyl(a, b, c, perturbed);
+  if (scale != 1.0) c /= scale;
+  if (!perturbed) return;
+  // Two zero eigenvalues meet here. The root exists where their coupling vanishes too.
+  const double residual = (a * c + c * b - rhs).norm();
+  const double growth = c.norm() * (a.norm() + b.norm());
+  if (!(residual <= 1e-8 * rhs.norm()) || !(growth <= 1e8 * rhs.norm() || rhs.norm() == 0.0))
+    throw LinAlgError("the matrix is singular and has no square root: a zero eigenvalue is defective");
+}
+
+// A X + X B = C, X in place of C; A and B upper (quasi-)triangular.
+template <class Matrix>
+void sylvester(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c) {
+  const Index m = c.rows(), n = c.cols();
+  if (m <= kLeaf && n <= kLeaf) return solve_leaf(a, b, c);
+  if (m >= n) {
+    const Index k = cut(a);
+    auto top = part(c, 0, 0, k, n), bottom = part(c, k, 0, m - k, n);
+    sylvester(part(a, k, k, m - k, m - k), b, bottom);
+    lapack::gemm(CblasNoTrans, CblasNoTrans, -1.0, part(a, 0, k, k, m - k), bottom, 1.0, top);
+    sylvester(part(a, 0, 0, k, k), b, top);
+  } else {
+    const Index k = cut(b);
+    auto left = part(c, 0, 0, m, k), right = part(c, 0, k, m, n - k);
+    sylvester(a, part(b, 0, 0, k, k), left);
+    lapack::gemm(CblasNoTrans, CblasNoTrans, -1.0, left, part(b, 0, k, k, n - k), 1.0, right);
+    sylvester(a, part(b, k, k, n - k, n - k), right);
+  }
+}
+
+// Root of a standardised real 2x2 block [[a, b], [c, a]], bc < 0, eigenvalues a +- i sqrt(-bc).
+void root_of_pair(Block<MatrixXd> t) {
+  const double a = t(0, 0), w = std::sqrt(std::abs(t(0, 1))) * std::sqrt(std::abs(t(1, 0)));
+  const double r = std::hypot(a, w);
+  // The larger of real and imaginary part first: the other by division, not by cancellation.
+  const double real = a >= 0 ? std::sqrt((r + a) / 2) : w / (2 * std::sqrt((r - a) / 2));
+  t(0, 1) /= 2 * real;
+  t(1, 0) /= 2 * real;
+  t(0, 0) = t(1, 1) = real;
+}
+
+// Square root of an upper (quasi-)triangle, in place.
+template <class Matrix>
+void triangle_root(Block<Matrix> t) {
+  const Index n = t.rows();
+  if (n == 0) return;
+  if (n == 1) {
+    t(0, 0) = std::sqrt(t(0, 0));
+    return;
+  }
+  if constexpr (std::is_same_v<Matrix, MatrixXd>) {
+    if (n == 2 && t(1, 0) != 0.0) return root_of_pair(t);
+  }
+  const Index k = cut(t);
+  auto first = part(t, 0, 0, k, k), second = part(t, k, k, n - k, n - k);
+  triangle_root(first);
+  triangle_root(second);
+  sylvester(first, second, part(t, 0, k, k, n - k));
+}
+
+// Z T Z^H, the root back in the original basis.
+template <class Matrix>
+Matrix back(const Matrix& z, const Matrix& t) {
+  Matrix zt(z.rows(), z.cols()), out(z.rows(), z.cols());
+  lapack::gemm(CblasNoTrans, CblasNoTrans, 1.0, z, t, 0.0, zt);
+  lapack::gemm(CblasNoTrans, CblasConjTrans, 1.0, zt, z, 0.0, out);
+  if (!out.allFinite())
+    throw LinAlgError("the matrix has no finite square root: an eigenvalue is zero and defective");
+  return out;
+}
+
+bool has_negative_eigenvalue(const MatrixXd& t) {
+  const Index n = t.rows();
+  for (Index i = 0; i < n; ++i) {
+    const bool pair = (i + 1 < n && t(i + 1, i) != 0.0) || (i > 0 && t(i, i - 1) != 0.0);
+    if (!pair && t(i, i) < 0.0) return true;
+  }
+  return false;
+}
+
+// Real Schur form to complex: one rotation for each 2x2 block, from the bottom up.
+void to_complex(const MatrixXd& t_real, const MatrixXd& z_real, MatrixXcd& t, MatrixXcd& z) {
+  t = t_real.cast<lapack::Complex>();
+  z = z_real.cast<lapack::Complex>();
+  for (Index m = t.rows() - 1; m > 0; --m) {
+    if (t_real(m, m - 1) == 0.0) continue;
+    const double w = std::sqrt(std::abs(t_real(m - 1, m))) * std::sqrt(std::abs(t_real(m, m - 1)));
+    const lapack::Complex lambda(0.0, w);  // eigenvalue minus the common diagonal of a standardised block
+    const double r = std::hypot(w, t_real(m, m - 1));
+    const lapack::Complex c = lambda / r;
+    const double s = t_real(m, m - 1) / r;
+    Eigen::Matrix2cd g;
+    g << std::conj(c), s, -s, c;
+    const Index right = t.cols() - (m - 1);
+    t.block(m - 1, m - 1, 2, right) = (g * t.block(m - 1, m - 1, 2, right)).eval();
+    t.block(0, m - 1, m + 1, 2) = (t.block(0, m - 1, m + 1, 2) * g.adjoint()).eval();
+    z.middleCols(m - 1, 2) = (z.middleCols(m - 1, 2) * g.adjoint()).eval();
+    t(m, m - 1) = 0.0;
+  }
+}
+
+template <class Matrix>
+Matrix root_from_schur(Matrix& t, const Matrix& z) {
+  triangle_root(Block<Matrix>(t.data(), t.rows(), t.cols(), Eigen::OuterStride<>(t.rows())));
+  return back(z, t);
+}
+
+void require_finite(bool finite) {
+  if (!finite) throw LinAlgError("the matrix has entries that are not finite");
+}
+
+}  // namespace
+
+Root sqrtm(MatrixXd a) {
+  require_finite(a.allFinite());
+  MatrixXd z;
+  lapack::gees(a, z);
+  if (!has_negative_eigenvalue(a)) return root_from_schur(a, z);
+  MatrixXcd t_complex, z_complex;
+  to_complex(a, z, t_complex, z_complex);
+  return root_from_schur(t_complex, z_complex);
+}
+
+Root sqrtm(MatrixXcd a) {
+  require_finite(a.allFinite());
+  MatrixXcd z;
+  lapack::gees(a, z);
+  return root_from_schur(a, z);
+}
+
+}  // namespace fastfid
