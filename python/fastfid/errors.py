@@ -15,7 +15,7 @@ class ImageError(InputError):
     """One image cannot be decoded; the message names the file."""
 
 
-class StatisticsMismatch(InputError):
+class StatisticsMismatch(InputError):  # noqa: N818 - the public name
     """Two statistics whose distance would be meaningless; the message names each differing field."""
 
 

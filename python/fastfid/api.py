@@ -1,0 +1,377 @@
+"""score, compare, statistics: the whole flow from two sources to one number."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from . import frechet
+from .errors import InputError, StatisticsMismatch
+from .extractor import Extractor, Tally
+from .progress import ProgressOption, progress_bar
+from .provenance import Provenance, differences
+from .report import Report
+from .sources import Source, is_statistics_file, open_source
+from .statistics import Statistics
+
+Model = str | os.PathLike[str] | Extractor
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: its name, the number of images counted, and those left out."""
+
+    name: str
+    n: int | None
+    rejected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A FID and everything that a reader of it should know.
+
+    Attributes
+    ----------
+    fid : float
+        ``mean_term + trace_term``, in squared units of the features.
+    mean_term : float
+        ``|mu1 - mu2|²``.
+    trace_term : float
+        ``tr(S1) + tr(S2) - 2 tr(sqrt(S1 S2))``.
+    error_estimate : float
+        Estimated rounding error of `fid`, absolute; NaN with ``method="schur"``, which has none.
+    rank : tuple of int or None
+        Numerical ranks of the two covariances, among the dims that are not zero on either side; None with "schur".
+    a, b : Side
+        Name, n and rejected images of either side.
+    method : str
+        "auto" or "schur".
+    provenance : Provenance or None
+        What made the features; None where neither side says.
+    forced : bool
+        Whether statistics that do not fit each other were compared all the same.
+    warnings, notes : tuple of str
+        What was said on the way.
+    """
+
+    fid: float
+    mean_term: float
+    trace_term: float
+    error_estimate: float
+    rank: tuple[int, int] | None
+    a: Side
+    b: Side
+    method: str
+    provenance: Provenance | None
+    forced: bool
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain data for JSON, NaN as None."""
+        data = asdict(self)
+        if self.error_estimate != self.error_estimate:
+            data["error_estimate"] = None
+        return data
+
+
+def score(
+    a: Any,
+    b: Any,
+    *,
+    model: Model = "inception-v3",
+    mode: str = "pytorch",
+    dims: int = 2048,
+    method: str = "auto",
+    batch_size: int | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    num_workers: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    on_error: str = "raise",
+    recursive: bool = True,
+    force: bool = False,
+    progress: ProgressOption = None,
+) -> float:
+    """Fréchet Inception Distance between two sets of images.
+
+    Parameters
+    ----------
+    a, b : path, array, Statistics or iterable
+        A folder (searched recursively); a statistics ``.npz``; a ``.npy`` or ``.npz`` of uint8 images; an array
+        (N, H, W, 3), (N, H, W, 1) or (N, H, W) of integers in 0…255; a `Statistics`; an iterable of arrays, PIL
+        images or image files.
+    model : str, path or Extractor
+        A registry name, weights in pytorch-fid's layout, an ``.onnx`` extractor, or an `Extractor`, which brings its
+        own mode, dims, device, precision and batch size. Not consulted where both sides are statistics.
+    mode : {"pytorch", "tensorflow"}
+        Preprocessing: that of pytorch-fid, or that of TTUR and torch-fidelity.
+    dims : {2048, 768, 192, 64, 1008}
+        Tap of the network; 1008 are the logits.
+    method : {"auto", "schur"}
+        How the trace term is computed; see `frechet_distance`.
+    batch_size : int, optional
+        Images per run of the network; a fixed number per device by default.
+    device : str
+        "auto", "cpu", "cuda" or "cuda:N".
+    precision : {"fp32", "tf32"}
+        Arithmetic of the network.
+    num_workers : int, optional
+        Threads that decode and resize.
+    limit, seed : int
+        Take a random subset of `limit` images from each side, the same for the same seed.
+    on_error : {"raise", "skip"}
+        Whether an image that cannot be decoded ends the run, or is left out and listed.
+    recursive : bool
+        Whether subfolders are searched.
+    force : bool
+        Compare statistics although their model or mode differ; recorded in the result.
+    progress : None, bool or callable
+        None shows a bar where stderr is a terminal; a callable gets (done, total).
+
+    Returns
+    -------
+    float
+        The FID, in squared units of the features.
+
+    Raises
+    ------
+    InputError
+        Where a source cannot be scored; `ImageError` for an image, `StatisticsMismatch` for statistics that do not fit.
+    ModelError, DeviceError
+        Where the model or the device cannot be used.
+
+    References
+    ----------
+    M. Heusel et al. (2017), "GANs trained by a two time-scale update rule converge to a local Nash equilibrium".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastfid
+    >>> rng = np.random.RandomState(0)
+    >>> dark, light = rng.randint(0, 128, (2, 4, 32, 32, 3)), rng.randint(128, 256, (4, 32, 32, 3))
+    >>> extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4)
+    >>> import warnings; warnings.simplefilter("ignore", fastfid.FastFIDWarning)  # 4 images for 64 dims
+    >>> near, far = (fastfid.score(dark[0], other, model=extractor) for other in (dark[1], light))
+    >>> near < far
+    True
+    """
+    return compare(
+        a,
+        b,
+        model=model,
+        mode=mode,
+        dims=dims,
+        method=method,
+        batch_size=batch_size,
+        device=device,
+        precision=precision,
+        num_workers=num_workers,
+        limit=limit,
+        seed=seed,
+        on_error=on_error,
+        recursive=recursive,
+        force=force,
+        progress=progress,
+    ).fid
+
+
+def compare(
+    a: Any,
+    b: Any,
+    *,
+    model: Model = "inception-v3",
+    mode: str = "pytorch",
+    dims: int = 2048,
+    method: str = "auto",
+    batch_size: int | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    num_workers: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    on_error: str = "raise",
+    recursive: bool = True,
+    force: bool = False,
+    progress: ProgressOption = None,
+) -> Comparison:
+    """Fréchet Inception Distance with its terms, its error, and what made it; parameters as in `score`.
+
+    Returns
+    -------
+    Comparison
+    """
+    frechet.check_method(method)
+    report = Report()
+    # Both sides are opened and checked before the network runs on either: a typo in the second must not cost the first.
+    inputs = [_open(side, recursive, limit, report) for side in (a, b)]
+    extractor = None
+    if any(isinstance(side, Source) for side in inputs):
+        extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
+    names = (_name(a, "the first side"), _name(b, "the second side"))
+    made_by = [side.provenance if isinstance(side, Statistics) else _made_by(extractor) for side in inputs]
+    _check_dims(inputs, extractor, names)
+    for text in differences(made_by[0], made_by[1], names, force=force):
+        report.warn(text)
+    forced = force and any("by force" in text for text in report.warnings)
+
+    sides, gaussians = [], []
+    for side, name in zip(inputs, names, strict=True):
+        if isinstance(side, Statistics):
+            statistics_, tally = side, Tally()
+        else:
+            assert extractor is not None
+            statistics_, tally = _run(extractor, side, num_workers, limit, seed, on_error, progress, report)
+        sides.append(Side(name, statistics_.n, tuple(tally.rejected)))
+        gaussians.append(statistics_.gaussian())
+    result = frechet.distance(gaussians[0], gaussians[1], method=method)
+    if result.offset_used:
+        report.warn("the square root was not finite: eps was added to the diagonals of both covariances")
+    return Comparison(
+        fid=result.value,
+        mean_term=result.mean_term,
+        trace_term=result.trace_term,
+        error_estimate=result.error_estimate,
+        rank=result.rank,
+        a=sides[0],
+        b=sides[1],
+        method=method,
+        provenance=made_by[0] or made_by[1],
+        forced=forced,
+        warnings=tuple(report.warnings),
+        notes=tuple(report.notes),
+    )
+
+
+def statistics(
+    source: Any,
+    *,
+    model: Model = "inception-v3",
+    mode: str = "pytorch",
+    dims: int = 2048,
+    batch_size: int | None = None,
+    device: str = "auto",
+    precision: str = "fp32",
+    num_workers: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    on_error: str = "raise",
+    recursive: bool = True,
+    progress: ProgressOption = None,
+) -> Statistics:
+    """Mean and covariance of the features of a set of images, ready to be saved, merged and compared.
+
+    Parameters are those of `score`; a statistics file is loaded as it is.
+
+    Returns
+    -------
+    Statistics
+    """
+    report = Report()
+    side = _open(source, recursive, limit, report)
+    if isinstance(side, Statistics):
+        return side
+    extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
+    result, _ = _run(extractor, side, num_workers, limit, seed, on_error, progress, report)
+    return result
+
+
+def _open(side: Any, recursive: bool, limit: int | None, report: Report) -> Statistics | Source:
+    if isinstance(side, Statistics):
+        return side
+    if isinstance(side, str | os.PathLike) and Path(side).suffix == ".npz" and is_statistics_file(side):
+        return Statistics.load(side)
+    source = open_source(side, recursive=recursive)
+    if source.size is not None and source.size < 2:
+        raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
+    for text in source.notes:
+        report.note(text)
+    return source
+
+
+def _extractor(
+    model: Model,
+    mode: str,
+    dims: int,
+    device: str,
+    precision: str,
+    batch_size: int | None,
+    progress: ProgressOption,
+    report: Report,
+) -> Extractor:
+    if not isinstance(model, Extractor):
+        model = Extractor(
+            model,
+            mode=mode,
+            dims=dims,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+            progress=progress is not False,
+            report=report,
+        )
+    else:
+        _check_brought(model, mode=(mode, "pytorch"), dims=(dims, 2048), batch_size=(batch_size, None))
+    if not model.comparable:
+        report.note(f"made with {model.provenance.model}: not comparable with published FIDs")
+    return model
+
+
+def _check_brought(extractor: Extractor, **options: tuple[Any, Any]) -> None:
+    """An Extractor brings its own settings: refuse another value, unless it is just the default."""
+    for name, (value, default) in options.items():
+        own = getattr(extractor, name)
+        if value not in (default, own):
+            raise InputError(f"{name}={value!r} does not fit the Extractor given as model, which has {name}={own!r}")
+
+
+def _run(
+    extractor: Extractor,
+    source: Source,
+    num_workers: int | None,
+    limit: int | None,
+    seed: int,
+    on_error: str,
+    progress: ProgressOption,
+    report: Report,
+) -> tuple[Statistics, Tally]:
+    result, tally = Statistics(extractor.dims, extractor.provenance), Tally()
+    total = source.size if limit is None or source.size is None else min(limit, source.size)
+    with progress_bar(progress, total, source.name) as show:
+        for features in extractor.stream(
+            source, num_workers=num_workers, limit=limit, seed=seed, on_error=on_error, progress=show, tally=tally
+        ):
+            result.update(features)
+    _tell(source, result, tally, report)
+    return result, tally
+
+
+def _tell(source: Source, result: Statistics, tally: Tally, report: Report) -> None:
+    n = result.n or 0
+    if n < 2:
+        raise InputError(f"{source.name} gave {n} readable images; a covariance needs at least 2")
+    if tally.rejected:
+        report.warn(f"{source.name}: {len(tally.rejected)} images left out: {'; '.join(tally.rejected)}")
+    for loss, count in tally.losses.items():
+        report.warn(f"{source.name}: {count} images converted to 8-bit RGB with a loss: {loss}")
+    if source.arrays and tally.largest <= 1:
+        report.warn(f"{source.name}: the largest pixel is {tally.largest}; integers in 0…255 are expected, not in 0…1")
+    if n < result.dims:
+        report.warn(f"{source.name}: {n} images are fewer than {result.dims} dims; exact for them, but biased upwards")
+
+
+def _made_by(extractor: Extractor | None) -> Provenance | None:
+    return extractor.provenance if extractor is not None else None
+
+
+def _check_dims(inputs: list[Statistics | Source], extractor: Extractor | None, names: tuple[str, str]) -> None:
+    """Different lengths cannot even be forced."""
+    dims = [side.dims if isinstance(side, Statistics) else extractor.dims if extractor else 0 for side in inputs]
+    if dims[0] != dims[1]:
+        raise StatisticsMismatch(f"these cannot be compared: dims {dims[0]} in {names[0]}, {dims[1]} in {names[1]}")
+
+
+def _name(side: Any, otherwise: str) -> str:
+    return os.fspath(side) if isinstance(side, str | os.PathLike) else f"{otherwise} ({type(side).__name__})"

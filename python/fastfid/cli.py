@@ -1,0 +1,218 @@
+"""The command line: `fastfid A B`, and the commands merge, models and demo."""
+
+import argparse
+import json
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import __version__
+from .errors import FastFIDError, FastFIDWarning, InputError
+
+_EPILOG = """\
+other commands:
+  fastfid merge OUT.npz IN.npz...     merge statistics of disjoint sets of images
+  fastfid models list|fetch|path|export
+  fastfid demo                        a tour without any download
+A folder with the name of a command is written ./demo.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code: 0, 1 for bad input, 2 for bad usage, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = _COMMANDS.get(arguments[0]) if arguments else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", FastFIDWarning)
+        plain = warnings.showwarning
+        warnings.showwarning = lambda message, category, *rest, **named: (
+            _say(f"warning: {message}")
+            if issubclass(category, FastFIDWarning)
+            else plain(message, category, *rest, **named)
+        )
+        try:
+            with _notes_on_stderr():
+                if command is not None:
+                    command(arguments[1:])
+                else:
+                    _score(arguments)
+        except FastFIDError as error:
+            _say(f"error: {error}")
+            return 1
+        except KeyboardInterrupt:
+            _say("interrupted")
+            return 130
+        except BrokenPipeError:
+            sys.stderr.close()  # the reader of our output went away: nothing to say, and nobody to say it to
+            return 1
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"fastfid: {text}", file=sys.stderr)
+
+
+class _notes_on_stderr:  # noqa: N801 - used like a function
+    """While it lasts, what the library logs as a note goes to stderr."""
+
+    def __enter__(self) -> None:
+        self._handler = logging.StreamHandler(sys.stderr)
+        self._handler.setFormatter(logging.Formatter("fastfid: note: %(message)s"))
+        self._log = logging.getLogger("fastfid")
+        self._level = self._log.level
+        self._log.addHandler(self._handler)
+        self._log.setLevel(logging.INFO)
+
+    def __exit__(self, *_: object) -> None:
+        self._log.removeHandler(self._handler)
+        self._log.setLevel(self._level)
+
+
+def _score(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="fastfid",
+        description="The Fréchet Inception Distance between two sets of images. The last line is FID:  <value>.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("path", nargs=2, help="a folder of images, an .npz or .npy of images, or a statistics .npz")
+    parser.add_argument(
+        "--save-stats", action="store_true", help="write the statistics of the first path to the second"
+    )
+    _add_network_options(parser)
+    parser.add_argument("--method", default="auto", choices=["auto", "schur"], help="how the trace term is computed")
+    parser.add_argument("--batch-size", type=int, help="images per run of the network (default: fixed per device)")
+    parser.add_argument("--num-workers", type=int, help="threads that decode and resize (default: the CPUs, at most 8)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument("--precision", default="fp32", help="fp32, or tf32 on a GPU (default: fp32)")
+    parser.add_argument("--limit", type=int, metavar="N", help="score a random subset of N images from each side")
+    parser.add_argument("--seed", type=int, default=0, help="of the subset (default: 0)")
+    parser.add_argument(
+        "--on-error", default="raise", choices=["raise", "skip"], help="what a corrupt image does (default: raise)"
+    )
+    parser.add_argument("--no-recursive", action="store_true", help="leave subfolders out, as pytorch-fid does")
+    parser.add_argument("--force", action="store_true", help="compare what does not fit; overwrite with --save-stats")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of FID:  <value>")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.add_argument("--version", action="version", version=f"fastfid {__version__}")
+    options = parser.parse_args(arguments)
+    if options.save_stats:
+        _save_stats(options)
+    else:
+        _print_score(options)
+
+
+def _add_network_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        default="inception-v3",
+        help="a name from `fastfid models list`, weights (.pth) or an extractor (.onnx)",
+    )
+    parser.add_argument(
+        "--mode", default="pytorch", help="whose preprocessing: pytorch or tensorflow (default: pytorch)"
+    )
+    parser.add_argument("--dims", type=int, default=2048, help="64, 192, 768, 2048, or 1008 logits (default: 2048)")
+
+
+def _common(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("model", "mode", "dims", "batch_size", "device", "precision", "num_workers", "limit", "seed", "on_error")
+    return {
+        **{name: getattr(options, name) for name in names},
+        "recursive": not options.no_recursive,
+        "progress": False if options.quiet else None,
+    }
+
+
+def _print_score(options: argparse.Namespace) -> None:
+    from .api import compare
+
+    result = compare(*options.path, method=options.method, force=options.force, **_common(options))
+    if options.json:
+        print(json.dumps(result.as_dict()))
+    else:
+        print("FID: ", result.fid)
+
+
+def _save_stats(options: argparse.Namespace) -> None:
+    from .api import statistics
+
+    source, target = options.path
+    _refuse_existing(target, options.force)
+    result = statistics(source, **_common(options))
+    saved = result.save(target)
+    if options.json:
+        print(json.dumps({"saved": str(saved), "n": result.n, "dims": result.dims}))
+    else:
+        _say(f"saved the statistics of {result.n} images to {saved}")
+
+
+def _refuse_existing(target: str, force: bool) -> None:
+    path = Path(target if target.endswith(".npz") else f"{target}.npz")
+    if path.exists() and not force:
+        raise InputError(f"{path} exists already (--force overwrites it)")
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist")
+
+
+def _merge(arguments: Sequence[str]) -> None:
+    from .statistics import Statistics
+
+    parser = argparse.ArgumentParser(prog="fastfid merge", description="Merge statistics of disjoint sets of images.")
+    parser.add_argument("out", help="the .npz to write")
+    parser.add_argument("inputs", nargs="+", metavar="in", help="the .npz files to merge, in this order")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing output")
+    options = parser.parse_args(arguments)
+    _refuse_existing(options.out, options.force)
+    first, *rest = [Statistics.load(path) for path in options.inputs]
+    merged = Statistics(first.dims, first.provenance)
+    for statistics, path in zip([first, *rest], options.inputs, strict=True):
+        if statistics.n is None:
+            raise InputError(f"{path} does not say how many images it stands for (no n): it cannot be merged")
+        merged.merge(statistics)
+    saved = merged.save(options.out)
+    _say(f"saved the statistics of {merged.n} images to {saved}")
+
+
+def _models(arguments: Sequence[str]) -> None:
+    from . import models
+
+    parser = argparse.ArgumentParser(prog="fastfid models", description="Find, fetch and export models.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("list", help="the models there are, and where they lie on this machine")
+    for command, text in (("fetch", "download a model into the cache"), ("path", "print where a model lies")):
+        commands.add_parser(command, help=text).add_argument("name", nargs="?", default="inception-v3")
+    export = commands.add_parser("export", help="write a model as ONNX")
+    export.add_argument("name", help="a name from the list, or a file of weights")
+    export.add_argument("out", help="the .onnx to write")
+    export.add_argument("--mode", default="pytorch", help="the preprocessing it is meant for (default: pytorch)")
+    export.add_argument("--dims", type=int, default=2048, help="tap (default: 2048)")
+    export.add_argument("--force", action="store_true", help="overwrite an existing output")
+    options = parser.parse_args(arguments)
+    if options.command == "list":
+        for row in models.table():
+            print(f"{row.name:<22} {row.sha256[:12]}  {row.where or 'not on this machine'}  ({row.note})")
+    elif options.command == "fetch":
+        print(models.fetch(options.name, progress=True))
+    elif options.command == "path":
+        path = models.find(options.name)
+        if path is None:
+            raise InputError(f"{options.name} is not on this machine; fastfid models fetch {options.name} gets it")
+        print(path)
+    else:
+        print(models.export(options.name, options.out, dims=options.dims, mode=options.mode, force=options.force))
+
+
+def _demo(arguments: Sequence[str]) -> None:
+    from .demo import run
+
+    parser = argparse.ArgumentParser(prog="fastfid demo", description="Score disturbed copies of drawn pictures.")
+    parser.add_argument("--images", type=int, default=64, help="how many pictures (default: 64)")
+    parser.add_argument("--out", default="fastfid-demo.svg", help="where the curves go (default: fastfid-demo.svg)")
+    options = parser.parse_args(arguments)
+    run(options.images, Path(options.out))
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"merge": _merge, "models": _models, "demo": _demo}

@@ -1,0 +1,77 @@
+"""The matrix square root: documented face of the core's blocked Schur method."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from .errors import InputError
+
+
+def finite_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
+    """Return `value` as a C-contiguous float64 array of `ndim` dimensions, all finite, or raise `InputError`."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+    if array.ndim != ndim:
+        raise InputError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
+    if array.size == 0:
+        raise InputError(f"{name} is empty (shape {array.shape})")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    require_finite(array, name)
+    return array
+
+
+def require_finite(array: NDArray[np.floating], name: str) -> None:
+    """Raise `InputError` saying where, if `array` holds a NaN or an infinity."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        count = finite.size - int(np.count_nonzero(finite))
+        raise InputError(
+            f"{name} holds {count} values that are not finite; the first is {array[first]} at index {first}"
+        )
+
+
+def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
+    """Principal square root of a square matrix.
+
+    The blocked Schur method: the Schur form by LAPACK, then a recursive square root of the triangle built on matrix
+    products [1]_, [2]_. Real input is worked in real arithmetic unless it has a negative eigenvalue.
+
+    Parameters
+    ----------
+    a : array_like, shape (d, d)
+        Real or complex; computed in float64 or complex128.
+
+    Returns
+    -------
+    ndarray, shape (d, d)
+        ``r`` with ``r @ r = a``; float64, or complex128 where `a` is complex or has a negative eigenvalue.
+
+    Raises
+    ------
+    InputError
+        Where `a` is not a square matrix of numbers.
+    LinAlgError
+        Where `a` has no square root (a defective zero eigenvalue) or entries that are not finite.
+
+    References
+    ----------
+    .. [1] Å. Björck and S. Hammarling (1983), "A Schur method for the square root of a matrix".
+    .. [2] E. Deadman, N. Higham and R. Ralha (2012), "Blocked Schur algorithms for computing the matrix square root".
+
+    Examples
+    --------
+    >>> import fastfid
+    >>> fastfid.sqrtm([[4.0, 0.0], [0.0, 9.0]])
+    array([[2., 0.],
+           [0., 3.]])
+    """
+    array = np.asarray(a)
+    if array.dtype.kind not in "fiuc":
+        raise InputError(f"a must be a matrix of numbers, got dtype {array.dtype}")
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
+        raise InputError(f"a must be a square matrix, got shape {array.shape}")
+    if array.dtype.kind == "c":
+        return _core.sqrtm(np.ascontiguousarray(array, dtype=np.complex128))
+    return _core.sqrtm(np.ascontiguousarray(array, dtype=np.float64))

@@ -1,0 +1,42 @@
+"""The progress of a run: a bar on a terminal, a caller's function, or nothing."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+
+from .errors import InputError
+
+Progress = Callable[[int], None]  # called with the number of images done so far
+ProgressOption = bool | Callable[[int, int | None], None] | None
+
+
+@contextlib.contextmanager
+def progress_bar(option: ProgressOption, total: int | None, label: str) -> Iterator[Progress]:
+    """Yield a function to call with the number of images done.
+
+    Parameters
+    ----------
+    option : None, bool or callable
+        None shows a bar where stderr is a terminal, True and False force it, a callable gets (done, total).
+    total : int or None
+        Number of images, where it is known.
+    label : str
+        What the bar is of.
+    """
+    if callable(option):
+        report = option
+        yield lambda done: report(done, total)
+        return
+    if option not in (None, True, False):
+        raise InputError(f"progress must be None, True, False or a function of (done, total), got {option!r}")
+    if not (sys.stderr.isatty() if option is None else option):
+        yield lambda done: None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=label, unit="img", file=sys.stderr) as bar:
+
+        def show(done: int) -> None:
+            bar.update(done - bar.n)
+
+        yield show

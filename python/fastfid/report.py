@@ -1,0 +1,35 @@
+"""What a run has to tell besides its number: warnings, notes, images left out."""
+
+import logging
+import warnings
+from dataclasses import dataclass, field
+
+from .errors import FastFIDWarning
+
+log = logging.getLogger("fastfid")
+
+
+@dataclass
+class Report:
+    """Collects what is said during one run; the library itself never prints.
+
+    Attributes
+    ----------
+    warnings : list of str
+        What the reader of the number should know; each is also issued as a `FastFIDWarning`.
+    notes : list of str
+        What is worth a line and no alarm; each is also logged to the logger ``fastfid``.
+    """
+
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def warn(self, message: str) -> None:
+        """Record a warning and issue it."""
+        self.warnings.append(message)
+        warnings.warn(message, FastFIDWarning, stacklevel=2)
+
+    def note(self, message: str) -> None:
+        """Record a note and log it."""
+        self.notes.append(message)
+        log.info(message)

@@ -1,0 +1,254 @@
+"""Statistics: the mean and covariance of a set of features, growing, mergeable, on disk."""
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _core
+from .errors import InputError, StatisticsMismatch
+from .files import atomic_write
+from .frechet import Gaussian, symmetric
+from .linalg import finite_array, require_finite
+from .provenance import Provenance
+
+
+class Statistics:
+    """Mean and unbiased covariance of feature rows, in one pass.
+
+    While there are no more rows than dims the rows themselves are kept, beyond that the mean and the centred second
+    moment (Chan, Golub & LeVeque 1979): memory does not grow with n. The result does not depend on how the rows were
+    batched, to the last bit.
+
+    Parameters
+    ----------
+    dims : int
+        Length of a feature vector.
+    provenance : Provenance, optional
+        What makes the features; it is saved, and compared before two statistics are.
+
+    Attributes
+    ----------
+    n : int or None
+        Number of rows; None where a foreign file does not say.
+    mu : ndarray, shape (dims,), float64
+    sigma : ndarray, shape (dims, dims), float64
+        Covariance, ddof 1.
+    provenance : Provenance or None
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastfid import Statistics
+    >>> s = Statistics(2).update(np.array([[0.0, 1.0], [2.0, 3.0]])).update(np.array([[4.0, 5.0]]))
+    >>> s.n, s.mu, s.sigma
+    (3, array([2., 3.]), array([[4., 4.],
+           [4., 4.]]))
+    """
+
+    def __init__(self, dims: int, provenance: Provenance | None = None) -> None:
+        if isinstance(dims, bool) or not isinstance(dims, int | np.integer) or dims < 1:
+            raise InputError(f"dims must be a positive whole number, got {dims!r}")
+        self.dims = int(dims)
+        self.provenance = provenance
+        self._moments: _core.Moments | None = _core.Moments(self.dims)
+        self._n: int | None = 0
+        self._mu: NDArray[np.float64] | None = None  # as computed or loaded last; None once outdated
+        self._sigma: NDArray[np.float64] | None = None
+
+    @classmethod
+    def from_moments(
+        cls, mu: ArrayLike, sigma: ArrayLike, n: int | None = None, provenance: Provenance | None = None
+    ) -> "Statistics":
+        """Make statistics of a known mean (d,) and covariance (d, d); without `n` they cannot be updated or merged."""
+        m = finite_array(np.atleast_1d(np.asarray(mu)), "mu", 1)
+        s = symmetric(finite_array(np.atleast_2d(np.asarray(sigma)), "sigma", 2), "sigma")
+        if s.shape != (m.size, m.size):
+            raise InputError(f"sigma must have shape ({m.size}, {m.size}) to fit mu, got {s.shape}")
+        if n is not None and n < 2:
+            raise InputError(f"n must be at least 2, got {n}")
+        result = cls(m.size, provenance)
+        result._moments, result._n, result._mu, result._sigma = None, n, m, s
+        return result
+
+    def __repr__(self) -> str:
+        made_by = f", {self.provenance.model}, {self.provenance.mode}" if self.provenance else ""
+        return f"Statistics(n={self.n}, dims={self.dims}{made_by})"
+
+    @property
+    def n(self) -> int | None:
+        """Number of rows."""
+        return self._n
+
+    @property
+    def mu(self) -> NDArray[np.float64]:
+        """Mean, shape (dims,)."""
+        if self._mu is None:
+            self._require_rows(1)
+            self._mu = self._writable().mean()
+        return self._mu
+
+    @property
+    def sigma(self) -> NDArray[np.float64]:
+        """Covariance with ddof 1, shape (dims, dims)."""
+        if self._sigma is None:
+            self._require_rows(2)
+            self._sigma = self._writable().covariance()
+        return self._sigma
+
+    @property
+    def rows(self) -> NDArray[np.float32] | NDArray[np.float64] | None:
+        """The rows themselves (n, dims) while n ≤ dims, else None."""
+        return self._moments.rows() if self._moments is not None and self._n else None
+
+    def update(self, features: ArrayLike) -> "Statistics":
+        """Add rows.
+
+        Parameters
+        ----------
+        features : array_like, shape (k, dims)
+            float32 and float64 are kept as they are; other real types become float64. k may be 0.
+
+        Returns
+        -------
+        Statistics
+            self
+
+        Raises
+        ------
+        InputError
+            Where the shape does not fit or a value is not finite; nothing is added then.
+        """
+        rows = np.asarray(features)
+        if rows.dtype.kind not in "fiu":
+            raise InputError(f"features must be real numbers, got dtype {rows.dtype}")
+        if rows.ndim != 2 or rows.shape[1] != self.dims:
+            raise InputError(f"features must have shape (n, {self.dims}), got {rows.shape}")
+        rows = np.ascontiguousarray(rows, dtype=np.float32 if rows.dtype == np.float32 else np.float64)
+        require_finite(rows, "features")
+        moments = self._writable()
+        moments.update(rows)
+        self._changed(moments.count)
+        return self
+
+    def merge(self, other: "Statistics") -> "Statistics":
+        """Add the rows behind another statistics, as if they had followed.
+
+        Exact to rounding for any split of the rows, deterministic for a given order.
+
+        Returns
+        -------
+        Statistics
+            self
+
+        Raises
+        ------
+        StatisticsMismatch
+            Where dims differ, or the two were made by different models or modes.
+        InputError
+            Where one of them does not know its n.
+        """
+        if self.dims != other.dims:
+            raise StatisticsMismatch(f"cannot merge statistics of {self.dims} and {other.dims} dims")
+        mine, theirs = self.provenance, other.provenance
+        if mine and theirs and (mine.sha256, mine.mode) != (theirs.sha256, theirs.mode):
+            raise StatisticsMismatch(
+                f"cannot merge statistics of {mine.model} ({mine.sha256[:12]}), mode {mine.mode} "
+                f"and {theirs.model} ({theirs.sha256[:12]}), mode {theirs.mode}"
+            )
+        moments = self._writable()
+        moments.merge(other._writable())
+        self._changed(moments.count)
+        self.provenance = mine or theirs
+        return self
+
+    def gaussian(self) -> Gaussian:
+        """Return what the distance works on: the rows while they are kept, else the covariance."""
+        self._require_rows(2)
+        rows = self.rows
+        if rows is None:
+            return Gaussian(self.mu, self.sigma)
+        return Gaussian(self.mu, rows=np.asarray(rows, dtype=np.float64))
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write a ``.npz`` that pytorch-fid, TTUR, clean-fid and ADM read too.
+
+        The ending is appended where it is missing. Holds ``mu``, ``sigma``, ``n``, the provenance as JSON in
+        ``fastfid``, and ``rows`` while n ≤ dims. Atomic: the file is there whole or not at all.
+
+        Returns
+        -------
+        Path
+            The file written.
+        """
+        target = Path(path)
+        if target.suffix != ".npz":
+            target = target.with_name(target.name + ".npz")
+        arrays: dict[str, NDArray[Any]] = {"mu": self.mu, "sigma": self.sigma}
+        if self.n is not None:
+            arrays["n"] = np.array(self.n, dtype=np.int64)
+        if self.provenance is not None:
+            arrays["fastfid"] = np.array(self.provenance.to_json())
+        rows = self.rows
+        if rows is not None:
+            arrays["rows"] = rows
+        with atomic_write(target) as file:
+            np.savez(file, allow_pickle=False, **arrays)
+        return target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Statistics":
+        """Read a statistics file: ours, pytorch-fid's, TTUR's, clean-fid's or ADM's.
+
+        Raises
+        ------
+        InputError
+            Where the file is missing or damaged, lacks ``mu`` or ``sigma``, or holds values that are no statistics.
+        """
+        name = os.fspath(path)
+        try:
+            with np.load(name, allow_pickle=False) as file:
+                if not isinstance(file, Mapping) or not {"mu", "sigma"} <= set(file):
+                    found = ", ".join(file) if isinstance(file, Mapping) else "a single array"
+                    raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has {found}")
+                arrays = {key: file[key] for key in ("mu", "sigma", "n", "fastfid", "rows") if key in file}
+        except FileNotFoundError:
+            raise InputError(f"{name} does not exist") from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{name} cannot be read as a statistics file: {error}") from error
+        return cls._from_arrays(arrays, name)
+
+    @classmethod
+    def _from_arrays(cls, arrays: dict[str, NDArray[Any]], name: str) -> "Statistics":
+        provenance = Provenance.from_json(str(arrays["fastfid"]), name) if "fastfid" in arrays else None
+        try:
+            n = int(arrays["n"]) if "n" in arrays else None
+            result = cls.from_moments(arrays["mu"], arrays["sigma"], n, provenance)
+            rows = arrays.get("rows")
+            if rows is not None and rows.shape != (n, result.dims):
+                raise InputError(f"rows must have shape ({n}, {result.dims}), got {rows.shape}")
+            if rows is not None:
+                result._moments = cls(result.dims).update(rows)._moments
+        except (InputError, TypeError, ValueError) as error:
+            raise InputError(f"{name}: {error}") from error
+        return result
+
+    def _changed(self, n: int) -> None:
+        self._n, self._mu, self._sigma = n, None, None
+
+    def _require_rows(self, least: int) -> None:
+        if self._n is not None and self._n < least:
+            raise InputError(f"these statistics need at least {least} rows, they have {self._n}")
+
+    def _writable(self) -> _core.Moments:
+        if self._moments is None:
+            if self._n is None:
+                raise InputError("these statistics do not say how many rows they stand for (no n): cannot add to them")
+            self._moments = _core.Moments.from_moments(self._n, self.mu, self.sigma)
+        return self._moments

@@ -1,0 +1,82 @@
+"""How many threads fastfid uses: in BLAS and LAPACK, in decoding, and in ONNX Runtime's CPU provider."""
+
+import math
+import os
+from pathlib import Path
+
+from . import _core
+from .errors import InputError
+
+_chosen: int | None = None
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float:
+    """CPUs that the container's quota allows (infinite where there is none)."""
+    try:
+        quota, period = (root / "cpu.max").read_text().split()[:2]
+    except (OSError, ValueError):
+        try:
+            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
+            period = (root / "cpu/cpu.cfs_period_us").read_text()
+        except OSError:
+            return float("inf")
+    try:
+        allowed = int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):  # "max": no quota
+        return float("inf")
+    return allowed if allowed > 0 else float("inf")
+
+
+def _default() -> int:
+    text = os.environ.get("FASTFID_NUM_THREADS", "")
+    if text:
+        if not text.isdigit() or int(text) < 1:
+            raise InputError(f"FASTFID_NUM_THREADS must be a positive whole number, got {text!r}")
+        return int(text)
+    # Rounded up: a quota of 1.5 CPUs is served better by two threads than by one.
+    return max(1, math.ceil(min(_affinity(), _cgroup_quota())))
+
+
+def num_threads() -> int:
+    """Return the number of threads in use.
+
+    What `set_num_threads` chose, else the environment variable ``FASTFID_NUM_THREADS``, else the CPUs that the process
+    may run on: its affinity mask, cut by the cgroup's CPU quota.
+    """
+    return _default() if _chosen is None else _chosen
+
+
+def set_num_threads(n: int) -> None:
+    """Set how many threads fastfid uses, in this process, from now on.
+
+    It holds for BLAS and LAPACK at once, and for decoding and ONNX Runtime in every `Extractor` made afterwards.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+
+    Raises
+    ------
+    InputError
+        Where `n` is not a positive whole number.
+
+    Examples
+    --------
+    >>> import fastfid
+    >>> fastfid.set_num_threads(2)
+    """
+    global _chosen
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise InputError(f"the number of threads must be a positive whole number, got {n!r}")
+    _chosen = n
+    _core.set_num_threads(n)
+
+
+_core.set_num_threads(num_threads())
