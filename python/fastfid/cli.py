@@ -209,7 +209,7 @@ def _demo(arguments: Sequence[str]) -> None:
     from .demo import run
 
     parser = argparse.ArgumentParser(prog="fastfid demo", description="Score disturbed copies of drawn pictures.")
-    parser.add_argument("--images", type=int, default=64, help="how many pictures (default: 64)")
+    parser.add_argument("--images", type=int, default=40, help="how many pictures (default: 40)")
     parser.add_argument("--out", default="fastfid-demo.svg", help="where the curves go (default: fastfid-demo.svg)")
     options = parser.parse_args(arguments)
     run(options.images, Path(options.out))

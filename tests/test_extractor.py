@@ -1,0 +1,261 @@
+"""The stream from images to features: batching, order, workers, faults, foreign ONNX models, devices."""
+
+import threading
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from pictures import folder, pictures
+
+import fastfid
+from fastfid import device as devices
+from fastfid.extractor import Tally
+from fastfid.report import Report
+from fastfid.sources import open_source
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return fastfid.Extractor("inception-v3-random", dims=64, batch_size=4)
+
+
+def write_onnx(path, *, shape=("N", 3, 8, 8), out=("N", 3), inputs=1, dtype=TensorProto.FLOAT, axes=(2, 3)):
+    """A network that averages over space: three features, the mean of each channel."""
+    mean = helper.make_node("ReduceMean", ["images"], ["features"], axes=list(axes), keepdims=0)
+    values = [helper.make_tensor_value_info(n, dtype, shape) for n in ("images", "more")[:inputs]]
+    output = helper.make_tensor_value_info("features", dtype, out)
+    graph = helper.make_graph([mean], "mean", values, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.save(model, path)
+    return path
+
+
+def test_features_do_not_depend_on_how_many_images_came_last(extractor):
+    images = pictures(9)
+    whole = extractor(images)
+    assert whole.shape == (9, 64)
+    assert whole.dtype == np.float32
+    for n in (1, 3, 4, 5, 8):
+        np.testing.assert_array_equal(extractor(images[:n]), whole[:n])
+
+
+def test_features_agree_across_batch_sizes(extractor):
+    images = pictures(7)
+    other = fastfid.Extractor("inception-v3-random", dims=64, batch_size=3)
+    whole = extractor(images)
+    np.testing.assert_allclose(other(images), whole, atol=1e-6 * np.abs(whole).max())
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+def test_order_and_bits_do_not_depend_on_the_workers(extractor, workers):
+    images = pictures(11)
+    batches = extractor.stream(open_source(images), num_workers=workers)
+    np.testing.assert_array_equal(np.concatenate(list(batches)), extractor(images))
+
+
+def test_a_large_set_streams_in_batches(extractor):
+    drawn = []
+
+    def generate():
+        for image in pictures(20):
+            drawn.append(1)
+            yield image
+
+    stream = extractor.stream(open_source(generate()))
+    assert next(stream).shape == (4, 64)
+    assert len(drawn) <= 8  # two batches in flight, no more
+    stream.close()
+
+
+def test_leaves_no_thread_behind(extractor):
+    before = threading.active_count()
+    stream = extractor.stream(open_source(pictures(20)))
+    next(stream)
+    stream.close()
+    assert threading.active_count() == before
+
+
+def test_an_exception_of_the_callers_iterator_comes_through_unchanged(extractor):
+    class Custom(Exception):
+        pass
+
+    def generate():
+        yield from pictures(5)
+        raise Custom("mine")
+
+    before = threading.active_count()
+    with pytest.raises(Custom, match="^mine$"):
+        extractor(generate())
+    assert threading.active_count() == before
+
+
+def test_corrupt_files_raise_or_are_skipped_and_listed(extractor, tmp_path):
+    images = pictures(10)
+    path = folder(tmp_path / "set", images)
+    for i in (0, 4, 9):
+        (path / f"{i:03}.png").write_bytes(b"not an image")
+    with pytest.raises(fastfid.ImageError, match=r"000\.png"):
+        extractor(path)
+    tally = Tally()
+    features = np.concatenate(list(extractor.stream(open_source(path), on_error="skip", tally=tally)))
+    np.testing.assert_array_equal(features, extractor(images)[[1, 2, 3, 5, 6, 7, 8]])
+    assert [f"{i:03}.png" in text for i, text in zip((0, 4, 9), tally.rejected, strict=True)] == [True] * 3
+
+
+def test_mixed_sizes(extractor):
+    one, other = pictures(1, 32)[0], pictures(1, 64, seed=1)[0]
+    both = extractor([one, other])
+    np.testing.assert_array_equal(both[:1], extractor([one]))
+    np.testing.assert_array_equal(both[1:], extractor([other]))
+
+
+@pytest.mark.parametrize("options", [{"on_error": "ignore"}, {"num_workers": -1}])
+def test_bad_options(extractor, options):
+    with pytest.raises(fastfid.InputError):
+        list(extractor.stream(open_source(pictures(2)), **options))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"mode": "torch"}, fastfid.InputError, "pytorch, tensorflow"),
+        ({"dims": 100}, fastfid.ModelError, "64.*192.*768.*2048"),
+        ({"batch_size": 0}, fastfid.InputError, "batch_size"),
+        ({"precision": "fp8"}, fastfid.InputError, "fp32, tf32"),
+        ({"precision": "tf32", "device": "cpu"}, fastfid.InputError, "needs a GPU"),
+        ({"device": "gpu"}, fastfid.InputError, "auto, cpu, cuda"),
+        ({"device": "cpu:1"}, fastfid.InputError, "auto, cpu, cuda"),
+        ({"model": "no-such-model"}, fastfid.ModelError, "inception-v3-random"),
+    ],
+)
+def test_refused_settings(options, error, text):
+    with pytest.raises(error, match=text):
+        fastfid.Extractor(**{"model": "inception-v3-random", "dims": 64, **options})
+
+
+@pytest.mark.parametrize("shape", [("N", 3, 8, 8), (5, 3, 8, 8)])
+def test_any_onnx_channels_first(tmp_path, shape):
+    path = write_onnx(tmp_path / "mean.onnx", shape=shape)
+    extractor = fastfid.Extractor(path)
+    assert (extractor.dims, extractor.batch_size) == (3, 5 if shape[0] == 5 else 16)
+    images = np.zeros((6, 8, 8, 3), np.uint8)
+    images[...] = [0, 51, 255]
+    np.testing.assert_allclose(extractor(images), [[-1, -0.6, 1]] * 6, atol=1e-6)
+
+
+def test_any_onnx_channels_last_with_open_output(tmp_path):
+    path = write_onnx(tmp_path / "mean.onnx", shape=("N", 8, 16, 3), out=("N", "D"), axes=(1, 2))
+    extractor = fastfid.Extractor(path, batch_size=2, mode="tensorflow")
+    assert extractor.dims == 3
+    images = np.zeros((3, 20, 10, 3), np.uint8)
+    images[...] = [0, 64, 128]
+    np.testing.assert_allclose(extractor(images), [[-1, -0.5, 0]] * 3, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"shape": ("N", 3, "H", "W")}, "size open"),
+        ({"shape": ("N", 1, 8, 8)}, "RGB"),
+        ({"dtype": TensorProto.DOUBLE}, "float32"),
+        ({"inputs": 2}, "one image input"),
+        ({"out": ("N", 3, 8), "axes": (2,)}, r"\(N, d\)"),
+    ],
+)
+def test_onnx_that_is_no_extractor(tmp_path, options, text):
+    with pytest.raises(fastfid.ModelError, match=text):
+        fastfid.Extractor(write_onnx(tmp_path / "bad.onnx", **options))
+
+
+def test_onnx_dims_and_batch_that_do_not_fit(tmp_path):
+    path = write_onnx(tmp_path / "mean.onnx", shape=(5, 3, 8, 8))
+    with pytest.raises(fastfid.ModelError, match="gives 3 dims, 64"):
+        fastfid.Extractor(path, dims=64)
+    with pytest.raises(fastfid.InputError, match="exactly 5"):
+        fastfid.Extractor(path, batch_size=4)
+
+
+def test_onnx_weights_as_initialisers_are_found(tmp_path):
+    """A foreign model may list its weights among the inputs, as old exporters did."""
+    weight = numpy_helper.from_array(np.eye(3, dtype=np.float32), "weight")
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["mean"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["mean", "weight"], ["features"]),
+    ]
+    images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ("N", 3, 4, 4))
+    listed = helper.make_tensor_value_info("weight", TensorProto.FLOAT, (3, 3))
+    out = helper.make_tensor_value_info("features", TensorProto.FLOAT, ("N", 3))
+    graph = helper.make_graph(nodes, "g", [images, listed], [out], [weight])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), tmp_path / "m.onnx")
+    assert fastfid.Extractor(tmp_path / "m.onnx")(pictures(2)).shape == (2, 3)
+
+
+class TestDevice:
+    def test_no_gpu_is_silent_on_auto_and_an_error_by_name(self, monkeypatch):
+        monkeypatch.setattr(devices, "visible_gpus", lambda: 0)
+        report = Report()
+        assert devices.choose("auto", [devices.CUDA], report) == "cpu"
+        assert report.warnings == []
+        with pytest.raises(fastfid.DeviceError, match="0 CUDA devices"):
+            devices.choose("cuda", [devices.CUDA], report)
+
+    def test_a_gpu_is_used(self, monkeypatch):
+        monkeypatch.setattr(devices, "visible_gpus", lambda: 2)
+        assert devices.choose("auto", [devices.CUDA, devices.CPU], Report()) == "cuda:0"
+        assert devices.choose("cuda:1", [devices.CUDA, devices.CPU], Report()) == "cuda:1"
+        assert devices.choose("cpu", [devices.CUDA, devices.CPU], Report()) == "cpu"
+        with pytest.raises(fastfid.DeviceError, match="cuda:2"):
+            devices.choose("cuda:2", [devices.CUDA, devices.CPU], Report())
+
+    def test_a_gpu_that_this_runtime_cannot_use(self, monkeypatch):
+        monkeypatch.setattr(devices, "visible_gpus", lambda: 1)
+        monkeypatch.setattr(devices, "both_runtimes", lambda: None)
+        report = Report()
+        with pytest.warns(fastfid.FastFIDWarning, match="without CUDA"):
+            assert devices.choose("auto", [devices.CPU], report) == "cpu"
+        with pytest.raises(fastfid.DeviceError, match=r"fastfid\[cuda\]"):
+            devices.choose("cuda", [devices.CPU], report)
+
+    def test_silent_fall_back_of_the_runtime_is_noticed(self, monkeypatch):
+        """Where CUDA or cuDNN do not load, ONNX Runtime opens a CPU session and raises nothing."""
+        import onnxruntime
+
+        def fall_back(model, options, providers, plain=onnxruntime.InferenceSession):
+            assert providers[0] == (devices.CUDA, {"device_id": 0, "use_tf32": 0})
+            return plain(model, options, providers=providers[1:])
+
+        monkeypatch.setattr(devices, "choose", lambda *_: "cuda:0")
+        monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
+        monkeypatch.setattr(onnxruntime, "InferenceSession", fall_back)
+        with pytest.raises(fastfid.DeviceError, match="could not load CUDA"):
+            fastfid.Extractor("inception-v3-random", dims=64, device="cuda")
+        with pytest.warns(fastfid.FastFIDWarning, match="running on the CPU"):
+            extractor = fastfid.Extractor("inception-v3-random", dims=64, device="auto")
+        assert extractor.provenance.device == "cpu"
+
+    def test_both_runtimes_installed(self, monkeypatch):
+        monkeypatch.setattr(devices, "distribution", lambda name: name)
+        assert "pip uninstall onnxruntime onnxruntime-gpu" in (devices.both_runtimes() or "")
+        with pytest.warns(fastfid.FastFIDWarning, match="hides CUDA"):
+            fastfid.Extractor("inception-v3-random", dims=64)
+
+    def test_visible_gpus_without_a_driver(self, monkeypatch):
+        def no_library(name):
+            raise OSError(name)
+
+        monkeypatch.setattr(devices.ctypes, "CDLL", no_library)
+        assert devices.visible_gpus() == 0
+
+    @pytest.mark.parametrize(("init", "count", "gpus"), [(0, 2, 2), (100, 2, 0), (0, 0, 0)])
+    def test_visible_gpus_asks_the_driver(self, monkeypatch, init, count, gpus):
+        class Driver:
+            def cuInit(self, flags):  # noqa: N802 - the driver's name
+                return init
+
+            def cuDeviceGetCount(self, pointer):  # noqa: N802
+                pointer._obj.value = count
+                return 0
+
+        monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: Driver())
+        assert devices.visible_gpus() == gpus
