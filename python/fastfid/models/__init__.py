@@ -1,0 +1,277 @@
+"""Models by name or by file: found, checked, and turned into ONNX.
+
+A model's identity is the SHA-256 of its weights, which an exported file carries along. onnx is imported where a model
+is built, not here, for it is slow to import and statistics can be compared without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+from ..errors import InputError, ModelError
+from ..files import atomic_write
+from . import cache, registry
+from .registry import names
+
+__all__ = ["Network", "Row", "export", "fetch", "find", "load", "names", "table"]
+
+_KEY = "fastfid."
+
+
+@dataclass(frozen=True)
+class Network:
+    """An extractor that is ready for a session.
+
+    Attributes
+    ----------
+    name : str
+        The registry's name, or the file's.
+    sha256 : str
+        The model's identity: of its weights file, of its built-in weights, or of a foreign ONNX file.
+    dims : int or None
+        Features per image; None where a foreign ONNX file does not say, and the session has to.
+    onnx : bytes
+        The serialised model.
+    comparable : bool
+        Whether scores compare with published FIDs: the weights are the official ones.
+    """
+
+    name: str
+    sha256: str
+    dims: int | None
+    onnx: bytes
+    comparable: bool
+
+
+class Row(NamedTuple):
+    """One line of `fastfid models list`; `where` is None for what has to be downloaded."""
+
+    name: str
+    sha256: str
+    where: str | None
+    note: str
+
+
+def load(model: str | os.PathLike[str], *, dims: int = 2048, mode: str = "pytorch", progress: bool = False) -> Network:
+    """Load a model by name or path.
+
+    Parameters
+    ----------
+    model : str or path
+        A registry name; weights in pytorch-fid's layout (`.pth`, `.pt`); or any `.onnx` extractor.
+    dims : int
+        Which features: 64, 192, 768, 1008 (logits) or 2048.
+    mode : str
+        The protocol that the features are for; an exported file is checked against it.
+    progress : bool
+        Whether a download shows a bar on stderr.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ModelError
+        Where the model is missing, damaged, has no such features, or was exported for another mode.
+
+    Examples
+    --------
+    >>> network = load("inception-v3-random", dims=64)
+    >>> network.dims, network.comparable
+    (64, False)
+    """
+    if model in registry.REGISTRY:
+        return _load_registered(registry.entry(str(model)), dims, mode, progress)
+    path = Path(model).expanduser()
+    if not path.is_file():
+        listed = ", ".join(names())
+        raise ModelError(f"{os.fspath(model)} is neither a file nor a model of the registry, which has {listed}")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    if path.suffix.lower() == ".onnx":
+        return _load_onnx(path, data, dims, mode)
+    return _load_weights(path.name, str(path), data, hashlib.sha256(data).hexdigest(), dims, mode)
+
+
+def _load_registered(entry: registry.Entry, dims: int, mode: str, progress: bool) -> Network:
+    if entry.url is None:
+        from .random import identity, random_weights
+
+        weights = random_weights()
+        if (found := identity(weights)) != entry.sha256:
+            raise ModelError(
+                f"{entry.name} came out with the SHA-256 {found} instead of {entry.sha256}: the packaged "
+                "random_bn.npz is damaged, or this NumPy draws other numbers. Reinstall fastfid, and report it."
+            )
+        return _build(entry.name, entry.sha256, weights, dims, mode)
+    path = cache.locate(entry) or cache.download(entry, progress=progress)
+    return _load_weights(entry.name, str(path), cache.read_verified(path, entry), entry.sha256, dims, mode)
+
+
+def _load_weights(name: str, source: str, data: bytes, sha256: str, dims: int, mode: str) -> Network:
+    from .weights import check_layout, read_legacy_checkpoint
+
+    weights = read_legacy_checkpoint(data, name=source)
+    check_layout(weights, name=source)
+    return _build(name, sha256, weights, dims, mode)
+
+
+def _build(name: str, sha256: str, weights: Mapping[str, npt.NDArray[Any]], dims: int, mode: str) -> Network:
+    from .inception import build
+
+    facts = {"weights_sha256": sha256, "dims": str(dims), "mode": mode, "model": name}
+    model = build(weights, dims, {_KEY + key: value for key, value in facts.items()})
+    return Network(name, sha256, dims, model.SerializeToString(), sha256 == registry.OFFICIAL_SHA256)
+
+
+def _onnx_facts(path: Path, data: bytes) -> dict[str, str]:
+    """Metadata of an ONNX file that this package has written, by names without prefix."""
+    import onnx
+
+    try:
+        model = onnx.load_model_from_string(data)
+    except Exception as error:  # DecodeError, of whichever protocol-buffer library onnx has
+        raise ModelError(f"{path} is not an ONNX model: {error}") from error
+    # Protocol buffers parse an empty file, and some garbage, without complaint.
+    if not (model.ir_version and model.graph.node and model.graph.output):
+        raise ModelError(f"{path} is not an ONNX model: it has no graph")
+    if any(weight.data_location == onnx.TensorProto.EXTERNAL for weight in model.graph.initializer):
+        raise ModelError(f"{path} keeps its weights in other files; save it as one file (save_as_external_data=False)")
+    return {p.key.removeprefix(_KEY): p.value for p in model.metadata_props if p.key.startswith(_KEY)}
+
+
+def _load_onnx(path: Path, data: bytes, dims: int, mode: str) -> Network:
+    facts = _onnx_facts(path, data)
+    if facts.get("mode", mode) != mode:
+        raise ModelError(
+            f"{path} was exported for mode {facts['mode']}, and mode {mode} was asked for: "
+            f"pass mode={facts['mode']!r}, or export again with --mode {mode}"
+        )
+    if facts.get("dims", str(dims)) != str(dims):
+        raise ModelError(f"{path} gives {facts['dims']} features, and {dims} were asked for: pass dims={facts['dims']}")
+    sha256 = facts.get("weights_sha256") or hashlib.sha256(data).hexdigest()
+    known = int(facts["dims"]) if "dims" in facts else None
+    return Network(facts.get("model", path.name), sha256, known, data, sha256 == registry.OFFICIAL_SHA256)
+
+
+def export(
+    model: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    dims: int = 2048,
+    mode: str = "pytorch",
+    force: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Write a model as one ONNX file that says what it is.
+
+    Input `images`, float32 (N, 3, 299, 299), already scaled; output `features`, float32 (N, dims). Metadata:
+    `fastfid.weights_sha256`, `fastfid.dims`, `fastfid.mode`, `fastfid.model`. IR version at most 10, opset 17.
+
+    Parameters
+    ----------
+    model : str or path
+        A registry name, or weights in pytorch-fid's layout.
+    out : path
+        The file to write, atomically.
+    dims, mode
+        As for `load`.
+    force : bool
+        Whether an existing file may be replaced.
+    progress : bool
+        Whether a download shows a bar on stderr.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        Where `out` exists or its folder does not, `model` is ONNX already, or there is no such mode.
+    ModelError
+        As for `load`.
+    """
+    from ..preprocess import kernel
+
+    kernel(mode)  # a misspelt mode would make a file that nothing can use
+    target = Path(out).expanduser()
+    if Path(model).suffix.lower() == ".onnx":
+        raise InputError(f"{os.fspath(model)} is an ONNX file already; export from a registry name or from weights")
+    if target.is_dir() or not target.parent.is_dir():
+        raise InputError(f"{target} cannot be written: it is a folder, or its folder does not exist")
+    if target.exists() and not force:
+        raise InputError(f"{target} exists already; choose another name or use force=True (--force)")
+    network = load(model, dims=dims, mode=mode, progress=progress)
+    try:
+        with atomic_write(target) as file:
+            file.write(network.onnx)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror}") from error
+    return target
+
+
+def find(name: str) -> Path | None:
+    """Find the file of a registered model, unread.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    Path or None
+        None where the model has to be downloaded, or is built in and has no file.
+
+    Raises
+    ------
+    ModelError
+        Where the registry has no such name.
+    """
+    return cache.locate(registry.entry(name))
+
+
+def fetch(name: str, *, progress: bool = False) -> Path:
+    """Find the file of a registered model and check its hash, or download it.
+
+    Parameters
+    ----------
+    name : str
+    progress : bool
+        Whether a download shows a bar on stderr.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ModelError
+        Where the registry has no such name, the model has no file, or the file cannot be had or is damaged.
+    """
+    entry = registry.entry(name)
+    path = cache.locate(entry)
+    if path is None:
+        return cache.download(entry, progress=progress)
+    cache.read_verified(path, entry)
+    return path
+
+
+def table() -> list[Row]:
+    """What `fastfid models list` shows: name, SHA-256, where the model is, and a note, for each registered model."""
+    rows = []
+    for entry in registry.REGISTRY.values():
+        where = "built in" if entry.url is None else cache.locate(entry)
+        rows.append(Row(entry.name, entry.sha256, None if where is None else str(where), entry.note))
+    return rows

@@ -1,0 +1,213 @@
+"""Where weights are looked for, and what a download does when all goes well or not; the server is local."""
+
+import contextlib
+import dataclasses
+import hashlib
+import http.server
+import threading
+
+import pytest
+from fastfid import models
+from fastfid.errors import ModelError
+from fastfid.models import cache, registry
+
+BODY = bytes(range(256)) * 4000
+OFFICIAL = registry.entry("inception-v3")
+OURS, FIDELITYS = OFFICIAL.file_names
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests.append(self.path)
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        body = {"/good": BODY, "/wrong": BODY[::-1], "/long": BODY + b"x" * 10_000_000}.get(self.path, BODY[:5000])
+        self.send_response(200)
+        # "/short" promises more than it sends, "/brief" is honest about sending less.
+        self.send_header("Content-Length", str(len(BODY if self.path == "/short" else body)))
+        self.end_headers()
+        with contextlib.suppress(OSError):  # the client may leave early
+            self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        httpd.requests = []
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        yield httpd
+        httpd.shutdown()
+
+
+@pytest.fixture
+def place(monkeypatch, tmp_path, server):
+    """Point the registry's entry at a path of the server, and all caches at empty folders."""
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("FASTFID_HOME", str(tmp_path / "ours"))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    server.requests.clear()
+
+    def point(path, port=server.server_address[1]):
+        digest = hashlib.sha256(BODY).hexdigest()
+        url = f"http://127.0.0.1:{port}{path}"
+        entry = dataclasses.replace(OFFICIAL, url=url, size=len(BODY), sha256=digest)
+        monkeypatch.setitem(registry.REGISTRY, "inception-v3", entry)
+        return tmp_path / "ours" / OURS
+
+    return point
+
+
+def put(folder, name, data=BODY):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+def test_download_then_cache(place, server, capsys):
+    target = place("/good")
+    assert models.find("inception-v3") is None
+    assert models.fetch("inception-v3") == target
+    assert target.read_bytes() == BODY
+    assert [p.name for p in target.parent.iterdir()] == [OURS]
+    assert models.fetch("inception-v3") == models.find("inception-v3") == target
+    assert server.requests == ["/good"]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_goes_to_stderr(place, capsys):
+    place("/good")
+    models.fetch("inception-v3", progress=True)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "inception-v3" in err
+    assert "100%" in err
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/wrong", "has the SHA-256"),
+        ("/brief", "sent 5,000 bytes instead of 1,024,000"),
+        ("/short", "sent 5,000 bytes instead of 1,024,000"),
+        ("/long", "sent at least 1,024,001 bytes"),
+        ("/missing", "answered 404"),
+    ],
+)
+def test_bad_downloads_leave_nothing_and_say_the_ways_out(place, tmp_path, path, said):
+    target = place(path)
+    with pytest.raises(ModelError, match=said) as caught:
+        models.fetch("inception-v3")
+    for way in (registry.entry("inception-v3").url, str(target), "--model PATH", "model=PATH", "hub", "checkpoints"):
+        assert way in str(caught.value)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_connection_refused(place):
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as closed:
+        port = closed.server_address[1]
+    target = place("/good", port)
+    with pytest.raises(ModelError, match=r"could not be downloaded: .*Three ways out"):
+        models.load("inception-v3", dims=64)
+    assert list(target.parent.iterdir()) == []
+
+
+def test_interrupt_leaves_nothing(place, monkeypatch):
+    target = place("/good")
+
+    @contextlib.contextmanager
+    def interrupting(*_):
+        def advance(_):
+            assert len(list(target.parent.iterdir())) == 1  # the temporary file is there, beside the target
+            assert not target.exists()
+            raise KeyboardInterrupt
+
+        yield advance
+
+    monkeypatch.setattr(cache, "_bar", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        models.fetch("inception-v3")
+    assert list(target.parent.iterdir()) == []
+
+
+def test_cache_folder_that_cannot_be_made(place, tmp_path, monkeypatch):
+    place("/good")
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("FASTFID_HOME", str(tmp_path / "file" / "below"))
+    with pytest.raises(ModelError, match="Three ways out"):
+        models.fetch("inception-v3")
+
+
+@pytest.mark.parametrize("name", [OURS, FIDELITYS])
+def test_hub_cache_under_both_names(place, server, tmp_path, name):
+    place("/good")
+    path = put(tmp_path / "torch" / "hub" / "checkpoints", name)
+    assert models.find("inception-v3") == path
+    assert models.fetch("inception-v3") == path
+    assert server.requests == []
+
+
+def test_our_cache_comes_before_the_hub(place, tmp_path):
+    target = place("/good")
+    put(tmp_path / "torch" / "hub" / "checkpoints", OURS)
+    path = put(target.parent, OURS)
+    assert models.find("inception-v3") == path
+
+
+def test_default_folders(monkeypatch, tmp_path):
+    for variable in ("FASTFID_HOME", "TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert cache.cache_folder() == tmp_path / ".cache" / "fastfid"
+    assert cache.hub_folder() == tmp_path / ".cache" / "torch" / "hub" / "checkpoints"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
+    assert cache.cache_folder() == tmp_path / "x" / "fastfid"
+    assert cache.hub_folder() == tmp_path / "x" / "torch" / "hub" / "checkpoints"
+    monkeypatch.setenv("FASTFID_HOME", "~/f")
+    monkeypatch.setenv("TORCH_HOME", "~/t")
+    assert cache.cache_folder() == tmp_path / "f"
+    assert cache.hub_folder() == tmp_path / "t" / "hub" / "checkpoints"
+
+
+@pytest.mark.parametrize("hub", [False, True])
+@pytest.mark.parametrize("use", [models.fetch, lambda name: models.load(name, dims=64)])
+def test_a_cached_file_with_a_wrong_hash(place, server, tmp_path, hub, use):
+    target = place("/good")
+    path = put(tmp_path / "torch" / "hub" / "checkpoints" if hub else target.parent, OURS, BODY[:-1])
+    with pytest.raises(ModelError) as caught:
+        use("inception-v3")
+    for part in (str(path), hashlib.sha256(BODY[:-1]).hexdigest(), hashlib.sha256(BODY).hexdigest(), "Delete"):
+        assert part in str(caught.value)
+    assert server.requests == []
+    assert path.exists()
+
+
+def test_names_and_table(place, tmp_path):
+    target = place("/good")
+    assert models.names() == ("inception-v3", "inception-v3-random")
+    rows = {row.name: row for row in models.table()}
+    assert rows["inception-v3"].where is None
+    assert rows["inception-v3-random"].where == "built in"
+    assert "not compare" in rows["inception-v3-random"].note
+    put(target.parent, OURS)
+    assert models.table()[0].where == str(target)
+
+
+def test_built_in_and_unknown_names_have_no_file():
+    assert models.find("inception-v3-random") is None
+    with pytest.raises(ModelError, match="built in"):
+        models.fetch("inception-v3-random")
+    for use in (models.find, models.fetch):
+        with pytest.raises(ModelError, match="'resnet'; the registry has inception-v3, inception-v3-random"):
+            use("resnet")
+
+
+def test_the_registry_is_what_was_published():
+    assert (OFFICIAL.size, OFFICIAL.sha256[:8], OURS[-12:-4]) == (95_628_359, "6726825d", "6726825d")
+    assert OFFICIAL.url.startswith("https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/")
+    assert OFFICIAL.url.endswith("/" + OURS)
