@@ -82,7 +82,7 @@ def _transfer(url: str, entry: Entry, file: IO[bytes], advance: Callable[[int], 
     digest, size = hashlib.sha256(), 0
     with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
         # One byte more than expected is enough to know: an endless answer must not fill the disk.
-        while size <= entry.size and (chunk := response.read(min(_CHUNK, entry.size + 1 - size))):
+        while chunk := response.read(min(_CHUNK, entry.size + 1 - size)):
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)
