@@ -199,7 +199,9 @@ def _models(arguments: Sequence[str]) -> None:
     elif options.command == "path":
         path = models.find(options.name)
         if path is None:
-            raise InputError(f"{options.name} is not on this machine; fastfid models fetch {options.name} gets it")
+            where = {row.name: row.where for row in models.table()}[options.name]
+            why = f"is {where}: it has no file" if where else f"is not here; fastfid models fetch {options.name} gets it"
+            raise InputError(f"{options.name} {why}")
         print(path)
     else:
         print(models.export(options.name, options.out, dims=options.dims, mode=options.mode, force=options.force))
