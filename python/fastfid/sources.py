@@ -102,6 +102,12 @@ def open_source(source: object, *, recursive: bool = True) -> Source:
     ------
     InputError
         A missing path, nothing to score in it, a type, dtype or shape that is not accepted; never a pickle is read.
+
+    Examples
+    --------
+    >>> source = open_source(np.zeros((4, 8, 8, 3), np.uint8))
+    >>> source.size, next(source.items()).name
+    (4, 'image 0 of the array')
     """
     if isinstance(source, str | os.PathLike):
         return _open_path(Path(source), recursive)
