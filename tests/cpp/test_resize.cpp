@@ -1,0 +1,122 @@
+#include "resize.hpp"
+
+#include <cmath>
+#include <vector>
+
+#include "check.hpp"
+
+using namespace fastfid;
+
+namespace {
+
+using Kernel = void (*)(const Image&, const Planes&);
+using Pixels = std::vector<std::uint8_t>;
+
+// The kernel's output (3, out_height, out_width), with a guard behind it that must stay as it is.
+std::vector<float> run(Kernel kernel, const Pixels& pixels, Index height, Index width, Index out_height,
+                       Index out_width) {
+  std::vector<float> out(3 * out_height * out_width + 8, 1e30f);
+  kernel({pixels.data(), height, width}, {out.data(), out_height, out_width});
+  for (std::size_t i = out.size() - 8; i < out.size(); ++i) CHECK(out[i] == 1e30f);
+  out.resize(out.size() - 8);
+  return out;
+}
+
+Pixels noise(Index height, Index width) {
+  std::mt19937 engine(static_cast<unsigned>(height * 1000 + width));
+  Pixels pixels(3 * height * width);
+  for (auto& p : pixels) p = static_cast<std::uint8_t>(engine());
+  return pixels;
+}
+
+Pixels grey(const Pixels& values) {
+  Pixels pixels;
+  for (const auto v : values) pixels.insert(pixels.end(), 3, v);
+  return pixels;
+}
+
+float pytorch_range(int v) { return 2.0f * (static_cast<float>(v) / 255.0f) - 1.0f; }
+float tensorflow_range(int v) { return (static_cast<float>(v) - 128.0f) / 128.0f; }
+
+void identity_at_equal_sizes() {
+  for (const Index h : {1, 5, 299})
+    for (const Index w : {1, 8, 299}) {
+      const Pixels pixels = noise(h, w);
+      const auto p = run(resize_pytorch, pixels, h, w, h, w), t = run(resize_tensorflow, pixels, h, w, h, w);
+      bool equal = true;
+      for (Index c = 0; c < 3; ++c)
+        for (Index i = 0; i < h * w; ++i) {
+          equal &= p[c * h * w + i] == pytorch_range(pixels[3 * i + c]);
+          equal &= t[c * h * w + i] == tensorflow_range(pixels[3 * i + c]);
+        }
+      CHECK(equal);
+    }
+}
+
+void by_hand() {
+  // One row of two pixels, 0 and 200, to four. Half-pixel centres: weights 0, 1/4, 3/4, 1 of the second.
+  const Pixels two = grey({0, 200});
+  const auto p = run(resize_pytorch, two, 1, 2, 1, 4);
+  const float half_pixel[] = {0, 50, 150, 200};
+  for (int i = 0; i < 4; ++i) CHECK_MOST(std::abs(p[i] - (2 * half_pixel[i] / 255 - 1)), 1e-6);
+  // TensorFlow 1: src = 0, 1/2, 1, 3/2, the last beyond the edge.
+  const auto t = run(resize_tensorflow, two, 1, 2, 1, 4);
+  const float corner[] = {0, 100, 200, 200};
+  for (int i = 0; i < 4; ++i) CHECK(t[i] == (corner[i] - 128) / 128);
+  // Down: four pixels to two. Half-pixel takes the means, TensorFlow 1 every other one.
+  const Pixels four = grey({0, 40, 80, 240});
+  const auto pd = run(resize_pytorch, four, 1, 4, 1, 2), td = run(resize_tensorflow, four, 1, 4, 1, 2);
+  CHECK_MOST(std::abs(pd[0] - (2 * 20.0 / 255 - 1)), 1e-6);
+  CHECK_MOST(std::abs(pd[1] - (2 * 160.0 / 255 - 1)), 1e-6);
+  CHECK(td[0] == tensorflow_range(0) && td[1] == tensorflow_range(80));
+}
+
+void constants_stay() {
+  for (const int v : {0, 1, 127, 255})
+    for (const Index size : {1, 2, 31, 400}) {
+      const Pixels pixels(3 * size * size, static_cast<std::uint8_t>(v));
+      for (const float x : run(resize_pytorch, pixels, size, size, 29, 31))
+        CHECK_MOST(std::abs(x - pytorch_range(v)), 3e-7);
+      for (const float x : run(resize_tensorflow, pixels, size, size, 29, 31))
+        CHECK(x == tensorflow_range(v));
+    }
+}
+
+// A flip of the rows and columns against each other: the two axes are the same code.
+void axes_are_alike() {
+  const Index h = 13, w = 7;
+  const Pixels pixels = noise(h, w);
+  Pixels turned(pixels.size());
+  for (Index y = 0; y < h; ++y)
+    for (Index x = 0; x < w; ++x)
+      for (Index c = 0; c < 3; ++c) turned[3 * (x * h + y) + c] = pixels[3 * (y * w + x) + c];
+  for (const Kernel kernel : {resize_pytorch, resize_tensorflow}) {
+    const auto a = run(kernel, pixels, h, w, 20, 30), b = run(kernel, turned, w, h, 30, 20);
+    float worst = 0;
+    for (Index c = 0; c < 3; ++c)
+      for (Index y = 0; y < 20; ++y)
+        for (Index x = 0; x < 30; ++x)
+          worst = std::max(worst, std::abs(a[(c * 20 + y) * 30 + x] - b[(c * 30 + x) * 20 + y]));
+    CHECK_MOST(worst, 5e-7);
+  }
+}
+
+// Extreme shapes read no pixel outside the image and write none outside the planes (AddressSanitizer looks).
+void extreme_shapes() {
+  for (const Kernel kernel : {resize_pytorch, resize_tensorflow})
+    for (const Index h : {1, 2, 2000})
+      for (const Index w : {1, 3, 2000})
+        for (const Index out : {1, 3, 299})
+          for (const float x : run(kernel, noise(h, w), h, w, out, 5)) CHECK(x >= -1.0f && x <= 1.0f);
+}
+
+}  // namespace
+
+int main() {
+  identity_at_equal_sizes();
+  by_hand();
+  constants_stay();
+  axes_are_alike();
+  extreme_shapes();
+  return test::result();
+}
