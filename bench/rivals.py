@@ -3,8 +3,8 @@
     python bench/rivals.py pytorch-fid A B --weights W.pth
     python bench/rivals.py torch-fidelity A B --weights W.pth
 
-Runs in an environment of the rivals' own (torch, torchvision, scipy==1.17.1, pytorch-fid==0.3.0, torch-fidelity==0.4.0),
-never in fastfid's. `bench/end_to_end.py` calls it.
+Runs in an environment of the rivals' own (torch, torchvision, scipy==1.17.1, pytorch-fid==0.3.0,
+torch-fidelity==0.4.0), never in fastfid's. `bench/end_to_end.py` calls it.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import torch
 
 
 def declare_missing_operators() -> None:
-    """torchvision registers two compiled operators at import, which a CPU build of torch may lack; FID calls neither."""
+    """Stand in for two compiled operators of torchvision that a CPU build of torch may lack; FID calls neither."""
     library = torch.library.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor boxes, Tensor scores, float threshold) -> Tensor")

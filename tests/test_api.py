@@ -4,10 +4,10 @@ import json
 
 import numpy as np
 import pytest
-from pictures import folder, pictures
 from PIL import Image
 
 import fastfid
+from pictures import folder, pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than:fastfid.FastFIDWarning")
 
@@ -185,7 +185,7 @@ class TestBadInput:
         folder(tmp_path, pictures(4))
         for name in ("x", "y"):
             Image.new("RGBA", (32, 32), (1, 2, 3, 4)).save(tmp_path / f"{name}.png")
-        with pytest.warns(fastfid.FastFIDWarning, match=r"2 images.*alpha"):
+        with pytest.warns(fastfid.FastFIDWarning, match=r"2 images have transparency"):
             fastfid.statistics(tmp_path, model=extractor)
 
     def test_an_extractor_brings_its_own_settings(self, extractor):

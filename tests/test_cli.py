@@ -8,11 +8,11 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
-from pictures import folder, pictures
 
 import fastfid
 from fastfid.cli import main
 from fastfid.demo import draw_curves
+from pictures import folder, pictures
 
 MODEL = ["--model", "inception-v3-random", "--dims", "64"]
 

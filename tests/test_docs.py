@@ -10,14 +10,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from pictures import folder, pictures
 
 import fastfid
 from fastfid import models
 from fastfid.cli import main
+from pictures import folder, pictures
 
 README = Path(__file__).parents[1] / "README.md"
-MODULES = sorted(m.name for m in pkgutil.walk_packages(fastfid.__path__, "fastfid.") if not re.search("__main__|openblas", m.name))
+MODULES = sorted(
+    m.name for m in pkgutil.walk_packages(fastfid.__path__, "fastfid.") if not re.search("__main__|openblas", m.name)
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 

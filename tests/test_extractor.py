@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from pictures import folder, pictures
 
 import fastfid
 from fastfid import device as devices
 from fastfid.extractor import Tally
 from fastfid.report import Report
 from fastfid.sources import open_source
+from pictures import folder, pictures
 
 
 @pytest.fixture(scope="module")

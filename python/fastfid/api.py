@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from . import frechet
@@ -15,6 +14,13 @@ from .sources import Source, is_statistics_file, open_source
 from .statistics import Statistics
 
 Model = str | os.PathLike[str] | Extractor
+
+# What `images.decode` may report, as a sentence after "N images".
+_LOSSES = {
+    "16-bit": "have 16 bits a channel; values above 255 become 255, as in every tool",
+    "alpha": "have transparency; it is dropped, as in every tool",
+    "larger than PIL.Image.MAX_IMAGE_PIXELS": "are larger than PIL.Image.MAX_IMAGE_PIXELS",
+}
 
 
 @dataclass(frozen=True)
@@ -281,7 +287,7 @@ def statistics(
 def _open(side: Any, recursive: bool, limit: int | None, report: Report) -> Statistics | Source:
     if isinstance(side, Statistics):
         return side
-    if isinstance(side, str | os.PathLike) and Path(side).suffix == ".npz" and is_statistics_file(side):
+    if isinstance(side, str | os.PathLike) and is_statistics_file(side):
         return Statistics.load(side)
     source = open_source(side, recursive=recursive)
     if source.size is not None and source.size < 2:
@@ -355,7 +361,7 @@ def _tell(source: Source, result: Statistics, tally: Tally, report: Report) -> N
     if tally.rejected:
         report.warn(f"{source.name}: {len(tally.rejected)} images left out: {'; '.join(tally.rejected)}")
     for loss, count in tally.losses.items():
-        report.warn(f"{source.name}: {count} images converted to 8-bit RGB with a loss: {loss}")
+        report.warn(f"{source.name}: {count} images {_LOSSES.get(loss, loss)}")
     if source.arrays and tally.largest <= 1:
         report.warn(f"{source.name}: the largest pixel is {tally.largest}; integers in 0…255 are expected, not in 0…1")
     if n < result.dims:

@@ -200,7 +200,9 @@ def _models(arguments: Sequence[str]) -> None:
         path = models.find(options.name)
         if path is None:
             where = {row.name: row.where for row in models.table()}[options.name]
-            why = f"is {where}: it has no file" if where else f"is not here; fastfid models fetch {options.name} gets it"
+            why = (
+                f"is {where}: it has no file" if where else f"is not here; fastfid models fetch {options.name} gets it"
+            )
             raise InputError(f"{options.name} {why}")
         print(path)
     else:
