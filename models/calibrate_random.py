@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+
 from fastfid.models.inception import IMAGE_SIZE, OnnxWiring, Value, assemble, wire
 from fastfid.models.random import conv_weights
 

@@ -7,6 +7,7 @@ import http.server
 import threading
 
 import pytest
+
 from fastfid import models
 from fastfid.errors import ModelError
 from fastfid.models import cache, registry

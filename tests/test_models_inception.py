@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
+
 from fastfid.errors import ModelError
 from fastfid.models import inception
 from fastfid.models.random import random_weights
-from numpy.lib.stride_tricks import sliding_window_view
 
 GOLDEN = Path(__file__).parent / "golden" / "models_features.npz"
 

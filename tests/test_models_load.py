@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+
 from fastfid import models
 from fastfid.errors import InputError, ModelError
 from fastfid.models import registry

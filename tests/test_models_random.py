@@ -5,6 +5,7 @@ import math
 import numpy as np
 import onnxruntime
 import pytest
+
 from fastfid import models
 from fastfid.models import registry
 from fastfid.models.inception import expected_shapes

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fastfid.errors import ModelError
 from fastfid.models.inception import expected_shapes
 from fastfid.models.weights import check_layout, read_legacy_checkpoint, sha256_of
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 TRAINED = Path(__file__).parents[2] / "shared" / "data" / "inception_v3_trained.pth"
 MAGIC = b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")

@@ -24,7 +24,7 @@ class Moments:
 def trace_root(
     a: NDArray[np.float64], a_rows: bool, b: NDArray[np.float64], b_rows: bool
 ) -> tuple[float, float, int, int]:
-    """(trace of sqrt(S1 S2), its error estimate, rank of S1, rank of S2); a side is rows (n, d) or a covariance (d, d)."""
+    """(trace of sqrt(S1 S2), its error, rank of S1, rank of S2); a side is rows (n, d) or a covariance (d, d)."""
 
 def trace_root_schur(sigma1: NDArray[np.float64], sigma2: NDArray[np.float64], eps: float) -> tuple[float, bool]:
     """(trace of the Schur square root of sigma1 sigma2, whether eps had to be added)."""
