@@ -1,8 +1,6 @@
 """Statistics: the mean and covariance of a set of features, growing, mergeable, on disk."""
 
 import os
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -211,16 +209,18 @@ class Statistics:
         """
         name = os.fspath(path)
         try:
-            with np.load(name, allow_pickle=False) as file:
-                if not isinstance(file, Mapping) or not {"mu", "sigma"} <= set(file):
-                    found = ", ".join(file) if isinstance(file, Mapping) else "a single array"
-                    raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has {found}")
+            loaded = np.load(name, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has a single array")
+            with loaded as file:
+                if not {"mu", "sigma"} <= set(file):
+                    raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has {', '.join(file)}")
                 arrays = {key: file[key] for key in ("mu", "sigma", "n", "fastfid", "rows") if key in file}
+        except InputError:
+            raise
         except FileNotFoundError:
             raise InputError(f"{name} does not exist") from None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            if isinstance(error, InputError):
-                raise
+        except Exception as error:  # of a damaged file, zipfile, zlib and NumPy's header parser raise a dozen kinds
             raise InputError(f"{name} cannot be read as a statistics file: {error}") from error
         return cls._from_arrays(arrays, name)
 
