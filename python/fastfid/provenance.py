@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 from .errors import InputError, StatisticsMismatch
 
@@ -52,7 +52,11 @@ class Provenance:
             data: dict[str, Any] = json.loads(text)
             if data.pop("format") > FORMAT:
                 raise InputError(f"{name} was written by a newer fastfid; upgrade to read it")
-            return cls(**data)
+            result = cls(**data)
+            for key, kind in get_type_hints(cls).items():
+                if not isinstance(getattr(result, key), get_origin(kind) or kind):
+                    raise TypeError(f"{key} is {getattr(result, key)!r}")
+            return result
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             if isinstance(error, InputError):
                 raise
