@@ -36,7 +36,7 @@ def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float:
 def _default() -> int:
     text = os.environ.get("FASTFID_NUM_THREADS", "")
     if text:
-        if not text.isdigit() or int(text) < 1:
+        if not text.isdecimal() or int(text) < 1:
             raise InputError(f"FASTFID_NUM_THREADS must be a positive whole number, got {text!r}")
         return int(text)
     # Rounded up: a quota of 1.5 CPUs is served better by two threads than by one.
