@@ -209,10 +209,10 @@ class Statistics:
         """
         name = os.fspath(path)
         try:
-            loaded = np.load(name, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has a single array")
-            with loaded as file:
+            with Path(path).open("rb") as handle:  # opened here: NumPy leaves a damaged zip open
+                file = np.load(handle, allow_pickle=False)
+                if isinstance(file, np.ndarray):
+                    raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has a single array")
                 if not {"mu", "sigma"} <= set(file):
                     raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has {', '.join(file)}")
                 arrays = {key: file[key] for key in ("mu", "sigma", "n", "fastfid", "rows") if key in file}
