@@ -1,0 +1,363 @@
+"""Statistics: updates, merges, and files of ours and of others."""
+
+import os
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastfid import InputError, Provenance, Statistics, StatisticsMismatch
+
+PROVENANCE = Provenance("inception-v3", "6726825d" * 8, "pytorch", 4, "cpu", "fp32", 16, {"fastfid": "0.1.0"})
+
+
+def normal(n, d=4, seed=0, dtype=np.float64):
+    return np.random.RandomState(seed).standard_normal((n, d)).astype(dtype)
+
+
+def bits(s):
+    return s.n, s.mu.tobytes(), s.sigma.tobytes()
+
+
+@pytest.fixture
+def stats():
+    return Statistics(4, PROVENANCE).update(normal(600))
+
+
+class TestUpdate:
+    @pytest.mark.parametrize("n", [2, 4, 5, 600, 2048])
+    def test_equals_numpy(self, n):
+        rows = normal(n, seed=n)
+        s = Statistics(4).update(rows)
+        assert s.n == n
+        np.testing.assert_allclose(s.mu, rows.mean(axis=0), rtol=0, atol=1e-14)
+        np.testing.assert_allclose(s.sigma, np.cov(rows, rowvar=False), rtol=0, atol=1e-13)
+
+    @given(cuts=st.lists(st.integers(0, 1100), max_size=5).map(sorted), look=st.booleans())
+    def test_batches_and_looks_change_nothing(self, cuts, look):
+        rows = normal(1100, 3)
+        s = Statistics(3)
+        for batch in np.split(rows, cuts):
+            s.update(batch)
+            if look and s.n >= 2:
+                bits(s)
+        assert bits(s) == bits(Statistics(3).update(rows))
+
+    def test_is_seen_by_the_next_look(self):
+        s = Statistics(4).update(normal(600))
+        before = bits(s)
+        s.update(normal(1))
+        assert s.mu.tobytes() != before[1]
+        assert s.sigma.tobytes() != before[2]
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.longdouble, np.int64, np.uint8, ">f4"])
+    def test_takes_real_numbers_of_any_kind(self, dtype):
+        rows = (normal(50) * 10 + 50).astype(dtype)
+        assert bits(Statistics(4).update(rows)) == bits(Statistics(4).update(rows.astype(np.float64)))
+        assert bits(Statistics(4).update(np.asfortranarray(rows))) == bits(Statistics(4).update(rows.tolist()))
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_keeps_rows_in_their_dtype_while_n_is_at_most_dims(self, dtype):
+        rows = normal(5, dtype=dtype)
+        s = Statistics(4)
+        assert s.rows is None
+        np.testing.assert_array_equal(s.update(rows[:4]).rows, rows[:4], strict=True)
+        assert s.update(rows[4:]).rows is None
+
+    @pytest.mark.parametrize(
+        ("features", "message"),
+        [
+            (np.zeros((2, 3)), r"shape \(n, 4\), got \(2, 3\)"),
+            (np.zeros(4), r"got \(4,\)"),
+            (np.zeros((2, 2, 4)), r"got \(2, 2, 4\)"),
+            (np.zeros((2, 4), complex), "dtype complex128"),
+            (np.zeros((2, 4), bool), "dtype bool"),
+            ([["a"] * 4], "dtype <U1"),
+            ([[None] * 4], "dtype object"),
+            ([[0.0] * 4, [0, 0, np.nan, 0]], r"nan at index \(1, 2\)"),
+            (np.float32([[0, -np.inf, 0, np.inf]]), r"2 values .* -inf at index \(0, 1\)"),
+        ],
+    )
+    def test_refuses_and_adds_nothing(self, stats, features, message):
+        before = bits(stats)
+        with pytest.raises(InputError, match=message):
+            stats.update(features)
+        assert bits(stats) == before
+
+    def test_no_rows_are_no_change(self, stats):
+        before = bits(stats)
+        assert bits(stats.update(np.zeros((0, 4)))) == before
+
+    @pytest.mark.parametrize("dims", [0, -1, 2.0, True, "4", None])
+    def test_refuses_impossible_dims(self, dims):
+        with pytest.raises(InputError, match="dims must be a positive whole number"):
+            Statistics(dims)
+
+    def test_says_how_many_rows_a_look_needs(self):
+        with pytest.raises(InputError, match="at least 1 rows, they have 0"):
+            _ = Statistics(4).mu
+        one = Statistics(4).update(normal(1))
+        assert (one.mu == normal(1)[0]).all()
+        with pytest.raises(InputError, match="at least 2 rows, they have 1"):
+            _ = one.sigma
+
+
+class TestMerge:
+    @given(n=st.integers(1, 1100), m=st.integers(1, 1100))
+    def test_is_as_if_the_rows_had_followed(self, n, m):
+        rows = normal(n + m, 3, seed=n) + 10
+        merged = Statistics(3).update(rows[:n]).merge(Statistics(3).update(rows[n:]))
+        assert merged.n == n + m
+        np.testing.assert_allclose(merged.mu, rows.mean(axis=0), rtol=0, atol=1e-13)
+        np.testing.assert_allclose(merged.sigma, np.cov(rows, rowvar=False), rtol=0, atol=1e-12)
+        assert bits(merged) == bits(Statistics(3).update(rows[:n]).merge(Statistics(3).update(rows[n:])))
+
+    @pytest.mark.parametrize("n", [3, 600])
+    def test_with_itself(self, n):
+        s = Statistics(4).update(normal(n))
+        assert s.merge(s) is s
+        twice = np.concatenate([normal(n)] * 2)
+        assert s.n == 2 * n
+        np.testing.assert_allclose(s.sigma, np.cov(twice, rowvar=False), rtol=0, atol=1e-13)
+
+    def test_of_files(self, tmp_path, stats):
+        parts = [Statistics(4).update(part).save(tmp_path / f"{i}") for i, part in enumerate(np.split(normal(600), 3))]
+        first, *others = map(Statistics.load, parts)
+        for other in others:
+            first.merge(other)
+        assert first.n == 600
+        np.testing.assert_allclose(first.sigma, stats.sigma, rtol=0, atol=1e-13)
+
+    def test_keeps_the_provenance_that_is_known(self, stats):
+        assert Statistics(4).merge(stats).provenance is PROVENANCE
+        assert stats.merge(Statistics(4).update(normal(3))).provenance is PROVENANCE
+
+    def test_refuses_without_n(self, stats):
+        foreign = Statistics.from_moments(np.zeros(4), np.eye(4))
+        before = bits(stats)
+        for a, b in ((stats, foreign), (foreign, stats)):
+            with pytest.raises(InputError, match="no n"):
+                a.merge(b)
+        with pytest.raises(InputError, match="no n"):
+            foreign.update(normal(2))
+        assert bits(stats) == before
+
+    @pytest.mark.parametrize(
+        ("other", "message"),
+        [
+            (Statistics(5), "4 and 5 dims"),
+            (
+                Statistics(4, Provenance("mine", "a" * 64, "pytorch", 4)),
+                r"inception-v3 \(6726825d6726\).*mine \(a{12}\)",
+            ),
+            (
+                Statistics(4, Provenance("inception-v3", "6726825d" * 8, "tensorflow", 4)),
+                "mode pytorch.*mode tensorflow",
+            ),
+        ],
+    )
+    def test_refuses_what_does_not_fit(self, stats, other, message):
+        before = bits(stats)
+        with pytest.raises(StatisticsMismatch, match=message):
+            stats.merge(other)
+        assert bits(stats) == before
+
+
+class TestFile:
+    @pytest.mark.parametrize(
+        ("n", "dtype"), [(2, np.float32), (4, np.float32), (4, np.float64), (5, np.float32), (600, np.float64)]
+    )
+    def test_round_trip_to_the_last_bit(self, tmp_path, n, dtype):
+        s = Statistics(4, PROVENANCE).update(normal(n, dtype=dtype))
+        loaded = Statistics.load(s.save(tmp_path / "s.npz"))
+        assert bits(loaded) == bits(s)
+        assert loaded.provenance == PROVENANCE
+        if n <= 4:
+            np.testing.assert_array_equal(loaded.rows, s.rows, strict=True)
+        else:
+            assert loaded.rows is None
+
+    @pytest.mark.parametrize("n", [3, 4, 600])
+    def test_goes_on_after_loading(self, tmp_path, n):
+        rows = normal(n + 700)
+        s = Statistics.load(Statistics(4).update(rows[:n]).save(tmp_path / "s")).update(rows[n:])
+        assert s.n == n + 700
+        np.testing.assert_allclose(s.mu, rows.mean(axis=0), rtol=0, atol=1e-14)
+        np.testing.assert_allclose(s.sigma, np.cov(rows, rowvar=False), rtol=0, atol=1e-13)
+
+    @pytest.mark.parametrize(("name", "written"), [("a", "a.npz"), ("a.npz", "a.npz"), ("a.stats", "a.stats.npz")])
+    def test_appends_the_ending_as_numpy_does(self, tmp_path, stats, name, written):
+        assert stats.save(str(tmp_path / name)) == tmp_path / written
+        assert [p.name for p in tmp_path.iterdir()] == [written]
+
+    def test_is_what_other_tools_read(self, tmp_path, stats):
+        with np.load(stats.save(tmp_path / "s")) as file:  # as pytorch-fid does
+            mu, sigma = file["mu"][:], file["sigma"][:]
+        assert mu.dtype == sigma.dtype == np.float64
+        assert (mu.shape, sigma.shape) == ((4,), (4, 4))
+
+    def test_holds_nothing_that_it_does_not_know(self, tmp_path):
+        with np.load(Statistics.from_moments(np.zeros(4), np.eye(4)).save(tmp_path / "s")) as file:
+            assert set(file) == {"mu", "sigma"}
+
+    def test_a_failing_write_leaves_the_old_file_alone(self, tmp_path, stats, monkeypatch):
+        path = stats.save(tmp_path / "s")
+        before = path.read_bytes()
+
+        def fail(file, **_):
+            file.write(b"half of it")
+            raise OSError("no space left on device")
+
+        monkeypatch.setattr(np, "savez", fail)
+        with pytest.raises(OSError, match="no space"):
+            Statistics(4).update(normal(9)).save(path)
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+    def test_is_as_readable_as_any_other_file(self, tmp_path, stats):
+        (tmp_path / "other").touch()
+        assert stats.save(tmp_path / "s").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def npz(path, **arrays):
+    np.savez(path, allow_pickle=True, **arrays)
+    return path
+
+
+SIGMA = np.cov(normal(600), rowvar=False)
+
+
+class TestForeignFile:
+    def test_of_pytorch_fid(self, tmp_path):
+        s = Statistics.load(npz(tmp_path / "f.npz", mu=np.arange(4.0), sigma=SIGMA))
+        assert s.n is None
+        assert s.provenance is None
+        assert s.rows is None
+        assert (s.mu == np.arange(4)).all()
+        assert (s.sigma == SIGMA).all()
+
+    @pytest.mark.parametrize(
+        "arrays",
+        [
+            {"mu": np.arange(4, dtype=np.float32), "sigma": SIGMA.astype(np.float32)},
+            {"mu": np.arange(4), "sigma": np.asfortranarray(SIGMA)},
+            {"mu": np.arange(4.0), "sigma": SIGMA.astype(">f8"), "mu_clip": np.zeros(7)},
+            {"mu": np.arange(4.0), "sigma": SIGMA + 1e-9 * np.triu(SIGMA, 1)},  # asymmetric by rounding only
+        ],
+        ids=["float32", "Fortran order", "big endian", "asymmetric by rounding"],
+    )
+    def test_in_another_layout(self, tmp_path, arrays):
+        s = Statistics.load(npz(tmp_path / "f.npz", **arrays))
+        assert s.mu.dtype == s.sigma.dtype == np.float64
+        assert (s.mu == np.arange(4)).all()
+        np.testing.assert_allclose(s.sigma, SIGMA, rtol=0, atol=1e-7)
+        assert (s.sigma == s.sigma.T).all()
+        assert s.sigma.flags.c_contiguous
+
+    @pytest.mark.parametrize(
+        ("arrays", "message"),
+        [
+            ({"mu": np.zeros(4)}, "needs mu and sigma, it has mu$"),
+            ({"images": np.zeros(4)}, "it has images"),
+            ({"mu": np.zeros(4), "sigma": np.eye(5)}, r"shape \(4, 4\) to fit mu, got \(5, 5\)"),
+            ({"mu": np.zeros(4), "sigma": np.ones((4, 5))}, None),
+            ({"mu": np.zeros((1, 4)), "sigma": np.eye(4)}, "mu must have 1 dimensions"),
+            ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, "mu is empty"),
+            ({"mu": np.zeros(4), "sigma": np.triu(np.ones((4, 4)))}, "sigma is not symmetric"),
+            ({"mu": np.zeros(4), "sigma": -np.eye(4)}, "not a covariance: its diagonal is -1 at 0"),
+            ({"mu": np.array([0, np.nan, 0, 0]), "sigma": np.eye(4)}, r"mu holds 1 values .* index \(1,\)"),
+            ({"mu": np.zeros(4), "sigma": np.diag([1, 1, np.inf, 1])}, r"sigma holds 1 .* inf at index \(2, 2\)"),
+            ({"mu": np.zeros(4, complex), "sigma": np.eye(4)}, "complex"),
+            ({"mu": np.array([None] * 4), "sigma": np.eye(4)}, "allow_pickle=False"),
+            ({"mu": np.zeros(4), "sigma": np.eye(4), "n": 1}, "n must be at least 2"),
+            ({"mu": np.zeros(4), "sigma": np.eye(4), "n": "many"}, "many"),
+            ({"mu": np.zeros(4), "sigma": np.eye(4), "n": np.array([3, 4])}, "f.npz"),
+            (
+                {"mu": np.zeros(4), "sigma": np.eye(4), "n": 3, "rows": np.zeros((2, 4))},
+                r"rows must have shape \(3, 4\)",
+            ),
+            ({"mu": np.zeros(4), "sigma": np.eye(4), "rows": np.zeros((2, 4))}, "rows must have shape"),
+            ({"mu": np.zeros(4), "sigma": np.eye(4), "n": 2, "rows": np.full((2, 4), np.nan)}, "not finite"),
+            ({"mu": np.zeros(4), "sigma": np.eye(4), "fastfid": "{"}, "provenance cannot be read"),
+            ({"mu": np.zeros(4), "sigma": np.eye(4), "fastfid": '{"format": 99}'}, "newer fastfid"),
+        ],
+    )
+    def test_that_is_no_statistics(self, tmp_path, arrays, message):
+        path = npz(tmp_path / "f.npz", **arrays)
+        with pytest.raises(InputError, match=message) as caught:
+            Statistics.load(path)
+        assert str(path) in str(caught.value)
+
+    def test_is_never_unpickled(self, tmp_path):
+        class Bomb:
+            def __reduce__(self):
+                return os.mkdir, (str(tmp_path / "exploded"),)
+
+        path = npz(tmp_path / "f.npz", mu=np.array([Bomb()]), sigma=np.eye(1))
+        with pytest.raises(InputError, match="allow_pickle=False"):
+            Statistics.load(path)
+        assert not (tmp_path / "exploded").exists()
+
+
+class TestDamagedFile:
+    def test_missing(self, tmp_path):
+        with pytest.raises(InputError, match="nowhere.npz does not exist"):
+            Statistics.load(tmp_path / "nowhere.npz")
+
+    def test_directory(self, tmp_path):
+        with pytest.raises(InputError, match="cannot be read"):
+            Statistics.load(tmp_path)
+
+    def test_single_array(self, tmp_path):
+        np.save(tmp_path / "a.npy", np.zeros(4))
+        with pytest.raises(InputError, match="a single array"):
+            Statistics.load(tmp_path / "a.npy")
+
+    @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 nor this", b"\x80\x04."])
+    def test_no_zip(self, tmp_path, content):
+        (tmp_path / "f.npz").write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"):
+            Statistics.load(tmp_path / "f.npz")
+
+    def test_zip_of_something_else(self, tmp_path):
+        with zipfile.ZipFile(tmp_path / "f.npz", "w") as file:
+            file.writestr("mu", "hello")
+            file.writestr("sigma", "world")
+        with pytest.raises(InputError, match=r"f\.npz"):
+            Statistics.load(tmp_path / "f.npz")
+
+    @pytest.mark.parametrize("compressed", [False, True])
+    def test_truncated(self, tmp_path, compressed):
+        path = tmp_path / "f.npz"
+        (np.savez_compressed if compressed else np.savez)(path, mu=np.arange(4.0), sigma=SIGMA)
+        whole = path.read_bytes()
+        for size in range(0, len(whole), 37):
+            path.write_bytes(whole[:size])
+            with pytest.raises(InputError, match="cannot be read"):
+                Statistics.load(path)
+
+    @pytest.mark.filterwarnings("ignore")  # NumPy warns of headers that it had to repair
+    @pytest.mark.parametrize("compressed", [False, True])
+    def test_a_flipped_bit_is_noticed_or_harmless(self, tmp_path, compressed):
+        path = tmp_path / "f.npz"
+        (np.savez_compressed if compressed else np.savez)(path, mu=np.arange(4.0), sigma=SIGMA)
+        whole = path.read_bytes()
+        noticed = 0
+        for i in range(len(whole)):
+            path.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :])
+            try:
+                s = Statistics.load(path)
+            except InputError:
+                noticed += 1
+            else:
+                assert (s.mu == np.arange(4)).all()
+                assert (s.sigma == SIGMA).all()
+        assert noticed > len(whole) / 2
+
+
+def test_repr_says_what_it_is(stats):
+    assert repr(stats) == "Statistics(n=600, dims=4, inception-v3, pytorch)"
+    assert repr(Statistics(4)) == "Statistics(n=0, dims=4)"
