@@ -19,3 +19,13 @@ def folder(path: Path, images: NDArray[np.uint8], ending: str = "png") -> Path:
     for i, image in enumerate(images):
         Image.fromarray(image).save(path / f"{i:03}.{ending}")
     return path
+
+
+def golden_sets(root: Path) -> dict[str, Path]:
+    """The sets behind golden/fid.json: enlarged, shrunk, and at the network's own size."""
+    drawn = {
+        "tiny": pictures(10, 32, 0, 0, 160),
+        "large": pictures(9, 400, 1, 60, 256),
+        "exact": pictures(8, 300, 2)[:, :299, :299],
+    }
+    return {name: folder(root / name, images) for name, images in drawn.items()}
