@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <limits>
-#include <optional>
 #include <vector>
 
 #include "sqrtm.hpp"
@@ -11,142 +10,138 @@ namespace fastfid {
 namespace {
 
 constexpr double kEps = std::numeric_limits<double>::epsilon();
-constexpr double kWellConditioned = 1e-13;  // smallest squared ratio of Cholesky pivots that is trusted
-constexpr double kSquaringLoss = 1e-12;     // of the geometric mean of the traces; beyond it, singular values
+constexpr double kWellConditioned =
+    1e-10;                               // smallest squared ratio of pivots for which they need no pivoting
+constexpr double kNoise = 32;            // rounding in a covariance of any size, in eps of its largest entry
+constexpr double kSquaringLoss = 1e-12;  // of the sum: what the squaring may cost before it is avoided
 
-using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-
-// One side with its dead dimensions dropped: either rows, as columns of a factor, or a covariance.
-struct Side {
-  MatrixXd sigma;   // (k, k), empty where rows are at hand
-  MatrixXd factor;  // (k, r), F with S = F F^T
+// F with S = F F^T.
+struct Factor {
+  MatrixXd f;               // (k, r)
+  bool triangular = false;  // lower, with a clean upper triangle
   Index rank = 0;
-  double trace = 0;
 };
 
-MatrixXd centred(const Gaussian& g) {
+MatrixXd centred_rows(const Gaussian& g) {
   MatrixXd f = Eigen::Map<const MatrixXd>(g.rows, g.d, g.n);  // a column a row
   f.colwise() -= f.col(0).eval();                             // exact for equal rows, harmless otherwise
   f.colwise() -= (f.rowwise().sum() / static_cast<double>(g.n)).eval();
   return f / std::sqrt(static_cast<double>(g.n - 1));
 }
 
-std::vector<bool> dead_dimensions(const Gaussian& g, const MatrixXd& factor) {
-  std::vector<bool> dead(g.d);
-  Eigen::Map<const MatrixXd> sigma(g.sigma, g.sigma ? g.d : 0, g.sigma ? g.d : 0);
-  for (Index i = 0; i < g.d; ++i) dead[i] = g.rows ? factor.row(i).isZero(0) : sigma.col(i).isZero(0);
-  return dead;
+// The rows as a factor, or the covariance itself.
+MatrixXd matrix_of(const Gaussian& g) {
+  return g.rows ? centred_rows(g) : MatrixXd(Eigen::Map<const MatrixXd>(g.sigma, g.d, g.d));
 }
 
-Index rank_above(const VectorXd& eigenvalues, Index d) {
-  if (eigenvalues.size() == 0) return 0;
-  const double floor = d * kEps * eigenvalues.maxCoeff();
-  return (eigenvalues.array() > floor && eigenvalues.array() > 0).count();
+Index pivoted_cholesky(MatrixXd& sigma, std::vector<lapack_int>& pivots) {
+  const double noise = std::max(kNoise, static_cast<double>(sigma.rows())) * kEps;
+  const double tolerance = noise * sigma.diagonal().maxCoeff();
+  return lapack::pstrf(sigma, tolerance, pivots);
 }
 
-// Squared singular values of F, from the smaller of its two Gram matrices.
-VectorXd gram_eigenvalues(const MatrixXd& f) {
-  const bool tall = f.rows() > f.cols();
-  MatrixXd gram(tall ? f.cols() : f.rows(), tall ? f.cols() : f.rows());
-  lapack::gemm(tall ? CblasTrans : CblasNoTrans, tall ? CblasNoTrans : CblasTrans, 1.0, f, f, 0.0, gram);
-  return lapack::syevd(gram, false);
+Factor factor_rows(MatrixXd f) {
+  MatrixXd gram = lapack::gram(f, f.cols() <= f.rows());
+  std::vector<lapack_int> pivots;
+  const Index rank = pivoted_cholesky(gram, pivots);
+  return {std::move(f), false, rank};
 }
 
-// Lower Cholesky factor with a clean upper triangle, or nothing where S is deficient or ill conditioned.
-std::optional<MatrixXd> cholesky(const MatrixXd& sigma) {
+Factor factor_covariance(const MatrixXd& sigma) {
+  const Index n = sigma.rows();
   MatrixXd l = sigma;
-  if (!lapack::potrf(l)) return std::nullopt;
-  const double ratio = l.diagonal().minCoeff() / l.diagonal().maxCoeff();
-  if (!(ratio * ratio >= kWellConditioned)) return std::nullopt;
-  l.triangularView<Eigen::StrictlyUpper>().setZero();
-  return l;
-}
-
-// The eigenvectors of S above the noise, each scaled by the root of its eigenvalue.
-MatrixXd spectral_factor(const MatrixXd& sigma) {
-  MatrixXd vectors = sigma;
-  const VectorXd w = lapack::syevd(vectors, true);
-  const Index rank = rank_above(w, sigma.rows());
-  return vectors.rightCols(rank) * w.tail(rank).cwiseSqrt().asDiagonal();
-}
-
-Side make_side(const Gaussian& g, MatrixXd factor, const std::vector<Index>& alive) {
-  Side side;
-  if (g.rows) {
-    side.factor = factor(alive, Eigen::all);
-    side.rank = rank_above(gram_eigenvalues(side.factor), static_cast<Index>(alive.size()));
-    side.trace = side.factor.squaredNorm();
-  } else {
-    side.sigma = Eigen::Map<const MatrixXd>(g.sigma, g.d, g.d)(alive, alive);
-    side.trace = side.sigma.trace();
+  if (lapack::potrf(l)) {
+    const double ratio = l.diagonal().minCoeff() / l.diagonal().maxCoeff();
+    if (ratio * ratio >= kWellConditioned) {
+      l.triangularView<Eigen::StrictlyUpper>().setZero();
+      return {std::move(l), true, n};
+    }
   }
-  return side;
+  l = sigma;
+  std::vector<lapack_int> pivots;
+  const Index rank = pivoted_cholesky(l, pivots);
+  l.triangularView<Eigen::StrictlyUpper>().setZero();
+  MatrixXd f(n, rank);
+  for (Index i = 0; i < n; ++i) f.row(pivots[i] - 1) = l.row(i).head(rank);
+  return {std::move(f), false, rank};
 }
 
-// Sum of the singular values of F1^T F2.
-TraceRoot nuclear_norm(const Side& a, const Side& b) {
-  MatrixXd cross(a.factor.cols(), b.factor.cols());
-  lapack::gemm(CblasTrans, CblasNoTrans, 1.0, a.factor, b.factor, 0.0, cross);
-  const VectorXd s = lapack::singular_values(cross);
-  TraceRoot out;
-  out.value = s.sum();
-  const double k = static_cast<double>(std::max<Index>(s.size(), 1));
-  out.error = kEps * (k * (s.size() ? s.maxCoeff() : 0.0) + std::sqrt(k) * std::sqrt(a.trace * b.trace));
-  return out;
+// F1^T F2, or its transpose: the singular values are the same.
+MatrixXd cross_product(const Factor& a, const Factor& b) {
+  if (!a.triangular && b.triangular) return cross_product(b, a);
+  if (a.triangular) {
+    MatrixXd g = b.f;
+    lapack::trmm_left_transposed(a.f, g);
+    return g;
+  }
+  MatrixXd g(a.f.cols(), b.f.cols());
+  lapack::gemm(CblasTrans, CblasNoTrans, 1.0, a.f, b.f, 0.0, g);
+  return g;
 }
 
-// Sum of the roots of the eigenvalues of L1^T S2 L1, with a bound of what the squaring cost.
-TraceRoot product_eigenvalues(const MatrixXd& l1, const MatrixXd& s2) {
-  MatrixXd product = s2;
-  lapack::trmm(CblasRight, CblasNoTrans, l1, product);
-  lapack::trmm(CblasLeft, CblasTrans, l1, product);
-  const Eigen::ArrayXd w = lapack::syevd(product, false).array().max(0.0);
+struct Sum {
+  double value = 0;
+  double error = 0;
+};
+
+// Sum of the singular values of G, each computed to an absolute error of order eps |G|; `allowed` is the
+// error that the squaring may add, absolute (negative: kSquaringLoss of the sum).
+Sum nuclear_norm(const MatrixXd& g, double allowed) {
+  if (g.size() == 0) return {};
+  const bool tall = g.rows() >= g.cols();
+  const lapack::Tridiagonal reduced(lapack::gram(g, tall));
+  const VectorXd w = reduced.eigenvalues().cwiseMax(0.0);
   const double delta = 4 * kEps * w.maxCoeff();
-  TraceRoot out;
-  out.value = w.sqrt().sum();
-  // Rounding moves each eigenvalue by about delta, independently: the effects add up as a random walk.
-  out.error = std::sqrt(((w + delta).sqrt() - w.sqrt()).square().sum()) + kEps * out.value;
-  return out;
-}
+  if (delta == 0) return {};
+  if (allowed < 0) allowed = kSquaringLoss * w.cwiseSqrt().sum();
 
-void use_spectral_factors(Side& side) {
-  if (side.sigma.size() == 0) return;
-  side.factor = spectral_factor(side.sigma);
-  side.rank = side.factor.cols();
+  Sum sum;
+  double squares = 0;  // rounding moves each eigenvalue independently: the errors add up as a random walk
+  Index lossy = w.size();
+  for (; lossy > 0; --lossy) {
+    const double root = std::sqrt(w(lossy - 1));
+    const double loss = std::sqrt(w(lossy - 1) + delta) - root;
+    if (std::sqrt(squares + loss * loss) > allowed) break;
+    squares += loss * loss;
+    sum.value += root;
+  }
+  sum.error = std::sqrt(squares) + kEps * sum.value;
+  if (lossy == 0) return sum;
+  const MatrixXd v = reduced.smallest_eigenvectors(lossy);
+  MatrixXd projected(tall ? g.rows() : g.cols(), lossy);
+  lapack::gemm(tall ? CblasNoTrans : CblasTrans, CblasNoTrans, 1.0, g, v, 0.0, projected);
+  const Sum rest = nuclear_norm(projected, allowed);
+  // The projection itself is rounded: eps |G| for every singular value.
+  return {sum.value + rest.value,
+          sum.error + rest.error + kEps * std::sqrt(w.maxCoeff() * static_cast<double>(lossy))};
 }
 
 }  // namespace
 
 TraceRoot trace_root(const Gaussian& ga, const Gaussian& gb) {
-  MatrixXd fa = ga.rows ? centred(ga) : MatrixXd(), fb = gb.rows ? centred(gb) : MatrixXd();
-  const auto dead_a = dead_dimensions(ga, fa), dead_b = dead_dimensions(gb, fb);
+  MatrixXd a = matrix_of(ga), b = matrix_of(gb);
   std::vector<Index> alive;
   for (Index i = 0; i < ga.d; ++i)
-    if (!dead_a[i] && !dead_b[i]) alive.push_back(i);
-  Side a = make_side(ga, std::move(fa), alive), b = make_side(gb, std::move(fb), alive);
-
-  auto la = a.sigma.size() ? cholesky(a.sigma) : std::nullopt;
-  auto lb = b.sigma.size() ? cholesky(b.sigma) : std::nullopt;
-  if (la) a.rank = la->rows();
-  if (lb) b.rank = lb->rows();
+    if (!a.row(i).isZero(0) && !b.row(i).isZero(0)) alive.push_back(i);
+  if (alive.empty()) return {};
+  if (static_cast<Index>(alive.size()) < ga.d) {
+    a = ga.rows ? MatrixXd(a(alive, Eigen::all)) : MatrixXd(a(alive, alive));
+    b = gb.rows ? MatrixXd(b(alive, Eigen::all)) : MatrixXd(b(alive, alive));
+  }
+  const Factor fa = ga.rows ? factor_rows(std::move(a)) : factor_covariance(a);
+  const Factor fb = gb.rows ? factor_rows(std::move(b)) : factor_covariance(b);
+  MatrixXd g = cross_product(fa, fb);
+  const double scale = g.size() ? g.cwiseAbs().maxCoeff() : 0.0;
   TraceRoot out;
-  bool done = false;
-  if (la && lb) {
-    out = product_eigenvalues(*la, b.sigma);
-    done = out.error <= kSquaringLoss * std::sqrt(a.trace * b.trace);
-  }
-  if (!done) {
-    const bool deficient = (a.sigma.size() && !la) || (b.sigma.size() && !lb);
-    if (la && !deficient) a.factor = std::move(*la);
-    if (lb && !deficient) b.factor = std::move(*lb);
-    if (deficient) {
-      use_spectral_factors(a);
-      use_spectral_factors(b);
-    }
-    out = nuclear_norm(a, b);
-  }
-  out.rank1 = a.rank;
-  out.rank2 = b.rank;
+  out.rank1 = fa.rank;
+  out.rank2 = fb.rank;
+  if (scale == 0) return out;
+  g /= scale;  // squares neither overflow nor vanish
+  const Sum sum = nuclear_norm(g, -1);
+  out.value = scale * sum.value;
+  // What forming the factors and G cost: eps |F1| |F2| in the Frobenius norm, the geometric mean of the
+  // traces.
+  out.error = scale * sum.error + kEps * fa.f.norm() * fb.f.norm();
   return out;
 }
 

@@ -4,19 +4,21 @@
 //
 // (Dowson & Landau 1982; Heusel et al. 2017). float64 throughout.
 //
-// With S = F F^T the eigenvalues of S1 S2 are the squared singular values of F1^T F2, so the trace is the
-// nuclear norm of F1^T F2: real, never negative, and with an absolute error of order eps |F1| |F2| whatever
-// the rank. F is
-//   - rows at hand (n <= d):  the centred rows / sqrt(n - 1), without ever forming S;
-//   - a well conditioned S:   its Cholesky factor;
-//   - any other S:            the eigenvectors above d eps max, scaled.
-// Two well conditioned matrices take the cheaper symmetric product L1^T S2 L1, whose eigenvalues are those of
-// S1 S2; its squaring loses half the digits of the small ones, so the loss is bounded afterwards and the
-// singular values are taken where it matters. Dimensions that are exactly zero on either side take no part
-// and are dropped first.
+// With S = F F^T the eigenvalues of S1 S2 are the squared singular values of G = F1^T F2, so the trace is the
+// nuclear norm of G: real, never negative, whatever the ranks. F is
+//   - rows at hand (n <= d):   the centred rows / sqrt(n - 1), without ever forming S;
+//   - a well conditioned S:    its Cholesky factor;
+//   - any other S:             its pivoted Cholesky factor, cut at pivots of d eps max (Higham 1990,
+//   "Analysis of the
+//                              Cholesky decomposition of a semi-definite matrix").
+// Dimensions that are exactly zero on either side take no part and are dropped first.
+//
+// The nuclear norm comes from the eigenvalues w of the smaller Gram matrix of G. Squaring costs the small
+// ones their digits: an error delta of w is one of delta / (2 sqrt(w)) in the sum. So only the eigenvalues
+// whose errors add up to less than 1e-12 of the sum are taken; for the others G is projected on their
+// eigenvectors, which has no such loss, and the same is done with the projection. A few eigenvectors cost
+// much less than the singular values of G by LAPACK.
 #pragma once
-
-#include <string>
 
 #include "lapack.hpp"
 
@@ -33,7 +35,7 @@ struct Gaussian {
 struct TraceRoot {
   double value = 0;  // tr sqrt(S1 S2)
   double error = 0;  // estimate of the rounding error of value, absolute
-  Index rank1 = 0;   // numerical ranks of S1 and S2: eigenvalues above d eps max
+  Index rank1 = 0;   // numerical ranks of S1 and S2, among the dimensions that are not zero on either side
   Index rank2 = 0;
 };
 

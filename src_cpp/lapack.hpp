@@ -13,6 +13,7 @@
 #include <Eigen/Dense>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace fastfid {
 
@@ -74,32 +75,72 @@ inline bool potrf(MatrixXd& a) {
   return info == 0;
 }
 
-// B = L B or B L (side), L lower triangular, optionally transposed.
-inline void trmm(CBLAS_SIDE side, CBLAS_TRANSPOSE trans, const MatrixXd& l, MatrixXd& b) {
-  scipy_cblas_dtrmm(CblasColMajor, side, CblasLower, trans, CblasNonUnit, as_int(b.rows()), as_int(b.cols()),
-                    1.0, l.data(), as_int(l.rows()), b.data(), as_int(b.rows()));
-}
-
-// Eigenvalues of a symmetric matrix (lower triangle read), ascending; with vectors, they replace `a`.
-inline VectorXd syevd(MatrixXd& a, bool vectors) {
+// Pivoted Cholesky P^T A P = L L^T in place, stopped at pivots up to `tolerance`. Returns the number of
+// columns of L that hold; pivots[i] is the row of A behind row i of L, counted from 1.
+inline Index pstrf(MatrixXd& a, double tolerance, std::vector<lapack_int>& pivots) {
   const auto n = as_int(a.rows());
-  VectorXd w(a.rows());
-  if (n > 0)
-    check(scipy_LAPACKE_dsyevd(LAPACK_COL_MAJOR, vectors ? 'V' : 'N', 'L', n, a.data(), n, w.data()),
-          "dsyevd");
-  return w;
+  lapack_int rank = 0;
+  pivots.resize(n);
+  const auto info =
+      scipy_LAPACKE_dpstrf(LAPACK_COL_MAJOR, 'L', n, a.data(), n, pivots.data(), &rank, tolerance);
+  if (info < 0) check(info, "dpstrf");
+  return rank;
 }
 
-// Singular values, descending; `a` is destroyed.
-inline VectorXd singular_values(MatrixXd& a) {
-  const auto m = as_int(a.rows()), n = as_int(a.cols());
-  VectorXd s(std::min(a.rows(), a.cols()));
-  double unused;
-  if (s.size() > 0)
-    check(scipy_LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'N', m, n, a.data(), m, s.data(), &unused, 1, &unused, 1),
-          "dgesdd");
-  return s;
+// B = L^T B, L lower triangular.
+inline void trmm_left_transposed(const MatrixXd& l, MatrixXd& b) {
+  scipy_cblas_dtrmm(CblasColMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, as_int(b.rows()),
+                    as_int(b.cols()), 1.0, l.data(), as_int(l.rows()), b.data(), as_int(b.rows()));
 }
+
+// Lower triangle of the Gram matrix of the columns (or, transposed, of the rows) of A.
+inline MatrixXd gram(const MatrixXd& a, bool of_columns) {
+  const Index n = of_columns ? a.cols() : a.rows(), k = of_columns ? a.rows() : a.cols();
+  MatrixXd c(n, n);
+  scipy_cblas_dsyrk(CblasColMajor, CblasLower, of_columns ? CblasTrans : CblasNoTrans, as_int(n), as_int(k),
+                    1.0, a.data(), as_int(a.rows()), 0.0, c.data(), as_int(n));
+  return c;
+}
+
+// A symmetric matrix (lower triangle read) reduced to a tridiagonal one with the same eigenvalues.
+struct Tridiagonal {
+  MatrixXd reflectors;
+  VectorXd diagonal, off_diagonal, tau;
+
+  explicit Tridiagonal(MatrixXd a) : reflectors(std::move(a)) {
+    const Index n = reflectors.rows();
+    diagonal.resize(n);
+    off_diagonal.setZero(n);  // n, not n - 1: dstemr wants the room
+    tau.resize(n);
+    check(scipy_LAPACKE_dsytrd(LAPACK_COL_MAJOR, 'L', as_int(n), reflectors.data(), as_int(n),
+                               diagonal.data(), off_diagonal.data(), tau.data()),
+          "dsytrd");
+  }
+
+  // Ascending.
+  VectorXd eigenvalues() const {
+    VectorXd w = diagonal, e = off_diagonal;
+    check(scipy_LAPACKE_dsterf(as_int(w.size()), w.data(), e.data()), "dsterf");
+    return w;
+  }
+
+  // Orthonormal eigenvectors of the k smallest eigenvalues, (n, k).
+  MatrixXd smallest_eigenvectors(Index k) const {
+    const auto n = as_int(diagonal.size());
+    VectorXd d = diagonal, e = off_diagonal, w(n);
+    MatrixXd z(n, k);
+    std::vector<lapack_int> support(2 * std::max<Index>(k, 1));
+    lapack_int found = 0;
+    lapack_logical accurate = 1;
+    check(scipy_LAPACKE_dstemr(LAPACK_COL_MAJOR, 'V', 'I', n, d.data(), e.data(), 0.0, 0.0, 1, as_int(k),
+                               &found, w.data(), z.data(), n, as_int(k), support.data(), &accurate),
+          "dstemr");
+    check(scipy_LAPACKE_dormtr(LAPACK_COL_MAJOR, 'L', 'L', 'N', n, as_int(k), reflectors.data(), n,
+                               tau.data(), z.data(), n),
+          "dormtr");
+    return z;
+  }
+};
 
 // Schur form A = Z T Z^H; `a` becomes T (real: quasi-triangular, standardised 2x2 blocks).
 inline void gees(MatrixXd& a, MatrixXd& z) {
