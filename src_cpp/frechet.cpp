@@ -34,9 +34,11 @@ MatrixXd matrix_of(const Gaussian& g) {
   return g.rows ? centred_rows(g) : MatrixXd(Eigen::Map<const MatrixXd>(g.sigma, g.d, g.d));
 }
 
+// Rounding in a covariance of d dims, relative to its largest entry.
+double noise(Index d) { return std::max(kNoise, static_cast<double>(d)) * kEps; }
+
 Index pivoted_cholesky(MatrixXd& sigma, std::vector<lapack_int>& pivots) {
-  const double noise = std::max(kNoise, static_cast<double>(sigma.rows())) * kEps;
-  const double tolerance = noise * sigma.diagonal().maxCoeff();
+  const double tolerance = noise(sigma.rows()) * sigma.diagonal().maxCoeff();
   return lapack::pstrf(sigma, tolerance, pivots);
 }
 
@@ -52,7 +54,9 @@ Factor factor_covariance(const MatrixXd& sigma) {
   MatrixXd l = sigma;
   if (lapack::potrf(l)) {
     const double ratio = l.diagonal().minCoeff() / l.diagonal().maxCoeff();
-    if (ratio * ratio >= kWellConditioned) {
+    // The pivots of a deficient S can all look healthy: noise over a small entry of its null vector.
+    const double norm = sigma.cwiseAbs().colwise().sum().maxCoeff();
+    if (ratio * ratio >= kWellConditioned && lapack::pocon(l, norm) >= 10 * noise(n)) {
       l.triangularView<Eigen::StrictlyUpper>().setZero();
       return {std::move(l), true, n};
     }

@@ -75,6 +75,14 @@ inline bool potrf(MatrixXd& a) {
   return info == 0;
 }
 
+// Estimate of 1 / (|A| |A^-1|) in the 1-norm, from the lower Cholesky factor of A and |A|.
+inline double pocon(const MatrixXd& l, double norm) {
+  const auto n = as_int(l.rows());
+  double rcond = 0;
+  check(scipy_LAPACKE_dpocon(LAPACK_COL_MAJOR, 'L', n, l.data(), n, norm, &rcond), "dpocon");
+  return rcond;
+}
+
 // Pivoted Cholesky P^T A P = L L^T in place, stopped at pivots up to `tolerance`. Returns the number of
 // columns of L that hold; pivots[i] is the row of A behind row i of L, counted from 1.
 inline Index pstrf(MatrixXd& a, double tolerance, std::vector<lapack_int>& pivots) {
