@@ -22,15 +22,18 @@ from .linalg import sqrtm
 from .provenance import Provenance
 from .statistics import Statistics
 from .threads import set_num_threads
+from .uncertainty import Extrapolation, Interval, fid_infinity
 
 __all__ = [
     "Comparison",
     "DeviceError",
     "Extractor",
+    "Extrapolation",
     "FastFIDError",
     "FastFIDWarning",
     "ImageError",
     "InputError",
+    "Interval",
     "LinAlgError",
     "ModelError",
     "Provenance",
@@ -39,6 +42,7 @@ __all__ = [
     "StatisticsMismatch",
     "__version__",
     "compare",
+    "fid_infinity",
     "frechet_distance",
     "frechet_distance_from_features",
     "score",

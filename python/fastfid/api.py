@@ -12,6 +12,7 @@ from .provenance import Provenance, differences
 from .report import Report
 from .sources import Source, is_statistics_file, open_source
 from .statistics import Statistics
+from .uncertainty import Blocks, Interval, check_replicates, interval_of
 
 Model = str | os.PathLike[str] | Extractor
 
@@ -48,6 +49,8 @@ class Comparison:
         Estimated rounding error of `fid`, absolute; NaN with ``method="schur"``, which has none.
     rank : tuple of int or None
         Numerical ranks of the two covariances, among the dims that are not zero on either side; None with "schur".
+    interval : Interval or None
+        Confidence interval, where `bootstrap` asked for one.
     a, b : Side
         Name, n and rejected images of either side.
     method : str
@@ -65,6 +68,7 @@ class Comparison:
     trace_term: float
     error_estimate: float
     rank: tuple[int, int] | None
+    interval: Interval | None
     a: Side
     b: Side
     method: str
@@ -202,14 +206,23 @@ def compare(
     recursive: bool = True,
     force: bool = False,
     progress: ProgressOption = None,
+    bootstrap: int = 0,
 ) -> Comparison:
     """Fréchet Inception Distance with its terms, its error, and what made it; parameters as in `score`.
+
+    Parameters
+    ----------
+    bootstrap : int
+        Number of replicates behind a 95 % confidence interval; 0 for none. Rows are resampled while there are no more
+        of them than dims; beyond that one of 20 groups of images is left out at a time, on each side (a jackknife of
+        40 distances whatever the number, with 20 d² numbers of memory a side). Statistics without rows count as known.
 
     Returns
     -------
     Comparison
     """
     frechet.check_method(method)
+    check_replicates(bootstrap)
     report = Report()
     # Both sides are opened and checked before the network runs on either: a typo in the second must not cost the first.
     inputs = [_open(side, recursive, limit, report) for side in (a, b)]
@@ -223,24 +236,31 @@ def compare(
         report.warn(text)
     forced = force and any("by force" in text for text in report.warnings)
 
-    sides, gaussians = [], []
+    sides, fitted, blocks = [], [], []
     for side, name in zip(inputs, names, strict=True):
+        tally, dealt = Tally(), None
         if isinstance(side, Statistics):
-            statistics_, tally = side, Tally()
+            fitted.append(side)
         else:
             assert extractor is not None
-            statistics_, tally = _run(extractor, side, num_workers, limit, seed, on_error, progress, report)
-        sides.append(Side(name, statistics_.n, tuple(tally.rejected)))
-        gaussians.append(statistics_.gaussian())
+            dealt = Blocks(extractor.dims) if bootstrap else None
+            fitted.append(
+                _run(extractor, side, num_workers, limit, seed, on_error, progress, report, tally=tally, blocks=dealt)
+            )
+        sides.append(Side(name, fitted[-1].n, tuple(tally.rejected)))
+        blocks.append(dealt)
+    gaussians = [side.gaussian() for side in fitted]
     result = frechet.distance(gaussians[0], gaussians[1], method=method)
     if result.offset_used:
         report.warn("the square root was not finite: eps was added to the diagonals of both covariances")
+    interval = interval_of(gaussians, blocks, result.value, bootstrap, seed) if bootstrap else None
     return Comparison(
         fid=result.value,
         mean_term=result.mean_term,
         trace_term=result.trace_term,
         error_estimate=result.error_estimate,
         rank=result.rank,
+        interval=interval,
         a=sides[0],
         b=sides[1],
         method=method,
@@ -280,8 +300,7 @@ def statistics(
     if isinstance(side, Statistics):
         return side
     extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
-    result, _ = _run(extractor, side, num_workers, limit, seed, on_error, progress, report)
-    return result
+    return _run(extractor, side, num_workers, limit, seed, on_error, progress, report, tally=Tally())
 
 
 def _open(side: Any, recursive: bool, limit: int | None, report: Report) -> Statistics | Source:
@@ -342,16 +361,21 @@ def _run(
     on_error: str,
     progress: ProgressOption,
     report: Report,
-) -> tuple[Statistics, Tally]:
-    result, tally = Statistics(extractor.dims, extractor.provenance), Tally()
+    *,
+    tally: Tally,
+    blocks: Blocks | None = None,
+) -> Statistics:
+    result = Statistics(extractor.dims, extractor.provenance)
     total = source.size if limit is None or source.size is None else min(limit, source.size)
     with progress_bar(progress, total, source.name) as show:
         for features in extractor.stream(
             source, num_workers=num_workers, limit=limit, seed=seed, on_error=on_error, progress=show, tally=tally
         ):
             result.update(features)
+            if blocks is not None:
+                blocks.update(features)
     _tell(source, result, tally, report)
-    return result, tally
+    return result
 
 
 def _tell(source: Source, result: Statistics, tally: Tally, report: Report) -> None:

@@ -95,6 +95,9 @@ def _score(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--no-recursive", action="store_true", help="leave subfolders out, as pytorch-fid does")
     parser.add_argument("--force", action="store_true", help="compare what does not fit; overwrite with --save-stats")
+    parser.add_argument(
+        "--bootstrap", type=int, default=0, metavar="B", help="95 %% interval from B replicates, on stderr"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of FID:  <value>")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--version", action="version", version=f"fastfid {__version__}")
@@ -129,10 +132,14 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
 def _print_score(options: argparse.Namespace) -> None:
     from .api import compare
 
-    result = compare(*options.path, method=options.method, force=options.force, **_common(options))
+    common = _common(options)
+    result = compare(*options.path, method=options.method, force=options.force, bootstrap=options.bootstrap, **common)
     if options.json:
         print(json.dumps(result.as_dict()))
     else:
+        if result.interval is not None:
+            i = result.interval
+            _say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
         print("FID: ", result.fid)
 
 

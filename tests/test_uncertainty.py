@@ -1,0 +1,174 @@
+"""Confidence intervals and the extrapolation to unlimited images."""
+
+import json
+
+import numpy as np
+import pytest
+
+import fastfid
+from fastfid.cli import main
+from fastfid.frechet import Gaussian, distance, gaussian_from_rows
+from fastfid.uncertainty import BLOCKS, Blocks, bootstrap, jackknife
+from pictures import folder, pictures
+
+
+def draw(n, d=4, seed=0, scale=1.0):
+    return np.random.RandomState(seed).standard_normal((n, d)).astype(np.float32) * np.float32(scale)
+
+
+def dealt(rows, batch=50):
+    blocks = Blocks(rows.shape[1])
+    for start in range(0, len(rows), batch):
+        blocks.update(rows[start : start + batch])
+    return blocks
+
+
+def groups_of(n):
+    """Twin of the dealing: a row to each of the groups in turn."""
+    return np.arange(n) % BLOCKS
+
+
+@pytest.mark.parametrize("n", [3, 19, 20, 640, 1501])
+@pytest.mark.parametrize("d", [3, 200])
+def test_leaving_a_group_out_equals_the_moments_of_the_others(n, d):
+    rows, group = draw(n, d), groups_of(n)
+    parts = list(dealt(rows).left_out())
+    assert len(parts) == len(np.unique(group))
+    for i, part in enumerate(parts):
+        rest = rows[group != i].astype(np.float64)
+        np.testing.assert_allclose(part.mu, rest.mean(axis=0), atol=1e-14)
+        np.testing.assert_allclose(part.covariance, np.cov(rest, rowvar=False), atol=1e-13)
+
+
+def test_groups_do_not_depend_on_the_batches():
+    rows = draw(700)
+    one, other = (list(dealt(rows, batch).left_out()) for batch in (7, 700))
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a.covariance, b.covariance)
+
+
+def test_jackknife_is_the_textbooks_formula():
+    x, y = draw(800, seed=1), draw(900, seed=2, scale=1.2)
+    a, b = gaussian_from_rows(x.astype(float)), gaussian_from_rows(y.astype(float))
+    value = distance(a, b).value
+    got = jackknife([a, b], [dealt(x), dealt(y)], value)
+    variance = 0.0
+    for rows, other in ((x, b), (y, a)):
+        group = groups_of(len(rows))
+        fids = [distance(gaussian_from_rows(rows[group != g].astype(float)), other).value for g in range(BLOCKS)]
+        variance += (BLOCKS - 1) / BLOCKS * np.sum((np.array(fids) - np.mean(fids)) ** 2)
+    assert got.standard_error == pytest.approx(np.sqrt(variance), rel=1e-9)
+    assert (got.low, got.high) == pytest.approx(
+        (value - 1.96 * got.standard_error, value + 1.96 * got.standard_error), rel=1e-4
+    )
+    assert (got.method, got.replicates, got.fixed) == ("jackknife", 40, ())
+
+
+def coverage(interval, size, trials=150, d=4):
+    """How often the interval holds the mean FID of such sets: what it estimates, the bias of small sets included."""
+    pairs = [(draw(size, d, 2 * i), draw(size, d, 2 * i + 1, scale=1.5)) for i in range(trials)]
+    fids = [distance(*(gaussian_from_rows(r.astype(float)) for r in pair)).value for pair in pairs]
+    target = np.mean(fids)
+    found = [interval(x, y, fid) for (x, y), fid in zip(pairs, fids, strict=True)]
+    return np.mean([i.low <= target <= i.high for i in found])
+
+
+def test_jackknife_covers():
+    def interval(x, y, fid):
+        sides = [gaussian_from_rows(r.astype(float)) for r in (x, y)]
+        return jackknife(sides, [dealt(x), dealt(y)], fid)
+
+    assert 0.88 <= coverage(interval, 700, trials=80) <= 1
+
+
+def test_bootstrap_covers():
+    def interval(x, y, fid):
+        return bootstrap([gaussian_from_rows(r.astype(float)) for r in (x, y)], fid, 50, seed=0)
+
+    assert 0.88 <= coverage(interval, 40, trials=80, d=40) <= 1
+
+
+def test_bootstrap_is_seeded_and_keeps_known_sides():
+    x, y = (gaussian_from_rows(draw(20, 30, s).astype(float)) for s in (1, 2))
+    value = distance(x, y).value
+    one, again, other = (bootstrap([x, y], value, 30, seed) for seed in (1, 1, 2))
+    assert one == again != other
+    assert 0 <= one.low < value < one.high
+    known = bootstrap([x, Gaussian(y.mu, y.covariance)], value, 30, 1)
+    assert known.fixed == ("b",)
+    assert known.standard_error < one.standard_error
+
+
+class TestCompare:
+    pytestmark = pytest.mark.filterwarnings("ignore:.*fewer than:fastfid.FastFIDWarning")
+
+    @pytest.fixture
+    def extractor(self):
+        return fastfid.Extractor("inception-v3-random", dims=64, batch_size=16)
+
+    def test_bootstrap_of_few_images(self, extractor):
+        result = fastfid.compare(pictures(12), pictures(14, seed=1), model=extractor, bootstrap=20, seed=3)
+        assert result.interval.method == "bootstrap"
+        assert result.interval.low < result.fid < result.interval.high
+        again = fastfid.compare(pictures(12), pictures(14, seed=1), model=extractor, bootstrap=20, seed=3)
+        assert again.interval == result.interval
+        assert fastfid.compare(pictures(12), pictures(14, seed=1), model=extractor).interval is None
+
+    def test_jackknife_of_many(self, extractor):
+        known = fastfid.Statistics.from_moments(np.zeros(64), np.eye(64), 1000, extractor.provenance)
+        result = fastfid.compare(pictures(100), known, model=extractor, bootstrap=20)
+        assert result.interval.method == "jackknife"
+        assert result.interval.fixed == ("b",)
+        assert result.interval.replicates == BLOCKS
+
+    def test_two_known_sides_have_no_interval(self, extractor):
+        known = fastfid.Statistics.from_moments(np.zeros(64), np.eye(64), 1000)
+        with (
+            pytest.warns(fastfid.FastFIDWarning, match="no record"),
+            pytest.raises(fastfid.InputError, match="bootstrap needs images"),
+        ):
+            fastfid.compare(known, known, bootstrap=20)
+
+    def test_too_few_images_for_a_jackknife(self):
+        with pytest.raises(fastfid.InputError, match="at least 3"):
+            list(dealt(draw(2, 1)).left_out())
+
+    @pytest.mark.parametrize("replicates", [-1, 1, 19])
+    def test_too_few_replicates(self, replicates):
+        with pytest.raises(fastfid.InputError, match="at least 20"):
+            fastfid.compare("a", "b", bootstrap=replicates)
+
+    def test_command_line(self, tmp_path, capsys):
+        a, b = (str(folder(tmp_path / name, pictures(6, seed=seed))) for seed, name in enumerate("ab"))
+        arguments = [a, b, "--model", "inception-v3-random", "--dims", "64", "--bootstrap", "20"]
+        assert main(arguments) == 0
+        out, err = capsys.readouterr()
+        assert out.startswith("FID:  ")
+        assert "95% interval" in err
+        assert main([*arguments, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["interval"]["replicates"] == 20
+
+
+class TestInfinity:
+    def test_is_nearer_to_the_truth_than_any_finite_number(self):
+        x, y = draw(3000, 16, 1), draw(200_000, 16, 2)
+        found = fastfid.fid_infinity(x, y, seed=5)
+        assert abs(found.fid) < min(found.fids) / 3
+        assert found.slope > 0
+        assert (found.sizes[0], found.sizes[-1], len(found.sizes)) == (300, 3000, 15)
+        assert 0 < found.residual < found.fids[0] / 10
+        assert fastfid.fid_infinity(x, y, seed=5) == found
+        assert fastfid.fid_infinity(x, y, seed=6) != found
+
+    def test_the_line_is_a_least_squares_line(self):
+        found = fastfid.fid_infinity(draw(500, 3, 1), gaussian_from_rows(draw(500, 3, 2).astype(float)), points=5)
+        inverse = 1 / np.array(found.sizes)
+        design = np.stack([np.ones(5), inverse], axis=1)
+        (fid, slope), rest, *_ = np.linalg.lstsq(design, np.array(found.fids), rcond=None)
+        assert (found.fid, found.slope) == pytest.approx((fid, slope), rel=1e-8)
+        assert found.residual == pytest.approx(np.sqrt(rest[0] / 5), rel=1e-6)
+
+    @pytest.mark.parametrize(("n", "points", "text"), [(100, 2, "at least 3"), (10, 15, "too few")])
+    def test_errors(self, n, points, text):
+        with pytest.raises(fastfid.InputError, match=text):
+            fastfid.fid_infinity(draw(n), draw(50), points=points)
