@@ -189,6 +189,9 @@ PYBIND11_MODULE(_core, m) {
   m.def("sqrtm", &sqrtm_of, py::arg("a"));
   m.def("resize_pytorch", &resize<resize_pytorch>, py::arg("image"), py::arg("out"));
   m.def("resize_tensorflow", &resize<resize_tensorflow>, py::arg("image"), py::arg("out"));
+  m.def("resize_clean", &resize<resize_clean>, py::arg("image"), py::arg("out"));
+  m.def("resize_keras", &resize<resize_keras>, py::arg("image"), py::arg("out"));
+  m.def("resize_torchmetrics", &resize<resize_torchmetrics>, py::arg("image"), py::arg("out"));
   m.def("set_num_threads", &lapack::set_num_threads, py::arg("n"));
   m.def("get_num_threads", &lapack::get_num_threads);
 }

@@ -40,5 +40,14 @@ def resize_pytorch(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
 def resize_tensorflow(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
     """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
 
+def resize_clean(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+
+def resize_keras(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+
+def resize_torchmetrics(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...

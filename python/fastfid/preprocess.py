@@ -14,6 +14,9 @@ Kernel = Callable[[NDArray[np.uint8], NDArray[np.float32]], None]
 MODES: dict[str, Kernel] = {
     "pytorch": _core.resize_pytorch,  # pytorch-fid
     "tensorflow": _core.resize_tensorflow,  # TTUR, torch-fidelity, ADM
+    "clean": _core.resize_clean,  # clean-fid, mode "clean"
+    "keras": _core.resize_keras,  # the Keras tutorial (Brownlee 2019): scikit-image's resize(order=0)
+    "torchmetrics": _core.resize_torchmetrics,  # torchmetrics 1.8 and later, antialias=True (its default)
 }
 
 
