@@ -12,6 +12,9 @@ namespace {
 using Kernel = void (*)(const Image&, const Planes&);
 using Pixels = std::vector<std::uint8_t>;
 
+constexpr Kernel kernels[] = {resize_pytorch, resize_tensorflow, resize_clean, resize_keras,
+                              resize_torchmetrics};
+
 // The kernel's output (3, out_height, out_width), with a guard behind it that must stay as it is.
 std::vector<float> run(Kernel kernel, const Pixels& pixels, Index height, Index width, Index out_height,
                        Index out_width) {
@@ -90,7 +93,7 @@ void axes_are_alike() {
   for (Index y = 0; y < h; ++y)
     for (Index x = 0; x < w; ++x)
       for (Index c = 0; c < 3; ++c) turned[3 * (x * h + y) + c] = pixels[3 * (y * w + x) + c];
-  for (const Kernel kernel : {resize_pytorch, resize_tensorflow}) {
+  for (const Kernel kernel : kernels) {
     const auto a = run(kernel, pixels, h, w, 20, 30), b = run(kernel, turned, w, h, 30, 20);
     float worst = 0;
     for (Index c = 0; c < 3; ++c)
@@ -101,9 +104,71 @@ void axes_are_alike() {
   }
 }
 
+// ---- clean, keras, torchmetrics: windows of the source, wider as the image shrinks.
+
+constexpr Kernel windowed[] = {resize_clean, resize_keras, resize_torchmetrics};
+
+float keras_range(int v) { return static_cast<float>(v) / 127.5f - 1.0f; }
+float range_of(Kernel kernel, int v) { return kernel == resize_keras ? keras_range(v) : tensorflow_range(v); }
+
+void windowed_identity_at_equal_sizes() {
+  for (const Kernel kernel : windowed)
+    for (const Index h : {1, 5, 299})
+      for (const Index w : {1, 8, 299}) {
+        const Pixels pixels = noise(h, w);
+        const auto out = run(kernel, pixels, h, w, h, w);
+        bool equal = true;
+        for (Index c = 0; c < 3; ++c)
+          for (Index i = 0; i < h * w; ++i)
+            equal &= out[c * h * w + i] == range_of(kernel, pixels[3 * i + c]);
+        CHECK(equal);
+      }
+}
+
+// What one row or one column of grey pixels becomes, in 0...255.
+void check_line(Kernel kernel, const Pixels& values, const std::vector<double>& expected, double bound) {
+  const Index in = static_cast<Index>(values.size()), out = static_cast<Index>(expected.size());
+  const auto row = run(kernel, grey(values), 1, in, 1, out),
+             column = run(kernel, grey(values), in, 1, out, 1);
+  const double unit = kernel == resize_keras ? 127.5 : 128;
+  for (Index i = 0; i < 3 * out; ++i) {
+    CHECK_MOST(std::abs(row[i] - (expected[i % out] / unit - 1)), bound / unit);
+    CHECK(row[i] == column[i]);
+  }
+}
+
+void windowed_by_hand() {
+  // Keys' cubic at 1/4, 3/4, 5/4 is 111, 29, -9 (of 128): at the outer pixels the weights of two pixels are
+  // (111, -9) / 102, between them (111, 29) / 140. The result may leave the source's range, not 0...255.
+  check_line(resize_clean, {0, 102}, {0, 102 * 29 / 140.0, 102 * 111 / 140.0, 111}, 2e-5);
+  check_line(resize_clean, {0, 255}, {0, 255 * 29 / 140.0, 255 * 111 / 140.0, 255}, 2e-5);
+  // Down by 2 it is twice as wide.
+  check_line(resize_clean, {0, 0, 121, 0}, {29 / 2.0, 111 / 2.0}, 2e-5);
+  // Up, the nearest pixel; down by 3, a Gaussian of sigma 1 and radius 4 about pixels 1 and 4.
+  check_line(resize_keras, {0, 200}, {0, 0, 200, 200}, 2e-5);
+  double g[5], total = -1;
+  for (int k = 0; k < 5; ++k) total += 2 * (g[k] = std::exp(-k * k / 2.0));
+  check_line(resize_keras, {0, 0, 0, 0, 0, 102}, {102 * g[4] / total, 102 * g[1] / total}, 2e-5);
+  check_line(resize_keras, {0, 0, 0, 0, 102, 0}, {102 * g[3] / total, 102 * (g[0] + g[2]) / total}, 2e-5);
+  // Half-pixel bilinear up; down by 4, a triangle of half-width 4: (5, 7, 7, 5, 3, 1) / 28.
+  check_line(resize_torchmetrics, {0, 200}, {0, 50, 150, 200}, 2e-5);
+  check_line(resize_torchmetrics, {0, 0, 0, 0, 28, 0, 0, 0}, {3, 5}, 2e-5);
+  check_line(resize_torchmetrics, {0, 0, 0, 0, 0, 0, 0, 28}, {0, 5}, 2e-5);
+}
+
+void windowed_constants_stay() {
+  for (const Kernel kernel : windowed)
+    for (const int v : {0, 1, 127, 255})
+      for (const Index size : {1, 2, 31, 400}) {
+        const Pixels pixels(3 * size * size, static_cast<std::uint8_t>(v));
+        for (const float x : run(kernel, pixels, size, size, 29, 31))
+          CHECK_MOST(std::abs(x - range_of(kernel, v)), kernel == resize_torchmetrics ? 1e-6 : 0);
+      }
+}
+
 // Extreme shapes read no pixel outside the image and write none outside the planes (AddressSanitizer looks).
 void extreme_shapes() {
-  for (const Kernel kernel : {resize_pytorch, resize_tensorflow})
+  for (const Kernel kernel : kernels)
     for (const Index h : {1, 2, 2000})
       for (const Index w : {1, 3, 2000})
         for (const Index out : {1, 3, 299})
@@ -117,6 +182,9 @@ int main() {
   by_hand();
   constants_stay();
   axes_are_alike();
+  windowed_identity_at_equal_sizes();
+  windowed_by_hand();
+  windowed_constants_stay();
   extreme_shapes();
   return test::result();
 }
