@@ -24,37 +24,65 @@ Index cut(const Block<Matrix>& t) {
   return t(k, k - 1) != typename Matrix::Scalar(0) ? k + 1 : k;
 }
 
+// Whether there is more than one diagonal block.
 template <class Matrix>
-void solve_leaf(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c) {
+bool can_cut(const Block<Matrix>& t) {
+  return t.rows() > 1 && cut(t) < t.rows();
+}
+
+// A X + X B = C by LAPACK; false, with C as it was, where LAPACK had to solve a nearby equation.
+template <class Matrix>
+bool solve_leaf(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c) {
   const Matrix rhs = c;
   bool perturbed;
   const double scale = lapack::trsyl(a, b, c, perturbed);
   if (scale != 1.0) c /= scale;
-  if (!perturbed) return;
-  // Two zero eigenvalues meet here. The root exists where their coupling vanishes too.
-  const double residual = (a * c + c * b - rhs).norm();
-  const double growth = c.norm() * (a.norm() + b.norm());
-  if (!(residual <= 1e-8 * rhs.norm()) || !(growth <= 1e8 * rhs.norm() || rhs.norm() == 0.0))
-    throw LinAlgError("the matrix is singular and has no square root: a zero eigenvalue is defective");
+  if (perturbed) c = rhs;
+  return !perturbed;
 }
 
-// A X + X B = C, X in place of C; A and B upper (quasi-)triangular.
+// The same for single diagonal blocks, at most 2x2, whose eigenvalues add up to zero or nearly so. The root
+// exists where their coupling C vanishes too, to within `rounding`.
 template <class Matrix>
-void sylvester(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c) {
+void solve_entry(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c, double rounding) {
+  if (c.cwiseAbs().maxCoeff() <= rounding) {
+    c.setZero();
+    return;
+  }
   const Index m = c.rows(), n = c.cols();
-  if (m <= kLeaf && n <= kLeaf) return solve_leaf(a, b, c);
-  if (m >= n) {
+  Matrix system = Matrix::Zero(m * n, m * n);
+  for (Index j = 0; j < n; ++j)
+    for (Index i = 0; i < m; ++i) {
+      for (Index k = 0; k < m; ++k) system(i + j * m, k + j * m) += a(i, k);
+      for (Index k = 0; k < n; ++k) system(i + j * m, i + k * m) += b(k, j);
+    }
+  const Matrix rhs = c;
+  const Matrix x = system.partialPivLu().solve(Eigen::Map<const Matrix>(rhs.data(), m * n, 1));
+  if (!x.allFinite())
+    throw LinAlgError("the matrix is singular and has no square root: a zero eigenvalue is defective");
+  c = Eigen::Map<const Matrix>(x.data(), m, n);
+}
+
+// A X + X B = C, X in place of C; A and B upper (quasi-)triangular. Where LAPACK sees no solution the blocks
+// are split down to single entries. `rounding` is what an entry of C may be when it should be zero.
+template <class Matrix>
+void sylvester(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c, double rounding) {
+  const Index m = c.rows(), n = c.cols();
+  if (m <= kLeaf && n <= kLeaf && solve_leaf(a, b, c)) return;
+  if (can_cut(a) && (m >= n || !can_cut(b))) {
     const Index k = cut(a);
     auto top = part(c, 0, 0, k, n), bottom = part(c, k, 0, m - k, n);
-    sylvester(part(a, k, k, m - k, m - k), b, bottom);
+    sylvester(part(a, k, k, m - k, m - k), b, bottom, rounding);
     lapack::gemm(CblasNoTrans, CblasNoTrans, -1.0, part(a, 0, k, k, m - k), bottom, 1.0, top);
-    sylvester(part(a, 0, 0, k, k), b, top);
-  } else {
+    sylvester(part(a, 0, 0, k, k), b, top, rounding);
+  } else if (can_cut(b)) {
     const Index k = cut(b);
     auto left = part(c, 0, 0, m, k), right = part(c, 0, k, m, n - k);
-    sylvester(a, part(b, 0, 0, k, k), left);
+    sylvester(a, part(b, 0, 0, k, k), left, rounding);
     lapack::gemm(CblasNoTrans, CblasNoTrans, -1.0, left, part(b, 0, k, k, n - k), 1.0, right);
-    sylvester(a, part(b, k, k, n - k, n - k), right);
+    sylvester(a, part(b, k, k, n - k, n - k), right, rounding);
+  } else {
+    solve_entry(a, b, c, rounding);
   }
 }
 
@@ -71,7 +99,7 @@ void root_of_pair(Block<MatrixXd> t) {
 
 // Square root of an upper (quasi-)triangle, in place.
 template <class Matrix>
-void triangle_root(Block<Matrix> t) {
+void triangle_root(Block<Matrix> t, double rounding) {
   const Index n = t.rows();
   if (n == 0) return;
   if (n == 1) {
@@ -83,9 +111,9 @@ void triangle_root(Block<Matrix> t) {
   }
   const Index k = cut(t);
   auto first = part(t, 0, 0, k, k), second = part(t, k, k, n - k, n - k);
-  triangle_root(first);
-  triangle_root(second);
-  sylvester(first, second, part(t, 0, k, k, n - k));
+  triangle_root(first, rounding);
+  triangle_root(second, rounding);
+  sylvester(first, second, part(t, 0, k, k, n - k), rounding);
 }
 
 // Z T Z^H, the root back in the original basis.
@@ -131,7 +159,8 @@ void to_complex(const MatrixXd& t_real, const MatrixXd& z_real, MatrixXcd& t, Ma
 
 template <class Matrix>
 Matrix root_from_schur(Matrix& t, const Matrix& z) {
-  triangle_root(Block<Matrix>(t.data(), t.rows(), t.cols(), Eigen::OuterStride<>(t.rows())));
+  const double rounding = 4 * std::numeric_limits<double>::epsilon() * t.norm();
+  triangle_root(Block<Matrix>(t.data(), t.rows(), t.cols(), Eigen::OuterStride<>(t.rows())), rounding);
   return back(z, t);
 }
 
