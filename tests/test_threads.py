@@ -1,0 +1,119 @@
+"""How many threads: the default, the environment, the container's quota, and the user's word."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fastfid import InputError, Statistics, _core, frechet_distance_from_features, set_num_threads, sqrtm, threads
+
+SHOW = "from fastfid import _core, threads; print(threads.num_threads(), _core.get_num_threads())"
+
+
+@pytest.fixture(autouse=True)
+def restore():
+    chosen, blas = threads._chosen, _core.get_num_threads()
+    yield
+    threads._chosen = chosen
+    _core.set_num_threads(blas)
+
+
+@pytest.fixture
+def default(monkeypatch):
+    """A machine with 8 CPUs in the affinity mask, no quota, and nothing set."""
+    monkeypatch.setattr(threads, "_chosen", None)
+    monkeypatch.setattr(threads, "_affinity", lambda: 8)
+    monkeypatch.setattr(threads, "_cgroup_quota", lambda: float("inf"))
+    monkeypatch.delenv("FASTFID_NUM_THREADS", raising=False)
+    return monkeypatch
+
+
+def run(code, **environment):
+    env = {k: v for k, v in os.environ.items() if k != "FASTFID_NUM_THREADS"} | environment
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity mask here")
+def test_default_follows_the_affinity_mask():
+    cpu = min(os.sched_getaffinity(0))
+    assert run(f"import os; os.sched_setaffinity(0, {{{cpu}}}); {SHOW}").stdout.split() == ["1", "1"]
+
+
+def test_environment_at_import():
+    assert run(SHOW, FASTFID_NUM_THREADS="3").stdout.split()[0] == "3"
+    refused = run(SHOW, FASTFID_NUM_THREADS="many")
+    assert refused.returncode == 1
+    assert "FASTFID_NUM_THREADS must be a positive whole number, got 'many'" in refused.stderr
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "2.5", "two", " 2", "²", "1e3"])
+def test_environment_that_is_no_number(default, text):
+    default.setenv("FASTFID_NUM_THREADS", text)
+    with pytest.raises(InputError, match="FASTFID_NUM_THREADS must be a positive whole number"):
+        threads.num_threads()
+
+
+@pytest.mark.parametrize(("text", "expected"), [("", 8), ("1", 1), ("12", 12)])
+def test_environment_comes_before_the_machine(default, text, expected):
+    default.setenv("FASTFID_NUM_THREADS", text)
+    assert threads.num_threads() == expected
+
+
+@pytest.mark.parametrize(("quota", "expected"), [(float("inf"), 8), (100.0, 8), (2.0, 2), (1.5, 2), (0.1, 1)])
+def test_quota_cuts_the_affinity(default, quota, expected):
+    default.setattr(threads, "_cgroup_quota", lambda: quota)
+    assert threads.num_threads() == expected
+
+
+V1 = ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, float("inf")),
+        ({"cpu.max": "150000 100000\n"}, 1.5),
+        ({"cpu.max": "max 100000\n"}, float("inf")),
+        ({"cpu.max": "max\n"}, float("inf")),
+        ({"cpu.max": ""}, float("inf")),
+        ({"cpu.max": "100000 0\n"}, float("inf")),
+        ({V1[0]: "400000\n", V1[1]: "100000\n"}, 4.0),
+        ({V1[0]: "-1\n", V1[1]: "100000\n"}, float("inf")),
+        ({V1[0]: "400000\n"}, float("inf")),
+        ({V1[0]: "what\n", V1[1]: "100000\n"}, float("inf")),
+    ],
+)
+def test_quota_of_the_container(tmp_path, files, expected):
+    (tmp_path / "cpu").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert threads._cgroup_quota(tmp_path) == expected
+
+
+def test_the_users_word_comes_first(default):
+    default.setenv("FASTFID_NUM_THREADS", "5")
+    set_num_threads(2)
+    assert threads.num_threads() == 2
+    assert _core.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.0, True, "2", None])
+def test_refuses(n):
+    with pytest.raises(InputError, match="number of threads must be a positive whole number"):
+        set_num_threads(n)
+
+
+def test_results_do_not_depend_on_it():
+    rng = np.random.RandomState(0)
+    x, y, a = rng.standard_normal((900, 150)), rng.standard_normal((400, 150)), rng.standard_normal((150, 150))
+
+    def results():
+        return Statistics(150).update(x).sigma, frechet_distance_from_features(x, y), sqrtm(a)
+
+    set_num_threads(1)
+    one = results()
+    set_num_threads(2)
+    for got, expected in zip(results(), one, strict=True):
+        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
