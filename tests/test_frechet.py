@@ -92,7 +92,7 @@ def test_is_symmetric(way, pair):
 def test_distance_to_itself_is_zero(way, data):
     x = data.draw(features(data.draw(st.integers(1, 12))))
     rounding_of_the_mean = np.square(2 * EPS * x[0]).sum()
-    assert WAYS[way](x, x).value <= BUDGET * traces(x, x) / 2 + rounding_of_the_mean
+    assert 0 <= WAYS[way](x, x).value <= BUDGET * traces(x, x) / 2 + rounding_of_the_mean
 
 
 @pytest.mark.parametrize("decades", [4, 8, 12, 16])
@@ -102,7 +102,7 @@ def test_distance_to_itself_is_zero_on_any_spectrum(way, n, decades):
     rng = np.random.RandomState(decades)
     basis = np.linalg.qr(rng.standard_normal((40, 40)))[0]
     x = rng.standard_normal((n, 40)) * np.logspace(0, -decades / 2, 40) @ basis
-    assert WAYS[way](x, x).value <= BUDGET * traces(x, x) / 2
+    assert 0 <= WAYS[way](x, x).value <= BUDGET * traces(x, x) / 2
 
 
 @given(x=features(9), y=features(9))
@@ -240,8 +240,8 @@ class TestSchur:
         expected, singular = published(mu1, s1, mu2, s2)
         got = distance(gaussian_from_moments(mu1, s1, "1"), gaussian_from_moments(mu2, s2, "2"), method="schur")
         if got.offset_used != singular:
-            # Only constant features make eigenvalues that are exactly zero. Where two of them meet, coupled by rounding,
-            # a finite quotient is luck, in SciPy too. The price is that of eps.
+            # Only constant features make eigenvalues that are exactly zero. Where two of them meet, coupled by
+            # rounding, a finite quotient is luck, in SciPy too. The price is that of eps.
             assert not (np.diagonal(s1).all() and np.diagonal(s2).all())
             bound += 2 * len(s1) * np.sqrt(1e-6 * traces(x, y) + 1e-12)
         assert abs(got.value - expected) <= bound
@@ -334,7 +334,18 @@ class TestRefuses:
         with pytest.raises(InputError, match=r"method must be one of auto, schur; got 'newton'"):
             frechet_distance(*self.good, *self.good, method="newton")
 
-    def test_nothing_that_is_asymmetric_by_rounding_only(self):
+    @pytest.mark.parametrize(("asymmetry", "refused"), [(0.9e-6, False), (1.1e-6, True)])
+    def test_asymmetry_beyond_rounding(self, asymmetry, refused):
         s = np.eye(3)
-        s[0, 1] = 1e-7
-        assert frechet_distance(*self.good, np.zeros(3), s) <= 1e-12
+        s[0, 1] = asymmetry
+        if refused:
+            with pytest.raises(InputError, match="not symmetric"):
+                frechet_distance(*self.good, np.zeros(3), s)
+        else:
+            assert frechet_distance(*self.good, np.zeros(3), s) <= 1e-12
+
+
+def test_rows_stand_for_themselves_while_they_are_smaller():
+    rows = np.random.RandomState(0).standard_normal((7, 6))
+    assert gaussian_from_rows(rows[:6]).sigma is None
+    assert gaussian_from_rows(rows).rows is None
