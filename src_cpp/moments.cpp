@@ -4,6 +4,36 @@
 
 namespace fastfid {
 
+namespace {
+
+// out = rows - shift, row by row, and sum = the sum of those: one pass over memory.
+template <class T>
+void shift_rows(const T* rows, Index n, const VectorXd& shift, double* out, VectorXd& sum) {
+  using Row = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+  const Index d = shift.size();
+  sum.setZero(d);
+  for (Index i = 0; i < n; ++i) {
+    Eigen::Map<VectorXd> to(out + i * d, d);
+    to = Eigen::Map<const Row>(rows + i * d, d).template cast<double>() - shift;
+    sum += to;
+  }
+}
+
+// Drops the first `size` values. What stays is less than a block: the room for one is kept, no more.
+template <class T>
+void drop_front(std::vector<T>& values, Index size, Index room) {
+  if (static_cast<Index>(values.capacity()) <= 2 * room) {
+    values.erase(values.begin(), values.begin() + size);
+    return;
+  }
+  std::vector<T> rest;
+  rest.reserve(room);
+  rest.assign(values.begin() + size, values.end());
+  values.swap(rest);
+}
+
+}  // namespace
+
 Moments::Moments(Index dims) : dims_(dims) {
   if (dims < 1) throw std::invalid_argument("dims must be positive, got " + std::to_string(dims));
 }
@@ -18,32 +48,24 @@ void Moments::widen() {
   wide_ = true;
 }
 
-void Moments::load_pending(Index first, Index n, double* out) const {
-  const Index begin = first * dims_, size = n * dims_;
-  if (wide_)
-    std::copy_n(wide_rows_.begin() + begin, size, out);
-  else
-    std::copy_n(narrow_rows_.begin() + begin, size, out);
-}
-
 void Moments::combine_mean(Folded& state, const VectorXd& offset, Index m) {
   const double total = static_cast<double>(state.n + m);
   state.offset += (offset - state.offset) * (static_cast<double>(m) / total);
   state.n += m;
 }
 
-void Moments::fold(Folded& state, double* m2, Index first, Index n) const {
-  MatrixXd block(dims_, n + 1);  // a column a row of the data, one more for the shift of the mean
-  load_pending(first, n, block.data());
-  auto rows = block.leftCols(n);
+template <class T>
+void Moments::fold_rows(Folded& state, double* m2, const T* rows, Index n) const {
   if (state.n == 0) {
-    state.shift = rows.col(0);
+    state.shift = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, 1>>(rows, dims_).template cast<double>();
     state.offset = VectorXd::Zero(dims_);
   }
-  rows.colwise() -= state.shift;
-  const VectorXd offset = rows.rowwise().sum() / static_cast<double>(n);
+  MatrixXd block(dims_, n + 1);  // a column a row of the data, one more for the shift of the mean
+  VectorXd offset;
+  shift_rows(rows, n, state.shift, block.data(), offset);
+  offset /= static_cast<double>(n);
   if (m2) {
-    rows.colwise() -= offset;
+    block.leftCols(n).colwise() -= offset;
     const double weight = static_cast<double>(state.n) * n / static_cast<double>(state.n + n);
     block.col(n) = std::sqrt(weight) * (offset - state.offset);
     lapack::syrk_add(block.data(), dims_, n + 1, m2);
@@ -51,19 +73,23 @@ void Moments::fold(Folded& state, double* m2, Index first, Index n) const {
   combine_mean(state, offset, n);
 }
 
+void Moments::fold(Folded& state, double* m2, Index first, Index n) const {
+  if (wide_)
+    fold_rows(state, m2, wide_rows_.data() + first * dims_, n);
+  else
+    fold_rows(state, m2, narrow_rows_.data() + first * dims_, n);
+}
+
 void Moments::fold_whole_blocks() {
   if (count() <= dims_ || pending() < kBlock) return;
   if (m2_.size() == 0) m2_ = MatrixXd::Zero(dims_, dims_);
   Index first = 0;
   for (; first + kBlock <= pending(); first += kBlock) fold(folded_, m2_.data(), first, kBlock);
-  const Index size = first * dims_;
-  if (wide_) {
-    wide_rows_.erase(wide_rows_.begin(), wide_rows_.begin() + size);
-    wide_rows_.shrink_to_fit();
-  } else {
-    narrow_rows_.erase(narrow_rows_.begin(), narrow_rows_.begin() + size);
-    narrow_rows_.shrink_to_fit();
-  }
+  const Index size = first * dims_, room = kBlock * dims_;
+  if (wide_)
+    drop_front(wide_rows_, size, room);
+  else
+    drop_front(narrow_rows_, size, room);
 }
 
 template <class T>

@@ -53,9 +53,10 @@ class Moments {
   template <class T>
   void append(const T* rows, Index n);
   void widen();
-  void load_pending(Index first, Index n, double* out) const;
   // Adds n pending rows from `first` on to `state` and to the upper triangle of `m2` (d, d), if given.
   void fold(Folded& state, double* m2, Index first, Index n) const;
+  template <class T>
+  void fold_rows(Folded& state, double* m2, const T* rows, Index n) const;
   void fold_whole_blocks();
   // Adds a set of m rows with the given mean offset (relative to state.shift); m2 must already be added.
   static void combine_mean(Folded& state, const VectorXd& offset, Index m);

@@ -115,8 +115,9 @@ def score(
     model : str, path or Extractor
         A registry name, weights in pytorch-fid's layout, an ``.onnx`` extractor, or an `Extractor`, which brings its
         own mode, dims, device, precision and batch size. Not consulted where both sides are statistics.
-    mode : {"pytorch", "tensorflow"}
-        Preprocessing: that of pytorch-fid, or that of TTUR and torch-fidelity.
+    mode : {"pytorch", "tensorflow", "clean", "keras", "torchmetrics"}
+        Whose preprocessing: pytorch-fid's, TTUR's and torch-fidelity's, clean-fid's, the Keras tutorial's or
+        torchmetrics'.
     dims : {2048, 768, 192, 64, 1008}
         Tap of the network; 1008 are the logits.
     method : {"auto", "schur"}

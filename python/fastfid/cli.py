@@ -115,7 +115,9 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
         help="a name from `fastfid models list`, weights (.pth) or an extractor (.onnx)",
     )
     parser.add_argument(
-        "--mode", default="pytorch", help="whose preprocessing: pytorch or tensorflow (default: pytorch)"
+        "--mode",
+        default="pytorch",
+        help="whose preprocessing: pytorch, tensorflow, clean, keras or torchmetrics (default: pytorch)",
     )
     parser.add_argument("--dims", type=int, default=2048, help="64, 192, 768, 2048, or 1008 logits (default: 2048)")
 

@@ -34,7 +34,7 @@ class Extractor:
         A registry name (`fastfid models list`), a path to weights in pytorch-fid's layout, or to any ``.onnx`` with one
         image input and one (N, d) output.
     mode : str
-        Preprocessing protocol: "pytorch" or "tensorflow".
+        Preprocessing protocol: "pytorch", "tensorflow", "clean", "keras" or "torchmetrics".
     dims : int
         Tap of the Inception network: 64, 192, 768, 2048, or 1008 for the logits. Another ``.onnx`` has its own dims.
     device : str
