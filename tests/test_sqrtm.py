@@ -104,6 +104,15 @@ def test_semisimple_zero_eigenvalues_have_a_root(n, rank):
     assert np.trace(r).real == pytest.approx(np.sqrt(np.linalg.eigvalsh(a).clip(0)).sum(), abs=1e-6 * n)
 
 
+@pytest.mark.parametrize("n", [3, 70, 130])
+@pytest.mark.parametrize("dtype", [float, complex])
+def test_zero_eigenvalues_that_meet_exactly_have_a_root(n, dtype):
+    """Two of them without a coupling between them, but each with one to the rest."""
+    r = np.diag(np.append([0.0, 0.0], np.linspace(1, 2, n - 2))).astype(dtype)
+    r[:2, 2:] = normal(n)[:2, 2:]
+    np.testing.assert_allclose(sqrtm(r @ r), r, rtol=0, atol=1e-12 * np.abs(r).max())
+
+
 def embed(block, n):
     a = np.eye(n)
     a[: len(block), : len(block)] = block

@@ -80,7 +80,8 @@ def _bar(entry: Entry, show: bool) -> Iterator[Callable[[int], object]]:
 
 def _transfer(url: str, entry: Entry, file: IO[bytes], advance: Callable[[int], object]) -> None:
     digest, size = hashlib.sha256(), 0
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+    # urlopen would keep the proxy settings of its first call in this process.
+    with urllib.request.build_opener().open(url, timeout=TIMEOUT) as response:
         # One byte more than expected is enough to know: an endless answer must not fill the disk.
         while chunk := response.read(min(_CHUNK, entry.size + 1 - size)):
             file.write(chunk)
