@@ -108,8 +108,10 @@ def test_semisimple_zero_eigenvalues_have_a_root(n, rank):
 @pytest.mark.parametrize("dtype", [float, complex])
 def test_zero_eigenvalues_that_meet_exactly_have_a_root(n, dtype):
     """Two of them without a coupling between them, but each with one to the rest."""
-    r = np.diag(np.append([0.0, 0.0], np.linspace(1, 2, n - 2))).astype(dtype)
-    r[:2, 2:] = normal(n)[:2, 2:]
+    first, second = 0, n // 2
+    r = np.diag(np.linspace(2, 3, n)).astype(dtype)
+    r[[first, second]] = np.triu(normal(n))[[first, second]]
+    r[:, second] = r[first, first] = 0
     np.testing.assert_allclose(sqrtm(r @ r), r, rtol=0, atol=1e-12 * np.abs(r).max())
 
 
