@@ -20,6 +20,7 @@ struct Factor {
   MatrixXd f;               // (k, r)
   bool triangular = false;  // lower, with a clean upper triangle
   Index rank = 0;
+  double unknown = 0;  // trace of what a deficient covariance matrix cannot tell from zero
 };
 
 MatrixXd centred_rows(const Gaussian& g) {
@@ -67,7 +68,8 @@ Factor factor_covariance(const MatrixXd& sigma) {
   l.triangularView<Eigen::StrictlyUpper>().setZero();
   MatrixXd f(n, rank);
   for (Index i = 0; i < n; ++i) f.row(pivots[i] - 1) = l.row(i).head(rank);
-  return {std::move(f), false, rank};
+  const double unknown = std::max(sigma.trace() - f.squaredNorm(), 4 * kEps * sigma.trace());
+  return {std::move(f), false, rank, rank < n ? unknown : 0.0};
 }
 
 // F1^T F2, or its transpose: the singular values are the same.
@@ -146,6 +148,8 @@ TraceRoot trace_root(const Gaussian& ga, const Gaussian& gb) {
   // What forming the factors and G cost: eps |F1| |F2| in the Frobenius norm, the geometric mean of the
   // traces.
   out.error = scale * sum.error + kEps * fa.f.norm() * fb.f.norm();
+  // What was cut from a factor could have added no more than the root of its trace times the other side's.
+  out.error += std::sqrt(fa.unknown) * fb.f.norm() + std::sqrt(fb.unknown) * fa.f.norm();
   return out;
 }
 

@@ -34,8 +34,9 @@ struct Gaussian {
 
 struct TraceRoot {
   double value = 0;  // tr sqrt(S1 S2)
-  double error = 0;  // estimate of the rounding error of value, absolute
-  Index rank1 = 0;   // numerical ranks of S1 and S2, among the dimensions that are not zero on either side
+  double error =
+      0;  // estimate of the error of value, absolute: rounding, and what a deficient matrix cannot tell
+  Index rank1 = 0;  // numerical ranks of S1 and S2, among the dimensions that are not zero on either side
   Index rank2 = 0;
 };
 

@@ -109,7 +109,12 @@ def test_distance_to_itself_is_zero_on_any_spectrum(way, n, decades):
 def test_error_estimate_covers_the_error(x, y):
     result = WAYS["features"](x, y)
     assert abs(result.trace_term - trace_term(x, y)) <= 10 * result.error_estimate
-    assert result.error_estimate <= BUDGET * (traces(x, y) + result.mean_term)
+    # A deficient matrix cannot tell eigenvalues of its rounding from zero; rows have no such limit.
+    d = x.shape[1]
+    as_matrix = [len(rows) > d for rows in (x, y)]
+    alive = np.count_nonzero(centred(x).any(axis=0) & centred(y).any(axis=0))
+    unknown = any(m and rank < alive for m, rank in zip(as_matrix, result.rank, strict=True))
+    assert result.error_estimate <= (1e-6 if unknown else BUDGET) * (traces(x, y) + result.mean_term)
 
 
 @pytest.mark.parametrize("n", [2, 3, 29, 30, 31, 32, 200])
@@ -196,6 +201,8 @@ class TestAnalytic:
         exact = np.square(np.sqrt(a) - np.sqrt(b)).sum()
         got = frechet_distance(np.zeros(2), np.diag(a), np.zeros(2), np.diag(b))
         assert abs(got - exact) <= 2 * np.sqrt(32 * EPS * a.sum() * b.sum())
+        estimate = distance(*(gaussian_from_moments(np.zeros(2), np.diag(v), "1") for v in (a, b))).error_estimate
+        assert abs(got - exact) <= estimate
 
 
 @pytest.mark.parametrize("method", ["auto", "schur"])

@@ -46,7 +46,8 @@ class Comparison:
     trace_term : float
         ``tr(S1) + tr(S2) - 2 tr(sqrt(S1 S2))``.
     error_estimate : float
-        Estimated rounding error of `fid`, absolute; NaN with ``method="schur"``, which has none.
+        Estimated error of `fid`, absolute: rounding, and where a side is known only as a deficient covariance matrix,
+        what that cannot tell from zero. NaN with ``method="schur"``, which has no estimate.
     rank : tuple of int or None
         Numerical ranks of the two covariances, among the dims that are not zero on either side; None with "schur".
     interval : Interval or None
