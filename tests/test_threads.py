@@ -117,3 +117,56 @@ def test_results_do_not_depend_on_it():
     set_num_threads(2)
     for got, expected in zip(results(), one, strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
+
+
+CONCURRENT = """
+import os, threading
+import numpy as np
+import fastfid
+
+x, y = np.random.RandomState(0).standard_normal((2, 700, 300))
+expected = fastfid.frechet_distance_from_features(x, y), fastfid.sqrtm(np.cov(x, rowvar=False))
+
+def agrees():
+    fid, root = fastfid.frechet_distance_from_features(x, y), fastfid.sqrtm(np.cov(x, rowvar=False))
+    return abs(fid - expected[0]) < 1e-10 * expected[0] and np.allclose(root, expected[1], atol=1e-12)
+"""
+
+
+def test_several_python_threads_at_once():
+    code = """
+found = []
+workers = [threading.Thread(target=lambda: found.append(agrees())) for _ in range(4)]
+[w.start() for w in workers], [w.join() for w in workers]
+print(found)
+"""
+    assert run(CONCURRENT + code, FASTFID_NUM_THREADS="2").stdout == "[True, True, True, True]\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_the_core_after_a_fork():
+    code = """
+child = os.fork()
+if child == 0:
+    os._exit(0 if agrees() else 1)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), agrees())
+"""
+    assert run(CONCURRENT + code, FASTFID_NUM_THREADS="2").stdout == "0 True\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_an_extractor_from_before_a_fork_says_so_instead_of_hanging():
+    code = """
+import os, numpy as np, fastfid
+images = np.full((2, 8, 8, 3), 200, np.uint8)
+extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=2)
+child = os.fork()
+if child == 0:
+    try:
+        extractor(images)
+    except fastfid.DeviceError as error:
+        os._exit(0 if "after the fork" in str(error) else 1)
+    os._exit(2)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), extractor(images).shape)
+"""
+    assert run(code).stdout == "0 (2, 64)\n"

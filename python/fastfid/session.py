@@ -1,12 +1,13 @@
 """An ONNX Runtime session over any extractor network: its device, its input's size and layout, its output's dims."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import device as devices
-from .errors import InputError, ModelError
+from .errors import DeviceError, InputError, ModelError
 from .report import Report
 from .threads import num_threads
 
@@ -55,6 +56,7 @@ class Session:
             raise InputError(f"batch_size must be at least 1, got {batch_size}")
         self.name = name
         self.precision = precision
+        self._process = os.getpid()
         problem = devices.both_runtimes()
         if problem is not None:
             report.warn(problem)
@@ -74,6 +76,10 @@ class Session:
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Features (batch_size, d) float32 of a whole batch (batch_size, 3, H, W)."""
+        if os.getpid() != self._process:  # ONNX Runtime's threads stay behind in a fork: a run would wait for ever
+            raise DeviceError(
+                f"{self.name} was opened before this process was forked; open an Extractor after the fork"
+            )
         if self._channels_last:
             batch = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
         (features,) = self._session.run(None, {self._input: batch})
