@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "sqrtm.hpp"
@@ -13,6 +14,7 @@ constexpr double kEps = std::numeric_limits<double>::epsilon();
 constexpr double kWellConditioned =
     1e-10;                               // smallest squared ratio of pivots for which they need no pivoting
 constexpr double kNoise = 32;            // rounding in a covariance of any size, in eps of its largest entry
+constexpr double kFastLoss = 2e-10;      // of the sum: what squaring may cost on the fast way for full rank
 constexpr double kSquaringLoss = 1e-12;  // of the sum: what the squaring may cost before it is avoided
 
 // F with S = F F^T.
@@ -30,11 +32,6 @@ MatrixXd centred_rows(const Gaussian& g) {
   return f / std::sqrt(static_cast<double>(g.n - 1));
 }
 
-// The rows as a factor, or the covariance itself.
-MatrixXd matrix_of(const Gaussian& g) {
-  return g.rows ? centred_rows(g) : MatrixXd(Eigen::Map<const MatrixXd>(g.sigma, g.d, g.d));
-}
-
 // Rounding in a covariance of d dims, relative to its largest entry.
 double noise(Index d) { return std::max(kNoise, static_cast<double>(d)) * kEps; }
 
@@ -50,7 +47,7 @@ Factor factor_rows(MatrixXd f) {
   return {std::move(f), false, rank};
 }
 
-Factor factor_covariance(const MatrixXd& sigma) {
+Factor factor_covariance(const Eigen::Map<const MatrixXd>& sigma) {
   const Index n = sigma.rows();
   MatrixXd l = sigma;
   if (lapack::potrf(l)) {
@@ -73,12 +70,11 @@ Factor factor_covariance(const MatrixXd& sigma) {
 }
 
 // F1^T F2, or its transpose: the singular values are the same.
-MatrixXd cross_product(const Factor& a, const Factor& b) {
-  if (!a.triangular && b.triangular) return cross_product(b, a);
+MatrixXd cross_product(Factor a, Factor b) {
+  if (!a.triangular && b.triangular) std::swap(a, b);
   if (a.triangular) {
-    MatrixXd g = b.f;
-    lapack::trmm_left_transposed(a.f, g);
-    return g;
+    lapack::trmm_left_transposed(a.f, b.f);
+    return std::move(b.f);
   }
   MatrixXd g(a.f.cols(), b.f.cols());
   lapack::gemm(CblasTrans, CblasNoTrans, 1.0, a.f, b.f, 0.0, g);
@@ -122,35 +118,97 @@ Sum nuclear_norm(const MatrixXd& g, double allowed) {
           sum.error + rest.error + kEps * std::sqrt(w.maxCoeff() * static_cast<double>(lossy))};
 }
 
-}  // namespace
+// Eigenvalues w of M and what taking the roots of their sum costs: sum of sqrt(w), error as a random walk.
+Sum sum_of_roots(const VectorXd& w) {
+  const double delta = 4 * kEps * w.maxCoeff();
+  const Eigen::ArrayXd clipped = w.array().max(0.0), roots = clipped.sqrt();
+  return {roots.sum(), ((clipped + delta).sqrt() - roots).matrix().norm()};
+}
 
-TraceRoot trace_root(const Gaussian& ga, const Gaussian& gb) {
-  MatrixXd a = matrix_of(ga), b = matrix_of(gb);
-  std::vector<Index> alive;
-  for (Index i = 0; i < ga.d; ++i)
-    if (!a.row(i).isZero(0) && !b.row(i).isZero(0)) alive.push_back(i);
-  if (alive.empty()) return {};
-  if (static_cast<Index>(alive.size()) < ga.d) {
-    a = ga.rows ? MatrixXd(a(alive, Eigen::all)) : MatrixXd(a(alive, alive));
-    b = gb.rows ? MatrixXd(b(alive, Eigen::all)) : MatrixXd(b(alive, alive));
+// One side with its dead dimensions dropped: the centred rows as a factor, or a covariance.
+class Side {
+ public:
+  explicit Side(const Gaussian& g) : sigma_(g.sigma), d_(g.d) {
+    if (g.rows) rows_ = centred_rows(g);
   }
-  const Factor fa = ga.rows ? factor_rows(std::move(a)) : factor_covariance(a);
-  const Factor fb = gb.rows ? factor_rows(std::move(b)) : factor_covariance(b);
-  MatrixXd g = cross_product(fa, fb);
-  const double scale = g.size() ? g.cwiseAbs().maxCoeff() : 0.0;
+
+  bool dead(Index i) const {
+    if (!sigma_) return rows_.row(i).isZero(0);
+    return sigma_[i * d_ + i] == 0 && Eigen::Map<const VectorXd>(sigma_ + i * d_, d_).isZero(0);
+  }
+
+  void keep(const std::vector<Index>& alive) {
+    if (sigma_) {
+      kept_ = view()(alive, alive);
+      sigma_ = kept_.data();
+    } else {
+      rows_ = MatrixXd(rows_(alive, Eigen::all));
+    }
+    d_ = static_cast<Index>(alive.size());
+  }
+
+  Eigen::Map<const MatrixXd> view() const { return {sigma_, d_, d_}; }
+
+  Factor factor() { return sigma_ ? factor_covariance(view()) : factor_rows(std::move(rows_)); }
+
+ private:
+  const double* sigma_;
+  Index d_;
+  MatrixXd rows_, kept_;
+};
+
+// Two matrices of full rank: the eigenvalues of L1^T S2 L1 are those of S1 S2. Nothing where that is not
+// accurate.
+std::optional<TraceRoot> full_rank(const Eigen::Map<const MatrixXd>& s1,
+                                   const Eigen::Map<const MatrixXd>& s2) {
+  const double scale1 = s1.diagonal().maxCoeff(), scale2 = s2.diagonal().maxCoeff();
+  MatrixXd l = s1 / scale1;  // scaled, so that products neither overflow nor vanish
+  if (!lapack::potrf(l)) return std::nullopt;
+  MatrixXd product = s2 / scale2;
+  const double traces = std::sqrt(s1.trace() / scale1 * (s2.trace() / scale2));
+  lapack::sygst(product, l);
+  const VectorXd w = lapack::eigenvalues(product);
+  // An eigenvalue as small as the rounding of the largest would be a rank that may not be there.
+  if (!(w.minCoeff() > 10 * noise(w.size()) * w.maxCoeff())) return std::nullopt;
+  const Sum sum = sum_of_roots(w);
+  if (sum.error > kFastLoss * traces) return std::nullopt;
+  const double scale = std::sqrt(scale1 * scale2);
+  return TraceRoot{scale * sum.value, scale * (sum.error + kEps * traces), w.size(), w.size()};
+}
+
+TraceRoot any_rank(Factor a, Factor b) {
   TraceRoot out;
-  out.rank1 = fa.rank;
-  out.rank2 = fb.rank;
+  out.rank1 = a.rank;
+  out.rank2 = b.rank;
+  const double norm1 = a.f.norm(), norm2 = b.f.norm();
+  // What was cut from a factor could have added no more than the root of its trace times the other side's.
+  const double unknown = std::sqrt(a.unknown) * norm2 + std::sqrt(b.unknown) * norm1;
+  MatrixXd g = cross_product(std::move(a), std::move(b));
+  const double scale = g.size() ? g.cwiseAbs().maxCoeff() : 0.0;
   if (scale == 0) return out;
   g /= scale;  // squares neither overflow nor vanish
   const Sum sum = nuclear_norm(g, -1);
   out.value = scale * sum.value;
-  // What forming the factors and G cost: eps |F1| |F2| in the Frobenius norm, the geometric mean of the
-  // traces.
-  out.error = scale * sum.error + kEps * fa.f.norm() * fb.f.norm();
-  // What was cut from a factor could have added no more than the root of its trace times the other side's.
-  out.error += std::sqrt(fa.unknown) * fb.f.norm() + std::sqrt(fb.unknown) * fa.f.norm();
+  // Forming the factors and G costs eps |F1| |F2| in the Frobenius norm, the geometric mean of the traces.
+  out.error = scale * sum.error + kEps * norm1 * norm2 + unknown;
   return out;
+}
+
+}  // namespace
+
+TraceRoot trace_root(const Gaussian& ga, const Gaussian& gb) {
+  Side a(ga), b(gb);
+  std::vector<Index> alive;
+  for (Index i = 0; i < ga.d; ++i)
+    if (!a.dead(i) && !b.dead(i)) alive.push_back(i);
+  if (alive.empty()) return {};
+  if (static_cast<Index>(alive.size()) < ga.d) {
+    a.keep(alive);
+    b.keep(alive);
+  }
+  if (!ga.rows && !gb.rows)
+    if (const auto fast = full_rank(a.view(), b.view())) return *fast;
+  return any_rank(a.factor(), b.factor());
 }
 
 SchurTrace trace_root_schur(const double* s1, const double* s2, Index d, double eps) {

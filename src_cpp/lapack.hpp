@@ -75,6 +75,24 @@ inline bool potrf(MatrixXd& a) {
   return info == 0;
 }
 
+// Lower triangle of L^T A L in place of that of A, from the lower triangle L.
+inline void sygst(MatrixXd& a, const MatrixXd& l) {
+  const auto n = as_int(a.rows());
+  check(scipy_LAPACKE_dsygst_work(LAPACK_COL_MAJOR, 2, 'L', n, a.data(), n, l.data(), n), "dsygst");
+}
+
+// Eigenvalues of a symmetric matrix (lower triangle read, destroyed), ascending. Large ones by the two-stage
+// reduction, which is matrix products where the one-stage reduction waits for memory.
+inline VectorXd eigenvalues(MatrixXd& a) {
+  const auto n = as_int(a.rows());
+  VectorXd w(a.rows());
+  if (n < 512)
+    check(scipy_LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'N', 'L', n, a.data(), n, w.data()), "dsyevd");
+  else
+    check(scipy_LAPACKE_dsyevd_2stage(LAPACK_COL_MAJOR, 'N', 'L', n, a.data(), n, w.data()), "dsyevd_2stage");
+  return w;
+}
+
 // Estimate of 1 / (|A| |A^-1|) in the 1-norm, from the lower Cholesky factor of A and |A|.
 inline double pocon(const MatrixXd& l, double norm) {
   const auto n = as_int(l.rows());

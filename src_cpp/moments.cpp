@@ -19,6 +19,25 @@ void shift_rows(const T* rows, Index n, const VectorXd& shift, double* out, Vect
   }
 }
 
+// Upper triangle divided, and mirrored below; in tiles, because a transposed column of a large matrix misses
+// every cache.
+void divide_and_mirror(Eigen::Map<MatrixXd>& m, double divisor) {
+  constexpr Index kTile = 64;
+  const Index d = m.rows();
+  for (Index j = 0; j < d; j += kTile) {
+    const Index cols = std::min(kTile, d - j);
+    for (Index i = 0; i <= j; i += kTile) {
+      const Index rows = std::min(kTile, d - i);
+      auto tile = m.block(i, j, rows, cols);
+      tile /= divisor;
+      if (i < j)
+        m.block(j, i, cols, rows) = tile.transpose();
+      else
+        tile.template triangularView<Eigen::StrictlyLower>() = tile.transpose();
+    }
+  }
+}
+
 // Drops the first `size` values. What stays is less than a block: the room for one is kept, no more.
 template <class T>
 void drop_front(std::vector<T>& values, Index size, Index room) {
@@ -55,12 +74,12 @@ void Moments::combine_mean(Folded& state, const VectorXd& offset, Index m) {
 }
 
 template <class T>
-void Moments::fold_rows(Folded& state, double* m2, const T* rows, Index n) const {
+void Moments::fold_rows(Folded& state, double* m2, const T* rows, Index n, MatrixXd& block) const {
   if (state.n == 0) {
     state.shift = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, 1>>(rows, dims_).template cast<double>();
     state.offset = VectorXd::Zero(dims_);
   }
-  MatrixXd block(dims_, n + 1);  // a column a row of the data, one more for the shift of the mean
+  block.resize(dims_, n + 1);  // a column a row of the data, one more for the shift of the mean
   VectorXd offset;
   shift_rows(rows, n, state.shift, block.data(), offset);
   offset /= static_cast<double>(n);
@@ -73,18 +92,18 @@ void Moments::fold_rows(Folded& state, double* m2, const T* rows, Index n) const
   combine_mean(state, offset, n);
 }
 
-void Moments::fold(Folded& state, double* m2, Index first, Index n) const {
+void Moments::fold(Folded& state, double* m2, Index first, Index n, MatrixXd& block) const {
   if (wide_)
-    fold_rows(state, m2, wide_rows_.data() + first * dims_, n);
+    fold_rows(state, m2, wide_rows_.data() + first * dims_, n, block);
   else
-    fold_rows(state, m2, narrow_rows_.data() + first * dims_, n);
+    fold_rows(state, m2, narrow_rows_.data() + first * dims_, n, block);
 }
 
 void Moments::fold_whole_blocks() {
   if (count() <= dims_ || pending() < kBlock) return;
   if (m2_.size() == 0) m2_ = MatrixXd::Zero(dims_, dims_);
   Index first = 0;
-  for (; first + kBlock <= pending(); first += kBlock) fold(folded_, m2_.data(), first, kBlock);
+  for (; first + kBlock <= pending(); first += kBlock) fold(folded_, m2_.data(), first, kBlock, block_);
   const Index size = first * dims_, room = kBlock * dims_;
   if (wide_)
     drop_front(wide_rows_, size, room);
@@ -96,6 +115,11 @@ template <class T>
 void Moments::append(const T* rows, Index n) {
   // In pieces, so that a large batch is never copied whole.
   for (Index done = 0; done < n;) {
+    if (m2_.size() > 0 && pending() == 0 && n - done >= kBlock) {
+      fold_rows(folded_, m2_.data(), rows + done * dims_, kBlock, block_);
+      done += kBlock;
+      continue;
+    }
     const Index room = std::max<Index>(kBlock - pending(), 1);
     const Index take = std::min(n - done, count() < dims_ ? dims_ - count() : room);
     const T* begin = rows + done * dims_;
@@ -164,8 +188,9 @@ Moments Moments::from_moments(Index n, const double* mu, const double* sigma, In
 
 void Moments::mean(double* mu) const {
   Folded state = folded_;
+  MatrixXd block;
   for (Index first = 0, rest = pending(); first < rest; first += kBlock)
-    fold(state, nullptr, first, std::min(kBlock, rest - first));
+    fold(state, nullptr, first, std::min(kBlock, rest - first), block);
   Eigen::Map<VectorXd>(mu, dims_) = state.shift + state.offset;
 }
 
@@ -178,10 +203,10 @@ void Moments::covariance(double* sigma) const {
   else
     out.setZero();
   Folded state = folded_;
+  MatrixXd block;
   for (Index first = 0, rest = pending(); first < rest; first += kBlock)
-    fold(state, sigma, first, std::min(kBlock, rest - first));
-  out.triangularView<Eigen::Upper>() = out / static_cast<double>(state.n - 1);
-  out.triangularView<Eigen::StrictlyLower>() = out.transpose();
+    fold(state, sigma, first, std::min(kBlock, rest - first), block);
+  divide_and_mirror(out, static_cast<double>(state.n - 1));
 }
 
 }  // namespace fastfid

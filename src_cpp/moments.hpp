@@ -54,9 +54,9 @@ class Moments {
   void append(const T* rows, Index n);
   void widen();
   // Adds n pending rows from `first` on to `state` and to the upper triangle of `m2` (d, d), if given.
-  void fold(Folded& state, double* m2, Index first, Index n) const;
+  void fold(Folded& state, double* m2, Index first, Index n, MatrixXd& block) const;
   template <class T>
-  void fold_rows(Folded& state, double* m2, const T* rows, Index n) const;
+  void fold_rows(Folded& state, double* m2, const T* rows, Index n, MatrixXd& block) const;
   void fold_whole_blocks();
   // Adds a set of m rows with the given mean offset (relative to state.shift); m2 must already be added.
   static void combine_mean(Folded& state, const VectorXd& offset, Index m);
@@ -65,6 +65,7 @@ class Moments {
   Folded folded_;
   MatrixXd
       m2_;  // upper triangle of sum (x - mean)(x - mean)^T over the folded rows; empty before the first fold
+  MatrixXd block_;  // room to work in, kept between updates
   bool wide_ = false;
   std::vector<float> narrow_rows_;  // rows not folded yet, as they came; float64 once any batch was
   std::vector<double> wide_rows_;
