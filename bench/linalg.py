@@ -187,7 +187,7 @@ def roots(d: int, repeats: int, gemm: float) -> None:
 
 
 def moments(d: int, repeats: int, gemm: float) -> None:
-    x = relu_features(5 * d, d, 3)
+    x = relu_features(10 * d, d, 3)
     narrow = x.astype(np.float32)
     wide = narrow.astype(np.float64)
     batches = np.array_split(narrow, len(narrow) // 64)

@@ -170,6 +170,8 @@ PYBIND11_MODULE(_core, m) {
       if (p) std::rethrow_exception(p);
     } catch (const LinAlgError& e) {
       py::set_error(py::module_::import("fastfid.errors").attr("LinAlgError"), e.what());
+    } catch (const IndefiniteError& e) {
+      py::set_error(py::module_::import("fastfid.errors").attr("InputError"), e.what());
     }
   });
 

@@ -13,6 +13,7 @@ namespace {
 constexpr double kEps = std::numeric_limits<double>::epsilon();
 constexpr double kWellConditioned =
     1e-10;                               // smallest squared ratio of pivots for which they need no pivoting
+constexpr double kIndefinite = 1e-5;     // of the trace: what no factor F F^T of a covariance may miss
 constexpr double kNoise = 32;            // rounding in a covariance of any size, in eps of its largest entry
 constexpr double kFastLoss = 2e-10;      // of the sum: what squaring may cost on the fast way for full rank
 constexpr double kSquaringLoss = 1e-12;  // of the sum: what the squaring may cost before it is avoided
@@ -65,7 +66,11 @@ Factor factor_covariance(const Eigen::Map<const MatrixXd>& sigma) {
   l.triangularView<Eigen::StrictlyUpper>().setZero();
   MatrixXd f(n, rank);
   for (Index i = 0; i < n; ++i) f.row(pivots[i] - 1) = l.row(i).head(rank);
-  const double unknown = std::max(sigma.trace() - f.squaredNorm(), 4 * kEps * sigma.trace());
+  const double trace = sigma.trace(), missing = std::abs(trace - f.squaredNorm());
+  if (!(trace > 0) || missing > kIndefinite * trace)
+    throw IndefiniteError(
+        "a covariance is indefinite: it has eigenvalues below zero, by far more than rounding");
+  const double unknown = std::max(missing, 4 * kEps * trace);
   return {std::move(f), false, rank, rank < n ? unknown : 0.0};
 }
 
@@ -162,6 +167,7 @@ class Side {
 std::optional<TraceRoot> full_rank(const Eigen::Map<const MatrixXd>& s1,
                                    const Eigen::Map<const MatrixXd>& s2) {
   const double scale1 = s1.diagonal().maxCoeff(), scale2 = s2.diagonal().maxCoeff();
+  if (!(scale1 > 0) || !(scale2 > 0)) return std::nullopt;
   MatrixXd l = s1 / scale1;  // scaled, so that products neither overflow nor vanish
   if (!lapack::potrf(l)) return std::nullopt;
   MatrixXd product = s2 / scale2;

@@ -4,25 +4,32 @@
 //
 // (Dowson & Landau 1982; Heusel et al. 2017). float64 throughout.
 //
-// With S = F F^T the eigenvalues of S1 S2 are the squared singular values of G = F1^T F2, so the trace is the
-// nuclear norm of G: real, never negative, whatever the ranks. F is
+// Two matrices of full rank: S1 = L L^T, and the eigenvalues of the symmetric L^T S2 L are those of S1 S2. Taken
+// where their rounding costs less than 2e-10 of the geometric mean of the traces, which is then the error bound.
+//
+// Otherwise, with S = F F^T, they are the squared singular values of G = F1^T F2, so the trace is the nuclear norm
+// of G: real, never negative, whatever the ranks. F is
 //   - rows at hand (n <= d):   the centred rows / sqrt(n - 1), without ever forming S;
 //   - a well conditioned S:    its Cholesky factor;
-//   - any other S:             its pivoted Cholesky factor, cut at pivots of d eps max (Higham 1990,
-//   "Analysis of the
-//                              Cholesky decomposition of a semi-definite matrix").
+//   - any other S:             its pivoted Cholesky factor, cut at pivots of max(32, d) eps max (Higham 1990,
+//                              "Analysis of the Cholesky decomposition of a semi-definite matrix").
 // Dimensions that are exactly zero on either side take no part and are dropped first.
 //
-// The nuclear norm comes from the eigenvalues w of the smaller Gram matrix of G. Squaring costs the small
-// ones their digits: an error delta of w is one of delta / (2 sqrt(w)) in the sum. So only the eigenvalues
-// whose errors add up to less than 1e-12 of the sum are taken; for the others G is projected on their
-// eigenvectors, which has no such loss, and the same is done with the projection. A few eigenvectors cost
-// much less than the singular values of G by LAPACK.
+// The nuclear norm comes from the eigenvalues w of the smaller Gram matrix of G. Squaring costs the small ones
+// their digits: an error delta of w is one of delta / (2 sqrt(w)) in the sum. So only the eigenvalues whose errors
+// add up to less than 1e-12 of the sum are taken; for the others G is projected on their eigenvectors, which has
+// no such loss, and the same is done with the projection. Error bound: 1e-12 of the sum, and for a matrix that had
+// to be cut the root of what was cut times the other side's trace.
 #pragma once
 
 #include "lapack.hpp"
 
 namespace fastfid {
+
+// A matrix given as a covariance that cannot be one.
+struct IndefiniteError : std::invalid_argument {
+  using std::invalid_argument::invalid_argument;
+};
 
 // One Gaussian: its covariance, or, where rows is set, the rows it comes from.
 struct Gaussian {
@@ -34,9 +41,8 @@ struct Gaussian {
 
 struct TraceRoot {
   double value = 0;  // tr sqrt(S1 S2)
-  double error =
-      0;  // estimate of the error of value, absolute: rounding, and what a deficient matrix cannot tell
-  Index rank1 = 0;  // numerical ranks of S1 and S2, among the dimensions that are not zero on either side
+  double error = 0;  // estimate, absolute: rounding, and what a deficient matrix cannot tell
+  Index rank1 = 0;   // numerical ranks of S1 and S2, among the dimensions that are not zero on either side
   Index rank2 = 0;
 };
 

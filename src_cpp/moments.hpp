@@ -63,8 +63,7 @@ class Moments {
 
   Index dims_;
   Folded folded_;
-  MatrixXd
-      m2_;  // upper triangle of sum (x - mean)(x - mean)^T over the folded rows; empty before the first fold
+  MatrixXd m2_;  // upper triangle of the folded rows' sum (x - mean)(x - mean)^T; empty before the first fold
   MatrixXd block_;  // room to work in, kept between updates
   bool wide_ = false;
   std::vector<float> narrow_rows_;  // rows not folded yet, as they came; float64 once any batch was

@@ -6,6 +6,10 @@
 namespace fastfid {
 namespace {
 
+// Where rounding alone puts an eigenvalue beside the negative real axis, two that should be equal can fall on its two
+// sides, and their roots would cancel: such an eigenvalue takes the root above the axis. sqrt(eps), with room.
+constexpr double kBranch = 1e-7;
+
 constexpr Index kLeaf = 64;  // Sylvester blocks up to this size go to LAPACK's unblocked solver
 
 template <class Matrix>
@@ -97,13 +101,24 @@ void root_of_pair(Block<MatrixXd> t) {
   t(0, 0) = t(1, 1) = real;
 }
 
+bool beside_the_branch_cut(double real, double imaginary) {
+  return real < 0 && std::abs(imaginary) <= kBranch * std::abs(real);
+}
+
+double principal_root(double x) { return std::sqrt(x); }
+
+lapack::Complex principal_root(lapack::Complex x) {
+  const lapack::Complex root = std::sqrt(x);
+  return beside_the_branch_cut(x.real(), x.imag()) && root.imag() < 0 ? -root : root;
+}
+
 // Square root of an upper (quasi-)triangle, in place.
 template <class Matrix>
 void triangle_root(Block<Matrix> t, double rounding) {
   const Index n = t.rows();
   if (n == 0) return;
   if (n == 1) {
-    t(0, 0) = std::sqrt(t(0, 0));
+    t(0, 0) = principal_root(t(0, 0));
     return;
   }
   if constexpr (std::is_same_v<Matrix, MatrixXd>) {
@@ -127,11 +142,17 @@ Matrix back(const Matrix& z, const Matrix& t) {
   return out;
 }
 
+// Of a standardised 2x2 block at (i, i): the imaginary part of its eigenvalues t(i, i) +- i w.
+double imaginary_part(const MatrixXd& t, Index i) {
+  return std::sqrt(std::abs(t(i, i + 1))) * std::sqrt(std::abs(t(i + 1, i)));
+}
+
 bool has_negative_eigenvalue(const MatrixXd& t) {
   const Index n = t.rows();
   for (Index i = 0; i < n; ++i) {
-    const bool pair = (i + 1 < n && t(i + 1, i) != 0.0) || (i > 0 && t(i, i - 1) != 0.0);
-    if (!pair && t(i, i) < 0.0) return true;
+    const bool pair = i + 1 < n && t(i + 1, i) != 0.0;
+    if (pair ? beside_the_branch_cut(t(i, i), imaginary_part(t, i)) : t(i, i) < 0.0) return true;
+    if (pair) ++i;
   }
   return false;
 }
@@ -142,7 +163,7 @@ void to_complex(const MatrixXd& t_real, const MatrixXd& z_real, MatrixXcd& t, Ma
   z = z_real.cast<lapack::Complex>();
   for (Index m = t.rows() - 1; m > 0; --m) {
     if (t_real(m, m - 1) == 0.0) continue;
-    const double w = std::sqrt(std::abs(t_real(m - 1, m))) * std::sqrt(std::abs(t_real(m, m - 1)));
+    const double w = imaginary_part(t_real, m - 1);
     const lapack::Complex lambda(0.0, w);  // eigenvalue minus the common diagonal of a standardised block
     const double r = std::hypot(w, t_real(m, m - 1));
     const lapack::Complex c = lambda / r;

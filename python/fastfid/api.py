@@ -1,12 +1,14 @@
 """score, compare, statistics: the whole flow from two sources to one number."""
 
 import os
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import frechet
+from .checks import seed_number
 from .errors import InputError, StatisticsMismatch
-from .extractor import Extractor, Tally
+from .extractor import Extractor, Tally, check_stream
 from .progress import ProgressOption, progress_bar
 from .provenance import Provenance, differences
 from .report import Report
@@ -218,6 +220,7 @@ def compare(
         Number of replicates behind a 95 % confidence interval; 0 for none. Rows are resampled while there are no more
         of them than dims; beyond that one of 20 groups of images is left out at a time, on each side (a jackknife of
         40 distances whatever the number, with 20 d² numbers of memory a side). Statistics without rows count as known.
+        The replicates are computed with ``method="auto"``.
 
     Returns
     -------
@@ -225,18 +228,20 @@ def compare(
     """
     frechet.check_method(method)
     check_replicates(bootstrap)
+    seed_number(seed)
+    check_stream(num_workers, on_error)
     report = Report()
     # Both sides are opened and checked before the network runs on either: a typo in the second must not cost the first.
-    inputs = [_open(side, recursive, limit, report) for side in (a, b)]
+    inputs = [_open(side, recursive, limit, seed, report) for side in (a, b)]
     extractor = None
     if any(isinstance(side, Source) for side in inputs):
         extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
     names = (_name(a, "the first side"), _name(b, "the second side"))
     made_by = [side.provenance if isinstance(side, Statistics) else _made_by(extractor) for side in inputs]
     _check_dims(inputs, extractor, names)
-    for text in differences(made_by[0], made_by[1], names, force=force):
+    texts, forced = differences(made_by[0], made_by[1], names, force=force)
+    for text in texts:
         report.warn(text)
-    forced = force and any("by force" in text for text in report.warnings)
 
     sides, fitted, blocks = [], [], []
     for side, name in zip(inputs, names, strict=True):
@@ -298,19 +303,23 @@ def statistics(
     Statistics
     """
     report = Report()
-    side = _open(source, recursive, limit, report)
+    seed_number(seed)
+    check_stream(num_workers, on_error)
+    side = _open(source, recursive, limit, seed, report)
     if isinstance(side, Statistics):
         return side
     extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
     return _run(extractor, side, num_workers, limit, seed, on_error, progress, report, tally=Tally())
 
 
-def _open(side: Any, recursive: bool, limit: int | None, report: Report) -> Statistics | Source:
-    if isinstance(side, Statistics):
-        return side
-    if isinstance(side, str | os.PathLike) and is_statistics_file(side):
-        return Statistics.load(side)
+def _open(side: Any, recursive: bool, limit: int | None, seed: int, report: Report) -> Statistics | Source:
+    known = isinstance(side, Statistics)
+    if known or (isinstance(side, str | os.PathLike) and is_statistics_file(side)):
+        if limit is not None:
+            report.warn(f"limit={limit} does not apply to {_name(side, 'statistics')}: it has no images to choose from")
+        return side if known else Statistics.load(side)
     source = open_source(side, recursive=recursive)
+    source.items(limit, seed)  # nothing is read yet, but a limit that cannot be had is refused
     if source.size is not None and source.size < 2:
         raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
     for text in source.notes:
@@ -336,11 +345,18 @@ def _extractor(
             device=device,
             precision=precision,
             batch_size=batch_size,
-            progress=progress is not False,
+            progress=progress is True or (progress is None and sys.stderr.isatty()),
             report=report,
         )
     else:
-        _check_brought(model, mode=(mode, "pytorch"), dims=(dims, 2048), batch_size=(batch_size, None))
+        _check_brought(
+            model,
+            mode=(mode, "pytorch"),
+            dims=(dims, 2048),
+            batch_size=(batch_size, None),
+            device=("cuda:0" if device == "cuda" else device, "auto"),
+            precision=(precision, "fp32"),
+        )
     if not model.comparable:
         report.note(f"made with {model.provenance.model}: not comparable with published FIDs")
     return model

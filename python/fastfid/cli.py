@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .device import parse as parse_device
 from .errors import FastFIDError, FastFIDWarning, InputError
+from .preprocess import MODES
 
 _EPILOG = """\
 other commands:
@@ -42,12 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         except FastFIDError as error:
             _say(f"error: {error}")
             return 1
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                sys.stderr.close()  # the reader of our output went away: nothing to say, and nobody to say it to
+            else:
+                _say(f"error: {error}")
+            return 1
         except KeyboardInterrupt:
             _say("interrupted")
             return 130
-        except BrokenPipeError:
-            sys.stderr.close()  # the reader of our output went away: nothing to say, and nobody to say it to
-            return 1
     return 0
 
 
@@ -84,19 +89,25 @@ def _score(arguments: Sequence[str]) -> None:
     )
     _add_network_options(parser)
     parser.add_argument("--method", default="auto", choices=["auto", "schur"], help="how the trace term is computed")
-    parser.add_argument("--batch-size", type=int, help="images per run of the network (default: fixed per device)")
-    parser.add_argument("--num-workers", type=int, help="threads that decode and resize (default: the CPUs, at most 8)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    parser.add_argument("--precision", default="fp32", help="fp32, or tf32 on a GPU (default: fp32)")
-    parser.add_argument("--limit", type=int, metavar="N", help="score a random subset of N images from each side")
-    parser.add_argument("--seed", type=int, default=0, help="of the subset (default: 0)")
+    parser.add_argument(
+        "--batch-size", type=_whole(1), help="images per run of the network"
+    )
+    parser.add_argument(
+        "--num-workers", type=_whole(0), help="threads that decode and resize"
+    )
+    parser.add_argument("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument(
+        "--precision", choices=["fp32", "tf32"], default="fp32", help="tf32 needs a GPU"
+    )
+    parser.add_argument("--limit", type=_whole(2), metavar="N", help="score a random subset of N images from each side")
+    parser.add_argument("--seed", type=_whole(0), default=0, help="of the subset (default: 0)")
     parser.add_argument(
         "--on-error", default="raise", choices=["raise", "skip"], help="what a corrupt image does (default: raise)"
     )
     parser.add_argument("--no-recursive", action="store_true", help="leave subfolders out, as pytorch-fid does")
     parser.add_argument("--force", action="store_true", help="compare what does not fit; overwrite with --save-stats")
     parser.add_argument(
-        "--bootstrap", type=int, default=0, metavar="B", help="95 %% interval from B replicates, on stderr"
+        "--bootstrap", type=_whole(0), default=0, metavar="B", help="95 %% interval from B replicates, on stderr"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of FID:  <value>")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -114,12 +125,29 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
         default="inception-v3",
         help="a name from `fastfid models list`, weights (.pth) or an extractor (.onnx)",
     )
+    parser.add_argument("--mode", choices=list(MODES), default="pytorch", help="whose preprocessing (default: pytorch)")
     parser.add_argument(
-        "--mode",
-        default="pytorch",
-        help="whose preprocessing: pytorch, tensorflow, clean, keras or torchmetrics (default: pytorch)",
+        "--dims", type=_whole(1), default=2048, help="64, 192, 768, 2048 or 1008 (logits)"
     )
-    parser.add_argument("--dims", type=int, default=2048, help="64, 192, 768, 2048, or 1008 logits (default: 2048)")
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """Return an argparse type: a whole number of at least `least`."""
+
+    def convert(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, got {text!r}")
+        return int(text)
+
+    return convert
+
+
+def _device(text: str) -> str:
+    try:
+        parse_device(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _common(options: argparse.Namespace) -> dict[str, Any]:
@@ -159,7 +187,9 @@ def _save_stats(options: argparse.Namespace) -> None:
 
 
 def _refuse_existing(target: str, force: bool) -> None:
-    path = Path(target if target.endswith(".npz") else f"{target}.npz")
+    from .statistics import statistics_path
+
+    path = statistics_path(target)
     if path.exists() and not force:
         raise InputError(f"{path} exists already (--force overwrites it)")
     if not path.parent.is_dir():
@@ -175,12 +205,13 @@ def _merge(arguments: Sequence[str]) -> None:
     parser.add_argument("--force", action="store_true", help="overwrite an existing output")
     options = parser.parse_args(arguments)
     _refuse_existing(options.out, options.force)
-    first, *rest = [Statistics.load(path) for path in options.inputs]
-    merged = Statistics(first.dims, first.provenance)
-    for statistics, path in zip([first, *rest], options.inputs, strict=True):
-        if statistics.n is None:
+    merged = None
+    for path in options.inputs:
+        part = Statistics.load(path)
+        if part.n is None:
             raise InputError(f"{path} does not say how many images it stands for (no n): it cannot be merged")
-        merged.merge(statistics)
+        merged = part if merged is None else merged.merge(part)
+    assert merged is not None
     saved = merged.save(options.out)
     _say(f"saved the statistics of {merged.n} images to {saved}")
 
@@ -197,7 +228,7 @@ def _models(arguments: Sequence[str]) -> None:
     export.add_argument("name", help="a name from the list, or a file of weights")
     export.add_argument("out", help="the .onnx to write")
     export.add_argument("--mode", default="pytorch", help="the preprocessing it is meant for (default: pytorch)")
-    export.add_argument("--dims", type=int, default=2048, help="tap (default: 2048)")
+    export.add_argument("--dims", type=_whole(1), default=2048, help="tap (default: 2048)")
     export.add_argument("--force", action="store_true", help="overwrite an existing output")
     options = parser.parse_args(arguments)
     if options.command == "list":
@@ -222,7 +253,7 @@ def _demo(arguments: Sequence[str]) -> None:
     from .demo import run
 
     parser = argparse.ArgumentParser(prog="fastfid demo", description="Score disturbed copies of drawn pictures.")
-    parser.add_argument("--images", type=int, default=40, help="how many pictures (default: 40)")
+    parser.add_argument("--images", type=_whole(2), default=40, help="how many pictures (default: 40)")
     parser.add_argument("--out", default="fastfid-demo.svg", help="where the curves go (default: fastfid-demo.svg)")
     options = parser.parse_args(arguments)
     run(options.images, Path(options.out))

@@ -76,8 +76,8 @@ def run(n: int, out: Path) -> dict[str, list[float]]:
     """Score the disturbed pictures, print the table, save the curves; return the scores by disturbance."""
     if n < 2:
         raise InputError(f"the demo needs at least 2 images, got {n}")
-    if not out.parent.is_dir():
-        raise InputError(f"the folder {out.parent} does not exist")
+    if out.suffix != ".svg" or out.is_dir() or not out.parent.is_dir():
+        raise InputError(f"{out} must be the name of an .svg file in a folder that exists")
     start = time.perf_counter()
     extractor = Extractor("inception-v3-random")
     pictures = draw_pictures(n)

@@ -39,7 +39,7 @@ def both_runtimes() -> str | None:
 
 def parse(device: str) -> tuple[str, int]:
     """Split a device name into its kind ("auto", "cpu" or "cuda") and its number."""
-    match = re.fullmatch(r"(auto|cpu|cuda)(?::(\d+))?", device)
+    match = re.fullmatch(r"(auto|cpu|cuda)(?::(\d+))?", str(device))
     if match is None or (match[2] is not None and match[1] != "cuda"):
         raise InputError(f"device must be auto, cpu, cuda or cuda:N; got {device!r}")
     return match[1], int(match[2] or 0)

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import models
+from .checks import whole_number
 from .errors import ImageError, InputError, ModelError
 from .preprocess import kernel
 from .progress import Progress
 from .provenance import Provenance
 from .report import Report
-from .session import Session
+from .session import Session, check_settings
 from .sources import Item, Source, open_source
 from .threads import num_threads
 
@@ -45,6 +46,8 @@ class Extractor:
         Images per run of the network; a fixed number per device where not given. The last batch is padded to it.
     progress : bool
         Whether a download shows a bar on stderr.
+    report : Report, optional
+        Gets the warnings.
 
     Attributes
     ----------
@@ -81,6 +84,7 @@ class Extractor:
     ) -> None:
         self.mode = mode
         self._kernel = kernel(mode)
+        check_settings(device, precision, batch_size)  # before a download
         network = models.load(model, dims=dims, mode=mode, progress=progress)
         self._session = Session(
             network.onnx,
@@ -104,6 +108,16 @@ class Extractor:
             batch_size=self._session.batch_size,
             versions=_versions(),
         )
+
+    @property
+    def device(self) -> str:
+        """Where the network runs: "cpu" or "cuda:N"."""
+        return self._session.device
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the network."""
+        return self._session.precision
 
     @property
     def batch_size(self) -> int:
@@ -146,10 +160,7 @@ class Extractor:
         tally : Tally, optional
             Filled with what was seen on the way.
         """
-        if on_error not in ("raise", "skip"):
-            raise InputError(f"on_error must be raise or skip, got {on_error!r}")
-        if num_workers is not None and num_workers < 0:
-            raise InputError(f"num_workers must not be negative, got {num_workers}")
+        check_stream(num_workers, on_error)
         workers = max(1, min(8, num_threads()) if num_workers is None else num_workers)
         tally = Tally() if tally is None else tally
         done = 0
@@ -182,6 +193,14 @@ class Extractor:
         image, losses = item.load()
         self._kernel(image, out)
         return _Seen(losses, int(image.max()))
+
+
+def check_stream(num_workers: int | None, on_error: str) -> None:
+    """Raise `InputError` for settings that `Extractor.stream` does not take."""
+    if on_error not in ("raise", "skip"):
+        raise InputError(f"on_error must be raise or skip, got {on_error!r}")
+    if num_workers is not None:
+        whole_number("num_workers", num_workers, 0)
 
 
 @dataclass

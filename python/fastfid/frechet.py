@@ -60,9 +60,16 @@ def check_method(method: str) -> None:
 def distance(a: Gaussian, b: Gaussian, *, method: str = "auto", eps: float = 1e-6) -> Distance:
     """Return the distance between two checked Gaussians of the same dims; see `frechet_distance`."""
     check_method(method)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _distance(a, b, method, eps)
+
+
+def _distance(a: Gaussian, b: Gaussian, method: str, eps: float) -> Distance:
     diff = a.mu - b.mu
     mean_term = float(diff @ diff)
     traces = a.trace + b.trace
+    if not np.isfinite(mean_term + traces):
+        raise InputError("the distance overflows: the means or covariances are too large for float64")
     rank: tuple[int, int] | None = None
     offset_used = False
     if method == "auto":
@@ -104,6 +111,14 @@ def symmetric(sigma: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         i = int(np.argmin(np.diagonal(result)))
         raise InputError(f"{name} is not a covariance: its diagonal is {result[i, i]:.6g} at {i}")
     return result
+
+
+def features(value: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Check a set of features as a caller gave it: finite, (n, d), n at least 2."""
+    rows = finite_array(value, name, 2)
+    if len(rows) < 2:
+        raise InputError(f"{name} needs at least 2 rows, got {len(rows)}")
+    return rows
 
 
 def gaussian_from_rows(rows: NDArray[np.float64]) -> Gaussian:
@@ -157,6 +172,8 @@ def frechet_distance(
     >>> round(fastfid.frechet_distance([0.0, 0.0], [[1, 0], [0, 4]], [1.0, 0.0], [[4, 0], [0, 1]]), 12)
     3.0
     """
+    if not (isinstance(eps, int | float) and 0 <= eps < float("inf")):
+        raise InputError(f"eps must be a number of at least 0, got {eps!r}")
     a, b = gaussian_from_moments(mu1, sigma1, "1"), gaussian_from_moments(mu2, sigma2, "2")
     if a.mu.shape != b.mu.shape:
         raise InputError(f"mu1 and mu2 must have the same length, got {a.mu.size} and {b.mu.size}")
@@ -192,10 +209,7 @@ def frechet_distance_from_features(x: ArrayLike, y: ArrayLike, *, method: str = 
     >>> round(fastfid.frechet_distance_from_features([[0.0], [2.0]], [[1.0], [3.0]]), 12)
     1.0
     """
-    rows = [finite_array(value, name, 2) for value, name in ((x, "x"), (y, "y"))]
-    for array, name in zip(rows, "xy", strict=True):
-        if len(array) < 2:
-            raise InputError(f"{name} needs at least 2 rows, got {len(array)}")
+    rows = [features(value, name) for value, name in ((x, "x"), (y, "y"))]
     if rows[0].shape[1] != rows[1].shape[1]:
         raise InputError(f"x and y must have the same dims, got {rows[0].shape[1]} and {rows[1].shape[1]}")
     a, b = map(gaussian_from_rows, rows)

@@ -57,7 +57,7 @@ class Provenance:
                 if not isinstance(getattr(result, key), get_origin(kind) or kind):
                     raise TypeError(f"{key} is {getattr(result, key)!r}")
             return result
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{name}: its provenance cannot be read ({error})") from error
@@ -70,13 +70,15 @@ _CIRCUMSTANCE = ("device", "precision")
 
 def differences(
     a: Provenance | None, b: Provenance | None, names: tuple[str, str], *, force: bool = False
-) -> list[str]:
+) -> tuple[list[str], bool]:
     """Compare two provenances.
 
     Returns
     -------
-    list of str
-        Warnings: what is unknown or differs without making the comparison meaningless.
+    warnings : list of str
+        What is unknown or differs without making the comparison meaningless.
+    forced : bool
+        Whether they do not fit and `force` alone let them through.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def differences(
     """
     unknown = [name for name, p in zip(names, (a, b), strict=True) if p is None]
     if a is None or b is None:
-        return [f"{' and '.join(unknown)}: no record of the model and mode that made these statistics"]
+        return [f"{' and '.join(unknown)}: no record of the model and mode that made these statistics"], False
     clashes = [
         f"{label} {_shown(a, name)} in {names[0]}, {_shown(b, name)} in {names[1]}"
         for name, label in _IDENTITY.items()
@@ -102,7 +104,7 @@ def differences(
     soft += [f"{name} {v} and {w}" for name, v, w in _version_changes(a.versions, b.versions)]
     if soft:
         warnings.append(f"{names[0]} and {names[1]} were made differently: {'; '.join(soft)}")
-    return warnings
+    return warnings, bool(clashes)
 
 
 def _shown(p: Provenance, name: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import device as devices
+from .checks import whole_number
 from .errors import DeviceError, InputError, ModelError
 from .report import Report
 from .threads import num_threads
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 PRECISIONS = ("fp32", "tf32")
 # One fixed number per device, so that results do not depend on what else uses it.
 BATCH_SIZE = {"cpu": 16, "cuda": 64}
+
+
+def check_settings(device: str, precision: str, batch_size: int | None) -> None:
+    """Raise `InputError` for settings that no session takes."""
+    devices.parse(device)
+    if precision not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    if batch_size is not None:
+        whole_number("batch_size", batch_size, 1)
 
 
 class Session:
@@ -50,10 +60,7 @@ class Session:
     ) -> None:
         import onnxruntime as ort
 
-        if precision not in PRECISIONS:
-            raise InputError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"batch_size must be at least 1, got {batch_size}")
+        check_settings(device, precision, batch_size)
         self.name = name
         self.precision = precision
         self._process = os.getpid()

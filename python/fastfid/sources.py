@@ -110,6 +110,8 @@ def open_source(source: object, *, recursive: bool = True) -> Source:
     (4, 'image 0 of the array')
     """
     if isinstance(source, str | os.PathLike):
+        if not os.fspath(source):
+            raise InputError("an empty path: give a folder of images")  # Path("") would be the current folder
         return _open_path(Path(source), recursive)
     if hasattr(source, "__array__"):
         return _Stack(_to_array(source, "the array", copy=False), "the array")

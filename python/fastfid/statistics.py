@@ -1,6 +1,7 @@
 """Statistics: the mean and covariance of a set of features, growing, mergeable, on disk."""
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from .checks import whole_number
 from .errors import InputError, StatisticsMismatch
 from .files import atomic_write
 from .frechet import Gaussian, symmetric
 from .linalg import finite_array, require_finite
 from .provenance import Provenance
+
+
+def statistics_path(path: str | os.PathLike[str]) -> Path:
+    """Return the file that `Statistics.save` writes for `path`: the ending .npz is appended where it is missing."""
+    name = os.fspath(path)
+    target = Path(name if name.endswith(".npz") else f"{name}.npz")
+    if not name or name.endswith(("/", os.sep)) or target.is_dir():
+        raise InputError(f"{name!r} is not the name of a file to write statistics to")
+    return target
+
+
+def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    array.setflags(write=False)
+    return array
 
 
 class Statistics:
@@ -49,10 +65,9 @@ class Statistics:
     """
 
     def __init__(self, dims: int, provenance: Provenance | None = None) -> None:
-        if isinstance(dims, bool) or not isinstance(dims, int | np.integer) or dims < 1:
-            raise InputError(f"dims must be a positive whole number, got {dims!r}")
-        self.dims = int(dims)
+        self.dims = whole_number("dims", dims, 1)
         self.provenance = provenance
+        self._lock = threading.RLock()  # the core drops the GIL while it works on the moments
         self._moments: _core.Moments | None = _core.Moments(self.dims)
         self._n: int | None = 0
         self._mu: NDArray[np.float64] | None = None  # as computed or loaded last; None once outdated
@@ -63,14 +78,13 @@ class Statistics:
         cls, mu: ArrayLike, sigma: ArrayLike, n: int | None = None, provenance: Provenance | None = None
     ) -> "Statistics":
         """Make statistics of a known mean (d,) and covariance (d, d); without `n` they cannot be updated or merged."""
-        m = finite_array(np.atleast_1d(np.asarray(mu)), "mu", 1)
-        s = symmetric(finite_array(np.atleast_2d(np.asarray(sigma)), "sigma", 2), "sigma")
+        m = finite_array(np.atleast_1d(np.array(mu)), "mu", 1)  # copies: the caller may go on with these
+        s = symmetric(finite_array(np.atleast_2d(np.array(sigma)), "sigma", 2), "sigma")
         if s.shape != (m.size, m.size):
             raise InputError(f"sigma must have shape ({m.size}, {m.size}) to fit mu, got {s.shape}")
-        if n is not None and n < 2:
-            raise InputError(f"n must be at least 2, got {n}")
         result = cls(m.size, provenance)
-        result._moments, result._n, result._mu, result._sigma = None, n, m, s
+        result._moments, result._n = None, None if n is None else whole_number("n", n, 2)
+        result._mu, result._sigma = _frozen(m), _frozen(s)
         return result
 
     def __repr__(self) -> str:
@@ -84,24 +98,27 @@ class Statistics:
 
     @property
     def mu(self) -> NDArray[np.float64]:
-        """Mean, shape (dims,)."""
-        if self._mu is None:
-            self._require_rows(1)
-            self._mu = self._writable().mean()
-        return self._mu
+        """Mean, shape (dims,), read-only."""
+        with self._lock:
+            if self._mu is None:
+                self._require_rows(1)
+                self._mu = _frozen(self._writable().mean())
+            return self._mu
 
     @property
     def sigma(self) -> NDArray[np.float64]:
-        """Covariance with ddof 1, shape (dims, dims)."""
-        if self._sigma is None:
-            self._require_rows(2)
-            self._sigma = self._writable().covariance()
-        return self._sigma
+        """Covariance with ddof 1, shape (dims, dims), read-only."""
+        with self._lock:
+            if self._sigma is None:
+                self._require_rows(2)
+                self._sigma = _frozen(self._writable().covariance())
+            return self._sigma
 
     @property
     def rows(self) -> NDArray[np.float32] | NDArray[np.float64] | None:
         """The rows themselves (n, dims) while n ≤ dims, else None."""
-        return self._moments.rows() if self._moments is not None and self._n else None
+        with self._lock:
+            return self._moments.rows() if self._moments is not None and self._n else None
 
     def update(self, features: ArrayLike) -> "Statistics":
         """Add rows.
@@ -128,15 +145,17 @@ class Statistics:
             raise InputError(f"features must have shape (n, {self.dims}), got {rows.shape}")
         rows = np.ascontiguousarray(rows, dtype=np.float32 if rows.dtype == np.float32 else np.float64)
         require_finite(rows, "features")
-        moments = self._writable()
-        moments.update(rows)
-        self._changed(moments.count)
+        with self._lock:
+            moments = self._writable()
+            moments.update(rows)
+            self._changed(moments.count)
         return self
 
     def merge(self, other: "Statistics") -> "Statistics":
         """Add the rows behind another statistics, as if they had followed.
 
-        Exact to rounding for any split of the rows, deterministic for a given order.
+        Exact to rounding for any split of the rows, deterministic for a given order. Where one of the two has no
+        provenance, neither has the result.
 
         Returns
         -------
@@ -158,19 +177,22 @@ class Statistics:
                 f"cannot merge statistics of {mine.model} ({mine.sha256[:12]}), mode {mine.mode} "
                 f"and {theirs.model} ({theirs.sha256[:12]}), mode {theirs.mode}"
             )
-        moments = self._writable()
-        moments.merge(other._writable())
-        self._changed(moments.count)
-        self.provenance = mine or theirs
+        first, second = sorted((self, other), key=id)  # the same order in every thread: no deadlock
+        with first._lock, second._lock:
+            moments = self._writable()
+            self.provenance = theirs if self._n == 0 else mine if theirs else None
+            moments.merge(other._writable())
+            self._changed(moments.count)
         return self
 
     def gaussian(self) -> Gaussian:
         """Return what the distance works on: the rows while they are kept, else the covariance."""
-        self._require_rows(2)
-        rows = self.rows
-        if rows is None:
-            return Gaussian(self.mu, self.sigma)
-        return Gaussian(self.mu, rows=np.asarray(rows, dtype=np.float64))
+        with self._lock:
+            self._require_rows(2)
+            rows = self.rows
+            if rows is None:
+                return Gaussian(self.mu, self.sigma)
+            return Gaussian(self.mu, rows=np.asarray(rows, dtype=np.float64))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write a ``.npz`` that pytorch-fid, TTUR, clean-fid and ADM read too.
@@ -182,20 +204,28 @@ class Statistics:
         -------
         Path
             The file written.
+
+        Raises
+        ------
+        InputError
+            Where the file cannot be written.
         """
-        target = Path(path)
-        if target.suffix != ".npz":
-            target = target.with_name(target.name + ".npz")
-        arrays: dict[str, NDArray[Any]] = {"mu": self.mu, "sigma": self.sigma}
-        if self.n is not None:
-            arrays["n"] = np.array(self.n, dtype=np.int64)
-        if self.provenance is not None:
-            arrays["fastfid"] = np.array(self.provenance.to_json())
-        rows = self.rows
-        if rows is not None:
-            arrays["rows"] = rows
-        with atomic_write(target) as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        target = statistics_path(path)
+        with self._lock:
+            arrays: dict[str, NDArray[Any]] = {"mu": self.mu, "sigma": self.sigma}
+            if self.n is not None:
+                arrays["n"] = np.array(self.n, dtype=np.int64)
+            if self.provenance is not None:
+                arrays["fastfid"] = np.array(self.provenance.to_json())
+            rows = self.rows
+            if rows is not None:
+                arrays["rows"] = rows
+        try:
+            with atomic_write(target) as file:
+                savez: Any = np.savez  # its keywords are the names of the arrays
+                savez(file, **arrays)
+        except OSError as error:
+            raise InputError(f"cannot write {target}: {error.strerror}") from error
         return target
 
     @classmethod
@@ -228,7 +258,7 @@ class Statistics:
     def _from_arrays(cls, arrays: dict[str, NDArray[Any]], name: str) -> "Statistics":
         provenance = Provenance.from_json(str(arrays["fastfid"]), name) if "fastfid" in arrays else None
         try:
-            n = int(arrays["n"]) if "n" in arrays else None
+            n = arrays["n"].item() if "n" in arrays else None
             result = cls.from_moments(arrays["mu"], arrays["sigma"], n, provenance)
             rows = arrays.get("rows")
             if rows is not None and rows.shape != (n, result.dims):
@@ -238,6 +268,20 @@ class Statistics:
         except (InputError, TypeError, ValueError) as error:
             raise InputError(f"{name}: {error}") from error
         return result
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self._lock:
+            rows = self.rows
+            known = (None, None) if rows is not None or self._n == 0 else (self.mu, self.sigma)
+            return {"dims": self.dims, "provenance": self.provenance, "n": self._n, "rows": rows, "known": known}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["dims"], state["provenance"])  # type: ignore[misc]
+        if state["rows"] is not None:
+            self.update(state["rows"])
+        elif state["n"] != 0:
+            mu, sigma = state["known"]
+            self._moments, self._n, self._mu, self._sigma = None, state["n"], _frozen(mu), _frozen(sigma)
 
     def _changed(self, n: int) -> None:
         self._n, self._mu, self._sigma = n, None, None

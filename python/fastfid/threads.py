@@ -5,7 +5,10 @@ import os
 from pathlib import Path
 
 from . import _core
+from .checks import whole_number
 from .errors import InputError
+
+_MOST = 4096  # more than any machine has; what a typo may ask for
 
 _chosen: int | None = None
 
@@ -16,14 +19,29 @@ def _affinity() -> int:
     return os.cpu_count() or 1
 
 
-def _cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float:
-    """CPUs that the container's quota allows (infinite where there is none)."""
+def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float:
+    """CPUs that the quotas of this process's control group and of those above it allow (infinite without any)."""
     try:
-        quota, period = (root / "cpu.max").read_text().split()[:2]
+        lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
+    except OSError:
+        lines = []
+    groups = [(root, Path("/"))]
+    for _, controllers, path in (line for line in lines if len(line) == 3):
+        if controllers == "":  # version 2
+            groups.append((root, Path(path)))
+        elif "cpu" in controllers.split(","):
+            groups.append((root / "cpu", Path(path)))
+    folders = {top / part.relative_to("/") for top, path in groups for part in (path, *path.parents)}
+    return min(_quota(folder) for folder in folders | {root / "cpu"})
+
+
+def _quota(folder: Path) -> float:
+    try:
+        quota, period = (folder / "cpu.max").read_text().split()[:2]
     except (OSError, ValueError):
         try:
-            quota = (root / "cpu/cpu.cfs_quota_us").read_text()
-            period = (root / "cpu/cpu.cfs_period_us").read_text()
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
         except OSError:
             return float("inf")
     try:
@@ -73,10 +91,9 @@ def set_num_threads(n: int) -> None:
     >>> fastfid.set_num_threads(2)
     """
     global _chosen
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise InputError(f"the number of threads must be a positive whole number, got {n!r}")
-    _chosen = n
+    n = whole_number("the number of threads", n, 1, _MOST)
     _core.set_num_threads(n)
+    _chosen = n
 
 
 _core.set_num_threads(num_threads())

@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from .checks import seed_number, whole_number
 from .errors import InputError
-from .frechet import Gaussian, distance, gaussian_from_rows
+from .frechet import Gaussian, distance, features, gaussian_from_rows
 from .linalg import finite_array
+from .statistics import Statistics
 
 LEVEL = 0.95
 _Z = 1.959963984540054  # two-sided normal quantile of LEVEL
@@ -81,7 +83,7 @@ def _left_out(groups: list[_core.Moments], rest: _core.Moments) -> Iterator[Gaus
 
 def check_replicates(replicates: int) -> None:
     """Raise `InputError` for a number of replicates that no interval can be made of."""
-    if replicates != 0 and replicates < 20:
+    if whole_number("bootstrap", replicates, 0) in range(1, 20):
         raise InputError(f"bootstrap must be 0 or at least 20 replicates, got {replicates}")
 
 
@@ -172,9 +174,7 @@ class Extrapolation:
     fids: tuple[float, ...]
 
 
-def fid_infinity(
-    x: NDArray[np.floating], y: NDArray[np.floating] | Gaussian, *, points: int = 15, seed: int = 0
-) -> Extrapolation:
+def fid_infinity(x: ArrayLike, y: ArrayLike | Statistics, *, points: int = 15, seed: int = 0) -> Extrapolation:
     """FID of unlimited images, from the FIDs of growing random subsets.
 
     The bias of a FID falls with 1 / n; a least-squares line in 1 / n through the FIDs of `points` subsets of `x`, of
@@ -184,8 +184,8 @@ def fid_infinity(
     ----------
     x : array_like, shape (n, d)
         Features of the generated images, all in memory.
-    y : array_like, shape (m, d), or Gaussian
-        Features of the reference, or its Gaussian (``Statistics.gaussian()``).
+    y : array_like, shape (m, d), or Statistics
+        Features of the reference, or its statistics.
     points : int
         Number of subsets, at least 3. The smallest has n / 10 rows, at least 2, or 5000 where n is above 10,000.
     seed : int
@@ -216,14 +216,15 @@ def fid_infinity(
     """
     rows = finite_array(x, "x", 2)
     n = len(rows)
-    if points < 3:
-        raise InputError(f"points must be at least 3, got {points}")
+    whole_number("points", points, 3)
+    reference = y.gaussian() if isinstance(y, Statistics) else gaussian_from_rows(features(y, "y"))
+    if reference.mu.size != rows.shape[1]:
+        raise InputError(f"x and y must have the same dims, got {rows.shape[1]} and {reference.mu.size}")
     smallest = 5000 if n > 10_000 else max(2, n // 10)
     sizes = np.unique(np.linspace(smallest, n, points).astype(int))
     if len(sizes) < points:
         raise InputError(f"x has {n} rows: too few for {points} subsets of different sizes")
-    reference = y if isinstance(y, Gaussian) else gaussian_from_rows(finite_array(y, "y", 2))
-    rng = np.random.RandomState(seed)
+    rng = np.random.RandomState(seed_number(seed))
     subsets = (np.sort(rng.permutation(n)[:size]) for size in sizes)
     fids = np.array([distance(gaussian_from_rows(rows[chosen]), reference).value for chosen in subsets])
     slope, intercept = np.polyfit(1 / sizes, fids, 1)
