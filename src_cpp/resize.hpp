@@ -14,8 +14,7 @@
 //
 // A window of the source an axis, wider as the image shrinks; float32 between the two passes:
 //
-//   clean        Pillow's bicubic (a = -1/2) stretched by max(s, 1), in mode "F": weights and sums in
-//   float64,
+//   clean        Pillow's bicubic (a = -1/2) stretched by max(s, 1), in mode "F": weights and sums in float64,
 //                clipped to 0...255, then (x - 128) / 128. Columns first where the height shrinks by more
 //                than twice what the width does, as in Pillow 13; bit-equal to it where it was compiled
 //                without contraction (x86-64). Pillow 12 and before always takes rows first: 2.4e-7.

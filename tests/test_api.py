@@ -188,7 +188,44 @@ class TestBadInput:
         with pytest.warns(fastfid.FastFIDWarning, match=r"2 images have transparency"):
             fastfid.statistics(tmp_path, model=extractor)
 
+    def test_a_limit_that_the_second_side_cannot_have_costs_no_run(self, extractor):
+        seen = []
+        with pytest.raises(fastfid.InputError, match="islice"):
+            fastfid.score(pictures(6), iter(pictures(6)), model=extractor, limit=3, progress=lambda *s: seen.append(s))
+        assert seen == []
+
+    @pytest.mark.parametrize(
+        ("options", "text"),
+        [
+            ({"seed": -1}, "seed must be between"),
+            ({"num_workers": 1.5}, "num_workers must be a whole number"),
+            ({"on_error": "ignore"}, "on_error"),
+            ({"bootstrap": "50"}, "bootstrap must be a whole number"),
+        ],
+    )
+    def test_bad_options_are_refused_before_anything_is_read(self, options, text):
+        with pytest.raises(fastfid.InputError, match=text):
+            fastfid.compare("no-such-folder", "no-such-folder", **options)
+
+    def test_settings_are_checked_before_a_download(self, folders, monkeypatch):
+        monkeypatch.setattr("fastfid.models.load", lambda *_, **__: pytest.fail("the model was looked up"))
+        for options in ({"device": "gpu"}, {"precision": "fp8"}, {"batch_size": 0}, {"device": None}):
+            with pytest.raises(fastfid.InputError):
+                fastfid.score(*folders, **options)
+
+    def test_an_empty_path_is_not_the_current_folder(self, extractor, folders, monkeypatch):
+        monkeypatch.chdir(folders[0])
+        with pytest.raises(fastfid.InputError, match="empty path"):
+            fastfid.score("", folders[1], model=extractor)
+
+    def test_a_limit_does_not_reach_statistics(self, extractor, folders):
+        known = fastfid.statistics(folders[0], model=extractor)
+        with pytest.warns(fastfid.FastFIDWarning, match="limit=2 does not apply"):
+            assert fastfid.compare(known, folders[1], model=extractor, limit=2).a.n == 12
+
     def test_an_extractor_brings_its_own_settings(self, extractor):
+        with pytest.raises(fastfid.InputError, match="device='cuda:0' does not fit"):
+            fastfid.statistics(pictures(2), model=extractor, device="cuda")
         with pytest.raises(fastfid.InputError, match="mode='tensorflow' does not fit"):
             fastfid.statistics(pictures(2), model=extractor, mode="tensorflow")
         with pytest.raises(fastfid.InputError, match="dims=192"):

@@ -71,6 +71,15 @@ def test_save_stats_needs_a_folder_that_exists(sets, tmp_path, capsys):
     assert "does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("target", ["out/", "", "folder.npz"])
+def test_a_target_that_is_no_file_is_refused_before_the_network_runs(sets, tmp_path, monkeypatch, capsys, target):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.npz").mkdir()
+    (tmp_path / "out").mkdir()
+    assert main(["--save-stats", sets[0], target, "--model", "not looked up", "--force"]) == 1
+    assert "not the name of a file" in capsys.readouterr().err
+
+
 def test_merge_equals_the_whole(tmp_path, capsys):
     rows = np.random.RandomState(0).standard_normal((40, 5))
     parts = []
@@ -98,7 +107,16 @@ def test_merge_equals_the_whole(tmp_path, capsys):
         (["models"], 2),
         (["models", "path", "no-such-model"], 1),
         (["merge", "out"], 2),
-        (["demo", "--images", "1"], 1),
+        (["demo", "--images", "1"], 2),
+        (["demo", "--out", "curves.png"], 1),
+        (["a", "b", "--mode", "cubist"], 2),
+        (["a", "b", "--device", "gpu"], 2),
+        (["a", "b", "--batch-size", "0"], 2),
+        (["a", "b", "--limit", "1"], 2),
+        (["a", "b", "--num-workers", "-1"], 2),
+        (["a", "b", "--precision", "fp8"], 2),
+        (["a", "b", "--bootstrap", "20", "--seed", "-1"], 2),
+        (["", "b"], 1),
     ],
 )
 def test_exit_codes(arguments, code, capsys):

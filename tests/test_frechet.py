@@ -360,3 +360,31 @@ def test_rows_stand_for_themselves_while_they_are_smaller():
     rows = np.random.RandomState(0).standard_normal((7, 6))
     assert gaussian_from_rows(rows[:6]).sigma is None
     assert gaussian_from_rows(rows).rows is None
+
+
+@pytest.mark.parametrize("sigma", [[[1, 2], [2, 1]], [[0, 1], [1, 0]], [[3, 0], [0, -1e-3]]])
+def test_an_indefinite_covariance_is_refused(sigma):
+    for pair in ((sigma, np.eye(2)), (np.eye(2), sigma)):
+        with pytest.raises(InputError, match="indefinite|not a covariance"):
+            frechet_distance([0, 0], pair[0], [0, 0], pair[1])
+
+
+@pytest.mark.parametrize(("n", "d"), [(20, 64), (100, 256)])
+def test_a_deficient_covariance_of_float32_precision(n, d):
+    """Its rounding has negative eigenvalues of 1e-8 of the largest; the estimate covers what they cost."""
+    sigma = np.cov(np.random.RandomState(n).standard_normal((n, d)), rowvar=False)
+    narrow = sigma.astype(np.float32).astype(np.float64)
+    result = distance(*(gaussian_from_moments(np.zeros(d), s, "1") for s in (sigma, narrow)))
+    assert 0 <= result.value <= result.error_estimate <= 1e-3 * np.trace(sigma)
+    assert frechet_distance(np.zeros(d), narrow, np.zeros(d), narrow) == 0
+
+
+def test_overflow_is_an_error_and_no_warning():
+    with pytest.raises(InputError, match="overflows"):
+        frechet_distance([1e200, 0], np.eye(2), [0, 0], np.eye(2))
+
+
+@pytest.mark.parametrize("eps", [-1, float("nan"), float("inf"), "x"])
+def test_eps_must_be_a_number(eps):
+    with pytest.raises(InputError, match="eps"):
+        frechet_distance([0], [[1]], [0], [[1]], eps=eps)

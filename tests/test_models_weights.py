@@ -1,6 +1,5 @@
 """The reader of torch's legacy format, on files that are written here opcode by opcode, whole and damaged."""
 
-import hashlib
 import struct
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from fastfid.errors import ModelError
 from fastfid.models.inception import expected_shapes
-from fastfid.models.weights import check_layout, read_legacy_checkpoint, sha256_of
+from fastfid.models.weights import check_layout, read_legacy_checkpoint
 
 TRAINED = Path(__file__).parents[2] / "shared" / "data" / "inception_v3_trained.pth"
 MAGIC = b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
@@ -277,7 +276,6 @@ def test_the_file_is_named(tmp_path):
     (tmp_path / "bad.pth").write_bytes(b"bad")
     with pytest.raises(ModelError, match=r"bad\.pth is not a weights file"):
         read_legacy_checkpoint(tmp_path / "bad.pth")
-    assert sha256_of(tmp_path / "bad.pth") == hashlib.sha256(b"bad").hexdigest()
 
 
 @pytest.fixture(scope="module")

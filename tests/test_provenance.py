@@ -18,7 +18,7 @@ def changed(**fields):
 
 
 def test_equal_is_silent():
-    assert differences(A, changed(), NAMES) == []
+    assert differences(A, changed(), NAMES) == ([], False)
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,8 @@ def test_equal_is_silent():
 def test_what_makes_them_incomparable_is_named_on_both_sides(other, message):
     with pytest.raises(StatisticsMismatch, match=f"cannot be compared: {message}.*force"):
         differences(A, other, NAMES)
-    (warning,) = differences(A, other, NAMES, force=True)
+    (warning,), forced = differences(A, other, NAMES, force=True)
+    assert forced
     assert warning.startswith("compared by force")
 
 
@@ -50,7 +51,7 @@ def test_what_makes_them_incomparable_is_named_on_both_sides(other, message):
     ],
 )
 def test_what_only_moves_the_last_digits_is_a_warning(other, message):
-    (warning,) = differences(A, other, NAMES)
+    (warning,), _ = differences(A, other, NAMES)
     assert warning.startswith("a.npz and b.npz were made differently: ")
     assert re.search(message, warning)
 
@@ -60,18 +61,18 @@ def test_what_only_moves_the_last_digits_is_a_warning(other, message):
     [changed(model="another name"), changed(batch_size=1), changed(versions={}), changed(versions={"torch": "2"})],
 )
 def test_what_changes_nothing_is_silent(other):
-    assert differences(A, other, NAMES) == []
+    assert differences(A, other, NAMES) == ([], False)
 
 
 def test_force_keeps_the_other_warnings():
-    forced, soft = differences(A, changed(mode="clean", device="cpu"), NAMES, force=True)
+    (forced, soft), _ = differences(A, changed(mode="clean", device="cpu"), NAMES, force=True)
     assert "mode pytorch in a.npz, clean in b.npz" in forced
     assert "device cuda and cpu" in soft
 
 
 @pytest.mark.parametrize(("a", "b", "named"), [(None, A, "a.npz"), (A, None, "b.npz"), (None, None, "a.npz and b.npz")])
 def test_unknown_is_a_warning_that_names_the_side(a, b, named):
-    (warning,) = differences(a, b, NAMES)
+    (warning,), _ = differences(a, b, NAMES)
     assert warning.startswith(f"{named}: no record")
 
 

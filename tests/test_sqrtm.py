@@ -176,3 +176,19 @@ def test_exact_where_it_can_be():
     np.testing.assert_array_equal(sqrtm(np.diag([4.0, 0.0, 9.0])), np.diag([2.0, 0.0, 3.0]), strict=True)
     np.testing.assert_array_equal(sqrtm([[-4.0]]), np.array([[2j]]), strict=True)
     np.testing.assert_array_equal(sqrtm(np.zeros((70, 70))), np.zeros((70, 70)), strict=True)
+
+
+@pytest.mark.parametrize(
+    "a",
+    [
+        [[1, -1, -2, 2], [1, 0, -1, 1], [-1, -1, -1, -2], [-1, -1, 2, -1]],
+        [[-1, 0, -1, -1], [1, 0, 0, 0], [-1, -1, 0, 1], [-1, -1, 1, 0]],
+        [[-1, 1], [0, -1]],
+    ],
+)
+def test_a_double_negative_eigenvalue_split_by_rounding(a):
+    """LAPACK gives -1 +- 1e-8 i: roots on both sides of the branch cut would cancel."""
+    a = np.array(a, dtype=float)
+    root = sqrtm(a)
+    assert np.iscomplexobj(root)
+    np.testing.assert_allclose(root @ root, a, atol=1e-12)

@@ -89,7 +89,18 @@ def test_quota_of_the_container(tmp_path, files, expected):
     (tmp_path / "cpu").mkdir()
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert threads._cgroup_quota(tmp_path) == expected
+    assert threads._cgroup_quota(tmp_path, tmp_path / "no-such-file") == expected
+
+
+@pytest.mark.parametrize(
+    ("membership", "folder"),
+    [("0::/user.slice/app.scope\n", "user.slice"), ("3:cpu,cpuacct:/jobs/7\n9:memory:/x\n", "cpu/jobs/7")],
+)
+def test_quota_of_the_processs_own_group_and_those_above(tmp_path, membership, folder):
+    (tmp_path / "self").write_text(membership)
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / "cpu.max").write_text("200000 100000\n")
+    assert threads._cgroup_quota(tmp_path, tmp_path / "self") == 2.0
 
 
 def test_the_users_word_comes_first(default):
@@ -99,10 +110,12 @@ def test_the_users_word_comes_first(default):
     assert _core.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("n", [0, -1, 2.0, True, "2", None])
+@pytest.mark.parametrize("n", [0, -1, 2.0, True, "2", None, 2**40])
 def test_refuses(n):
-    with pytest.raises(InputError, match="number of threads must be a positive whole number"):
+    before = threads.num_threads()
+    with pytest.raises(InputError, match="number of threads must be"):
         set_num_threads(n)
+    assert threads.num_threads() == before
 
 
 def test_results_do_not_depend_on_it():

@@ -161,12 +161,30 @@ class TestInfinity:
         assert fastfid.fid_infinity(x, y, seed=6) != found
 
     def test_the_line_is_a_least_squares_line(self):
-        found = fastfid.fid_infinity(draw(500, 3, 1), gaussian_from_rows(draw(500, 3, 2).astype(float)), points=5)
+        found = fastfid.fid_infinity(draw(500, 3, 1), draw(500, 3, 2), points=5)
         inverse = 1 / np.array(found.sizes)
         design = np.stack([np.ones(5), inverse], axis=1)
         (fid, slope), rest, *_ = np.linalg.lstsq(design, np.array(found.fids), rcond=None)
         assert (found.fid, found.slope) == pytest.approx((fid, slope), rel=1e-8)
         assert found.residual == pytest.approx(np.sqrt(rest[0] / 5), rel=1e-6)
+
+    def test_statistics_as_the_reference(self):
+        x, y = draw(500, 3, 1), draw(500, 3, 2)
+        known = fastfid.Statistics(3).update(y)
+        assert fastfid.fid_infinity(x, known).fid == pytest.approx(fastfid.fid_infinity(x, y).fid)
+
+    @pytest.mark.parametrize(
+        ("y", "options", "text"),
+        [
+            (draw(1), {}, "at least 2 rows"),
+            (draw(9, 5), {}, "same dims"),
+            (draw(9), {"seed": -1}, "seed"),
+            (draw(9), {"points": 3.5}, "whole number"),
+        ],
+    )
+    def test_bad_arguments(self, y, options, text):
+        with pytest.raises(fastfid.InputError, match=text):
+            fastfid.fid_infinity(draw(100), y, **options)
 
     @pytest.mark.parametrize(("n", "points", "text"), [(100, 2, "at least 3"), (10, 15, "too few")])
     def test_errors(self, n, points, text):

@@ -89,16 +89,10 @@ def _score(arguments: Sequence[str]) -> None:
     )
     _add_network_options(parser)
     parser.add_argument("--method", default="auto", choices=["auto", "schur"], help="how the trace term is computed")
-    parser.add_argument(
-        "--batch-size", type=_whole(1), help="images per run of the network"
-    )
-    parser.add_argument(
-        "--num-workers", type=_whole(0), help="threads that decode and resize"
-    )
+    parser.add_argument("--batch-size", type=_whole(1), help="images per run of the network")
+    parser.add_argument("--num-workers", type=_whole(0), help="threads that decode and resize")
     parser.add_argument("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    parser.add_argument(
-        "--precision", choices=["fp32", "tf32"], default="fp32", help="tf32 needs a GPU"
-    )
+    parser.add_argument("--precision", choices=["fp32", "tf32"], default="fp32", help="tf32 needs a GPU")
     parser.add_argument("--limit", type=_whole(2), metavar="N", help="score a random subset of N images from each side")
     parser.add_argument("--seed", type=_whole(0), default=0, help="of the subset (default: 0)")
     parser.add_argument(
@@ -126,9 +120,7 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
         help="a name from `fastfid models list`, weights (.pth) or an extractor (.onnx)",
     )
     parser.add_argument("--mode", choices=list(MODES), default="pytorch", help="whose preprocessing (default: pytorch)")
-    parser.add_argument(
-        "--dims", type=_whole(1), default=2048, help="64, 192, 768, 2048 or 1008 (logits)"
-    )
+    parser.add_argument("--dims", type=_whole(1), default=2048, help="64, 192, 768, 2048 or 1008 (logits)")
 
 
 def _whole(least: int) -> Callable[[str], int]:

@@ -180,7 +180,8 @@ class Statistics:
         first, second = sorted((self, other), key=id)  # the same order in every thread: no deadlock
         with first._lock, second._lock:
             moments = self._writable()
-            self.provenance = theirs if self._n == 0 else mine if theirs else None
+            if other._n != 0:
+                self.provenance = theirs if self._n == 0 or theirs is None else mine
             moments.merge(other._writable())
             self._changed(moments.count)
         return self
@@ -225,7 +226,7 @@ class Statistics:
                 savez: Any = np.savez  # its keywords are the names of the arrays
                 savez(file, **arrays)
         except OSError as error:
-            raise InputError(f"cannot write {target}: {error.strerror}") from error
+            raise InputError(f"cannot write {target}: {error.strerror or error}") from error
         return target
 
     @classmethod

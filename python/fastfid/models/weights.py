@@ -11,7 +11,6 @@ that this format uses, calls nothing, and admits four names.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import pickletools
@@ -333,9 +332,3 @@ def check_layout(weights: Mapping[str, npt.NDArray[Any]], *, name: str = "the fi
     said = "; ".join(f"{what}: {_first(keys)}" for what, keys in problems.items() if keys)
     if said:
         raise ModelError(f"{name} does not have the layout of pytorch-fid's inception-v3: {said}")
-
-
-def sha256_of(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, as hexadecimal digits, read in pieces."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
