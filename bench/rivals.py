@@ -2,6 +2,9 @@
 
     python bench/rivals.py pytorch-fid A B --weights W.pth
     python bench/rivals.py torch-fidelity A B --weights W.pth
+    python bench/rivals.py pytorch-fid A B --weights W.pth --features OUT.npz
+
+The last writes pytorch-fid's features of both folders at every tap, one image at a time, instead of a FID.
 
 Runs in an environment of the rivals' own (torch, torchvision, scipy==1.17.1, pytorch-fid==0.3.0,
 torch-fidelity==0.4.0), never in fastfid's. `bench/end_to_end.py` calls it.
@@ -14,6 +17,7 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 
 
@@ -49,6 +53,22 @@ def run_torch_fidelity(a: str, b: str, weights: str) -> float:
     return float(metrics["frechet_inception_distance"])
 
 
+def save_features(a: str, b: str, weights: str, out: str) -> None:
+    from pytorch_fid import fid_score, inception
+
+    inception.load_state_dict_from_url = lambda *args, **kwargs: torch.load(weights, map_location="cpu")
+    found = {}
+    for dims, block in inception.InceptionV3.BLOCK_INDEX_BY_DIM.items():
+        network = inception.InceptionV3([block])
+        for side, folder in (("a", a), ("b", b)):
+            files = sorted(f for end in fid_score.IMAGE_EXTENSIONS for f in Path(folder).glob(f"*.{end}"))
+            # One image a batch: it cannot stack images of mixed sizes.
+            found[f"{side}{dims}"] = np.concatenate(
+                [fid_score.get_activations([file], network, 1, dims, "cpu", 0) for file in files]
+            )
+    np.savez(out, **found)
+
+
 RIVALS = {"pytorch-fid": run_pytorch_fid, "torch-fidelity": run_torch_fidelity}
 
 
@@ -58,8 +78,12 @@ def main() -> None:
     parser.add_argument("a", type=lambda p: str(Path(p)))
     parser.add_argument("b", type=lambda p: str(Path(p)))
     parser.add_argument("--weights", required=True)
+    parser.add_argument("--features", metavar="OUT.npz")
     options = parser.parse_args()
     declare_missing_operators()
+    if options.features:
+        save_features(options.a, options.b, options.weights, options.features)
+        return
     start = time.perf_counter()
     fid = RIVALS[options.rival](options.a, options.b, options.weights)
     seconds = time.perf_counter() - start

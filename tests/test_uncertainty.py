@@ -135,7 +135,7 @@ class TestCompare:
 
     @pytest.mark.parametrize("replicates", [-1, 1, 19])
     def test_too_few_replicates(self, replicates):
-        with pytest.raises(fastfid.InputError, match="at least 20"):
+        with pytest.raises(fastfid.InputError, match="at least"):
             fastfid.compare("a", "b", bootstrap=replicates)
 
     def test_command_line(self, tmp_path, capsys):
