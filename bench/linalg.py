@@ -10,6 +10,8 @@ threads.
 
 import argparse
 import ctypes
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -219,6 +221,30 @@ def moments(d: int, repeats: int, gemm: float) -> None:
         )
 
 
+MEMORY = """
+import resource, sys
+import numpy as np
+from fastfid import _core
+d = int(sys.argv[1])
+batch = np.random.default_rng(0).random((64, d), dtype=np.float32)
+warm = _core.Moments(8)  # the core's own buffers, before the count starts
+warm.update(np.ones((9, 8)))
+warm.covariance()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+moments = _core.Moments(d)
+for _ in range(3 * d // 64):
+    moments.update(batch)
+sigma = moments.covariance()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / (8 * d * d))
+"""
+
+
+def memory(d: int) -> None:
+    """Peak of accumulating and reading a covariance, in matrices of d² doubles, the result included."""
+    done = subprocess.run([sys.executable, "-c", MEMORY, str(d)], capture_output=True, text=True, check=True)
+    print(f"\nPeak memory of the moments beyond the batch, the result included: {float(done.stdout):.2f} d² doubles")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dims", type=int, default=2048)
@@ -242,6 +268,7 @@ def main() -> None:
         roots(d, options.repeats, gemm)
     if "moments" in options.only:
         moments(d, options.repeats, gemm)
+        memory(d)
 
 
 if __name__ == "__main__":

@@ -26,11 +26,19 @@ struct Factor {
   double unknown = 0;  // trace of what a deficient covariance matrix cannot tell from zero
 };
 
+// (d, n), a column a row. The first row is subtracted first: exact for equal rows, harmless otherwise.
 MatrixXd centred_rows(const Gaussian& g) {
-  MatrixXd f = Eigen::Map<const MatrixXd>(g.rows, g.d, g.n);  // a column a row
-  f.colwise() -= f.col(0).eval();                             // exact for equal rows, harmless otherwise
-  f.colwise() -= (f.rowwise().sum() / static_cast<double>(g.n)).eval();
-  return f / std::sqrt(static_cast<double>(g.n - 1));
+  const Eigen::Map<const MatrixXd> rows(g.rows, g.d, g.n);
+  MatrixXd f(g.d, g.n);
+  VectorXd mean = VectorXd::Zero(g.d);
+  for (Index i = 0; i < g.n; ++i) {
+    f.col(i) = rows.col(i) - rows.col(0);
+    mean += f.col(i);
+  }
+  mean /= static_cast<double>(g.n);
+  const double scale = 1 / std::sqrt(static_cast<double>(g.n - 1));
+  for (Index i = 0; i < g.n; ++i) f.col(i) = (f.col(i) - mean) * scale;
+  return f;
 }
 
 // Rounding in a covariance of d dims, relative to its largest entry.

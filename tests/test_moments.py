@@ -222,3 +222,17 @@ def test_refuses_what_does_not_fit():
         Moments(3).merge(Moments(4))
     with pytest.raises(ValueError, match="size of sigma"):
         Moments.from_moments(5, np.zeros(2), np.zeros((3, 3)))
+
+
+def test_ten_million_rows():
+    """A base set again and again: its exact moments are those of the base."""
+    base = (np.random.RandomState(0).standard_normal((100_000, 2)) @ [[1, 2], [0, 3]] + 1000).astype(np.float32)
+    m = Moments(2)
+    for _ in range(100):
+        m.update(base)
+    exact = base.astype(np.longdouble)
+    deviations = exact - exact.mean(axis=0)
+    sigma = (deviations.T @ deviations * 100 / (10_000_000 - 1)).astype(np.float64)
+    assert m.count == 10_000_000
+    np.testing.assert_allclose(m.mean(), exact.mean(axis=0).astype(np.float64), rtol=1e-14)
+    assert np.abs(m.covariance() - sigma).max() <= 1e-13 * np.abs(sigma).max()
