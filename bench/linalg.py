@@ -222,7 +222,7 @@ def moments(d: int, repeats: int, gemm: float) -> None:
 
 
 MEMORY = """
-import resource, sys
+import sys
 import numpy as np
 from fastfid import _core
 d = int(sys.argv[1])
@@ -230,12 +230,14 @@ batch = np.random.default_rng(0).random((64, d), dtype=np.float32)
 warm = _core.Moments(8)  # the core's own buffers, before the count starts
 warm.update(np.ones((9, 8)))
 warm.covariance()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():  # not ru_maxrss, which a process inherits
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+before = peak()
 moments = _core.Moments(d)
 for _ in range(3 * d // 64):
     moments.update(batch)
 sigma = moments.covariance()
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / (8 * d * d))
+print((peak() - before) * 1024 / (8 * d * d))
 """
 
 
