@@ -388,3 +388,14 @@ def test_overflow_is_an_error_and_no_warning():
 def test_eps_must_be_a_number(eps):
     with pytest.raises(InputError, match="eps"):
         frechet_distance([0], [[1]], [0], [[1]], eps=eps)
+
+
+def test_at_4096_dims():
+    x, y = (np.random.RandomState(s).standard_normal((n, 4096)) for s, n in ((0, 30), (1, 40)))
+    exact, scale = trace_term(x, y), traces(x, y)
+    rows, known = [gaussian_from_rows(r) for r in (x, y)], [gaussian_from_moments(*moments(r), "1") for r in (x, y)]
+    for a, b in ((rows[0], rows[1]), (rows[0], known[1]), (known[0], known[1])):
+        result = distance(a, b)
+        assert abs(result.trace_term - exact) <= BUDGET * scale
+        assert result.rank == (29, 39)
+    assert distance(known[0], known[0]).value <= BUDGET * scale
