@@ -122,12 +122,18 @@ def features(value: ArrayLike, name: str) -> NDArray[np.float64]:
 
 
 def gaussian_from_rows(rows: NDArray[np.float64]) -> Gaussian:
-    """Keep the rows while they are the smaller representation, else their moments."""
+    """Fit a Gaussian to a set of features."""
     moments = _core.Moments(rows.shape[1])
     moments.update(rows)
-    if len(rows) <= rows.shape[1]:
-        return Gaussian(moments.mean(), rows=rows)
-    return Gaussian(moments.mean(), moments.covariance())
+    return gaussian_of(moments)
+
+
+def gaussian_of(moments: _core.Moments) -> Gaussian:
+    """Take the rows behind the moments while they are kept, else the covariance."""
+    rows = moments.rows()
+    if rows is None:
+        return Gaussian(moments.mean(), moments.covariance())
+    return Gaussian(moments.mean(), rows=np.asarray(rows, dtype=np.float64))
 
 
 def frechet_distance(

@@ -12,8 +12,8 @@ from . import _core
 from .checks import whole_number
 from .errors import InputError, StatisticsMismatch
 from .files import atomic_write
-from .frechet import Gaussian, symmetric
-from .linalg import finite_array, require_finite
+from .frechet import Gaussian, gaussian_from_moments
+from .linalg import require_finite
 from .provenance import Provenance
 
 
@@ -78,13 +78,10 @@ class Statistics:
         cls, mu: ArrayLike, sigma: ArrayLike, n: int | None = None, provenance: Provenance | None = None
     ) -> "Statistics":
         """Make statistics of a known mean (d,) and covariance (d, d); without `n` they cannot be updated or merged."""
-        m = finite_array(np.atleast_1d(np.array(mu)), "mu", 1)  # copies: the caller may go on with these
-        s = symmetric(finite_array(np.atleast_2d(np.array(sigma)), "sigma", 2), "sigma")
-        if s.shape != (m.size, m.size):
-            raise InputError(f"sigma must have shape ({m.size}, {m.size}) to fit mu, got {s.shape}")
-        result = cls(m.size, provenance)
+        known = gaussian_from_moments(np.array(mu), np.array(sigma), "")  # copies: the caller may go on with these
+        result = cls(known.mu.size, provenance)
         result._moments, result._n = None, None if n is None else whole_number("n", n, 2)
-        result._mu, result._sigma = _frozen(m), _frozen(s)
+        result._mu, result._sigma = _frozen(known.mu), _frozen(known.covariance)
         return result
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from . import _core
 from .checks import seed_number, whole_number
 from .errors import InputError
-from .frechet import Gaussian, distance, features, gaussian_from_rows
+from .frechet import Gaussian, distance, features, gaussian_from_rows, gaussian_of
 from .linalg import finite_array
 from .statistics import Statistics
 
@@ -70,8 +70,7 @@ class Blocks:
 def _left_out(groups: list[_core.Moments], rest: _core.Moments) -> Iterator[Gaussian]:
     """Halve the groups until one is left: each half is merged once for all that leave it in, in log2(groups) memory."""
     if len(groups) == 1:
-        rows = rest.rows()
-        yield Gaussian(rest.mean(), rest.covariance()) if rows is None else gaussian_from_rows(rows.astype(np.float64))
+        yield gaussian_of(rest)
         return
     middle = len(groups) // 2
     for kept, split in ((groups[middle:], groups[:middle]), (groups[:middle], groups[middle:])):
