@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from fastfid.errors import ImageError, InputError
-from fastfid.images import ENDINGS, as_rgb, decode, from_pil
+from fastfid.images import ENDINGS, as_rgb, decode, digest, from_pil
 
 RNG = np.random.RandomState(7)
 RGB = RNG.randint(0, 256, (23, 31, 3), dtype=np.uint8)
@@ -87,14 +87,35 @@ def in_thread(function, *args):
 def test_equals_pillow(tmp_path, name, image, options, losses):
     path = tmp_path / name
     image.save(path, **options)
-    pixels, found = in_thread(decode, path, str(path))
+    pixels, found, encoding, quality, digest = in_thread(decode, path, str(path))
     assert pixels.dtype == np.uint8
     assert pixels.flags.c_contiguous
     np.testing.assert_array_equal(pixels, reference(path))
     assert found == losses
-    with path.open("rb") as file:
-        np.testing.assert_array_equal(decode(file, name)[0], pixels)
-        assert not file.closed
+    with Image.open(path) as opened:
+        assert encoding == opened.format
+    assert (quality is not None) == (encoding == "JPEG")
+    again = decode(path.read_bytes(), name)
+    np.testing.assert_array_equal(again.pixels, pixels)
+    assert again[1:] == (found, encoding, quality, digest)
+
+
+@pytest.mark.parametrize("quality", [25, 49, 50, 51, 75, 90, 95, 99, 100])
+def test_quality_of_a_jpeg(tmp_path, quality):
+    rgb().save(tmp_path / "q.jpg", quality=quality)
+    assert decode(tmp_path / "q.jpg", "q").quality == min(quality, 99)  # entries end at 1, and below 25 at 255
+
+
+def test_digest_tells_files_and_shapes_apart(tmp_path):
+    rgb().save(tmp_path / "a.png")
+    other = RGB.copy()
+    other[0, 0, 0] ^= 1
+    Image.fromarray(other).save(tmp_path / "b.png")
+    a, b = (decode(tmp_path / name, name).digest for name in ("a.png", "b.png"))
+    assert a != b
+    assert a == decode(tmp_path / "a.png", "again").digest < 2**64
+    flat = np.zeros((2, 8, 3), np.uint8)
+    assert digest(flat) == digest(flat.copy()) != digest(flat.reshape(4, 4, 3))
 
 
 def test_every_ending_is_tested():
@@ -132,7 +153,7 @@ def test_damaged_bytes_raise_nothing_but_image_errors(data):
     for _ in range(data.draw(st.integers(1, 5))):
         content[data.draw(st.integers(0, min(len(content) - 1, 200)))] = data.draw(st.integers(0, 255))
     try:
-        pixels, _ = decode(io.BytesIO(content), "damaged")
+        pixels = decode(bytes(content), "damaged").pixels
     except ImageError:
         return
     assert pixels.ndim == 3
@@ -149,7 +170,7 @@ def test_memory_error_is_not_a_bad_image(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Image, "open", exhausted)
     with pytest.raises(MemoryError):
-        decode(tmp_path / "a.png", "a")
+        decode(b"", "a")
 
 
 def test_bombs(tmp_path, monkeypatch):
@@ -160,7 +181,7 @@ def test_bombs(tmp_path, monkeypatch):
     with pytest.raises(ImageError, match=r"cannot decode large: .*exceeds limit"):
         in_thread(decode, path, "large")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", size - 1)
-    pixels, losses = in_thread(decode, path, "large")  # Pillow warns here, and warnings are errors
+    pixels, losses, *_ = in_thread(decode, path, "large")  # Pillow warns here, and warnings are errors
     np.testing.assert_array_equal(pixels, RGB)
     assert losses == ("larger than PIL.Image.MAX_IMAGE_PIXELS",)
     for limit in (size, None):
@@ -191,17 +212,16 @@ def test_pillow_warns_of_what_is_muted_here(tmp_path):
 def test_only_decoding_threads_are_muted(tmp_path):
     decoding, heard = threading.Event(), threading.Event()
 
-    class Slow(io.BytesIO):
-        def read(self, *args):
+    class Slow:
+        def __fspath__(self):
             decoding.set()
             assert heard.wait(10)
             warnings.warn("not shown", UserWarning, stacklevel=1)
-            return super().read(*args)
+            return str(tmp_path / "a.png")
 
-    content = io.BytesIO()
-    rgb().save(content, "PNG")
+    rgb().save(tmp_path / "a.png")
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(decode, Slow(content.getvalue()), "slow")
+        future = pool.submit(decode, Slow(), "slow")
         assert decoding.wait(10)
         with pytest.warns(UserWarning, match="shown"):
             warnings.warn("shown", UserWarning, stacklevel=1)
@@ -242,7 +262,7 @@ def test_many_threads_agree(tmp_path):
 def test_from_pil(mode):
     image = rgb().convert("L").convert("I;16") if mode == "I;16" else rgb().convert("L" if mode in "PA" else "RGB")
     image = image if mode == "I;16" else image.convert("LA").convert("PA") if mode == "PA" else image.convert(mode)
-    pixels, losses = from_pil(image, "x")
+    pixels, losses, *_ = from_pil(image, "x")
     np.testing.assert_array_equal(pixels, np.asarray(image.convert("RGB")))
     assert losses == (("16-bit",) if mode in ("I", "F", "I;16") else ())
 

@@ -190,9 +190,9 @@ class Extractor:
             yield flying.popleft()
 
     def _fill(self, item: Item, out: NDArray[np.float32]) -> "_Seen":
-        image, losses = item.load()
-        self._kernel(image, out)
-        return _Seen(losses, int(image.max()))
+        image = item.load()
+        self._kernel(image.pixels, out)
+        return _Seen(image.losses, int(image.pixels.max()))
 
 
 def check_stream(num_workers: int | None, on_error: str) -> None:

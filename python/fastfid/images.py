@@ -5,8 +5,11 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from importlib import import_module
-from typing import IO, TYPE_CHECKING, Any
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +19,42 @@ from .errors import ImageError, InputError
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
-__all__ = ["ENDINGS", "as_rgb", "check_arrays", "decode", "from_pil"]
+__all__ = ["ENDINGS", "Decoded", "as_rgb", "check_arrays", "decode", "digest", "from_pil"]
 
 #: File endings taken for images: those of pytorch-fid, here in any case.
 ENDINGS = frozenset({"bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"})
 
-Decoded = tuple[NDArray[np.uint8], tuple[str, ...]]
+# Sum of the luminance table in Annex K of the JPEG standard; libjpeg scales that table by its `quality`.
+_STANDARD_LUMINANCE = 3685
 
 
-def decode(file: str | os.PathLike[str] | IO[bytes], name: str) -> Decoded:
+class Decoded(NamedTuple):
+    """One image, ready for a resize kernel, and what is worth knowing about where it came from.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, shape (H, W, 3)
+        C-contiguous, possibly read-only.
+    losses : tuple of str
+        What the conversion lost, or what else deserves a warning: ``"16-bit"`` (values above 255 became 255),
+        ``"alpha"`` (transparency was dropped), ``"larger than PIL.Image.MAX_IMAGE_PIXELS"`` (Pillow's warning level;
+        at twice that size it refuses).
+    encoding : str or None
+        Pillow's name of the file's format, "JPEG" say; None for what was no file.
+    quality : int or None
+        Of a JPEG: the quality, up to 99, at which libjpeg would write a luminance table of the same sum.
+    digest : int or None
+        64 bits of a hash of the file's bytes; None for what was no file.
+    """
+
+    pixels: NDArray[np.uint8]
+    losses: tuple[str, ...] = ()
+    encoding: str | None = None
+    quality: int | None = None
+    digest: int | None = None
+
+
+def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
     """Decode one image file exactly as ``PIL.Image.open(file).convert("RGB")`` does.
 
     Like the tools whose numbers fastfid reproduces, it does not apply an EXIF rotation and takes the first frame of
@@ -32,19 +62,14 @@ def decode(file: str | os.PathLike[str] | IO[bytes], name: str) -> Decoded:
 
     Parameters
     ----------
-    file : path or binary file
-        What to decode; a file object must be seekable and stays open.
+    file : path or bytes
+        The file, or all its bytes.
     name : str
         How an error names the image.
 
     Returns
     -------
-    pixels : ndarray of uint8, shape (H, W, 3)
-        C-contiguous, possibly read-only.
-    losses : tuple of str
-        What the conversion lost, or what else deserves a warning: ``"16-bit"`` (values above 255 became 255),
-        ``"alpha"`` (transparency was dropped), ``"larger than PIL.Image.MAX_IMAGE_PIXELS"`` (Pillow's warning level;
-        at twice that size it refuses).
+    Decoded
 
     Raises
     ------
@@ -54,18 +79,28 @@ def decode(file: str | os.PathLike[str] | IO[bytes], name: str) -> Decoded:
     _load_plugins()
     from PIL import Image
 
-    with _failures(name), Image.open(file) as image:
-        pixels, losses = _convert(image)
-        limit = Image.MAX_IMAGE_PIXELS
-        if limit is not None and image.width * image.height > limit:
-            losses += ("larger than PIL.Image.MAX_IMAGE_PIXELS",)
-        return pixels, losses
+    with _failures(name):
+        data = file if isinstance(file, bytes) else Path(file).read_bytes()
+        with Image.open(BytesIO(data)) as image:
+            decoded = _convert(image)
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                decoded = decoded._replace(losses=(*decoded.losses, "larger than PIL.Image.MAX_IMAGE_PIXELS"))
+            return decoded._replace(encoding=image.format, quality=_quality(image), digest=digest(data))
 
 
 def from_pil(image: "PillowImage.Image", name: str) -> Decoded:
     """Convert one PIL image as :func:`decode` does; the image itself must not be in use by another thread."""
     with _failures(name):
         return _convert(image)
+
+
+def digest(data: bytes | NDArray[np.uint8]) -> int:
+    """64 bits that tell apart all but identical bytes; for an array, its shape counts too."""
+    hashed = blake2b(data, digest_size=8)
+    if isinstance(data, np.ndarray):
+        hashed.update(str(data.shape).encode())
+    return int.from_bytes(hashed.digest(), "big")
 
 
 def as_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
@@ -157,7 +192,15 @@ def _convert(image: "PillowImage.Image") -> Decoded:
         losses += ("16-bit",)
     if image.has_transparency_data and not _opaque(image):
         losses += ("alpha",)
-    return np.asarray(image.convert("RGB")), losses
+    return Decoded(np.asarray(image.convert("RGB")), losses)
+
+
+def _quality(image: "PillowImage.Image") -> int | None:
+    tables = getattr(image, "quantization", None)  # only JPEG files have it
+    if not tables:
+        return None
+    scale = 100 * sum(tables[min(tables)]) / _STANDARD_LUMINANCE
+    return round(min(100, max(1, (200 - scale) / 2 if scale <= 100 else 5000 / scale)))
 
 
 def _opaque(image: "PillowImage.Image") -> bool:

@@ -28,8 +28,8 @@ _KINDS = "a folder of images, an .npz or .npy of images, a NumPy array, or an it
 class Item:
     """One image to come: its name in messages (a path, or a place in the source) and how to get it.
 
-    ``load()`` gives ``(pixels, losses)`` as :func:`fastfid.images.decode` does, in any thread; it raises `ImageError`
-    for a bad file, `InputError` for a bad array.
+    ``load()`` gives what :func:`fastfid.images.decode` does, in any thread; it raises `ImageError` for a bad file,
+    `InputError` for a bad array.
     """
 
     name: str
@@ -220,7 +220,7 @@ class _Stack(Source):
 
 
 def _load_array(array: NDArray[Any], name: str) -> Decoded:
-    return as_rgb(array, name), ()
+    return Decoded(as_rgb(array, name))
 
 
 def _open_npz(path: Path) -> Source:
@@ -328,8 +328,8 @@ def _item(element: object, name: str) -> Item:
     if not hasattr(element, "__array__"):
         pair = "; of (image, label) pairs give only the images" if isinstance(element, tuple | list) else ""
         raise InputError(f"{name}: a {type(element).__name__} is not an array, a PIL image or a path{pair}")
-    pixels = as_rgb(_to_array(element, name, copy=True), name)
-    return Item(name, lambda: (pixels, ()))
+    converted = Decoded(as_rgb(_to_array(element, name, copy=True), name))
+    return Item(name, lambda: converted)
 
 
 def _to_array(array: object, name: str, *, copy: bool) -> NDArray[Any]:
