@@ -96,10 +96,11 @@ def from_pil(image: "PillowImage.Image", name: str) -> Decoded:
 
 
 def digest(data: bytes | NDArray[np.uint8]) -> int:
-    """64 bits that tell apart all but identical bytes; for an array, its shape counts too."""
-    hashed = blake2b(data, digest_size=8)
-    if isinstance(data, np.ndarray):
-        hashed.update(str(data.shape).encode())
+    """64 bits that tell apart all but identical bytes; for an array (C-contiguous), its shape counts too."""
+    if isinstance(data, bytes):
+        hashed = blake2b(data, digest_size=8)
+    else:
+        hashed = blake2b(data.data, digest_size=8, salt=str(data.shape[:2]).encode()[:16])
     return int.from_bytes(hashed.digest(), "big")
 
 
@@ -196,7 +197,7 @@ def _convert(image: "PillowImage.Image") -> Decoded:
 
 
 def _quality(image: "PillowImage.Image") -> int | None:
-    tables = getattr(image, "quantization", None)  # only JPEG files have it
+    tables: dict[int, list[int]] = getattr(image, "quantization", {})  # only JPEG files have it
     if not tables:
         return None
     scale = 100 * sum(tables[min(tables)]) / _STANDARD_LUMINANCE
