@@ -11,6 +11,7 @@ import fastfid
 from fastfid import device as devices
 from fastfid.extractor import Tally
 from fastfid.report import Report
+from fastfid.session import cuda_options
 from fastfid.sources import open_source
 from pictures import folder, pictures
 
@@ -222,7 +223,7 @@ class TestDevice:
         import onnxruntime
 
         def fall_back(model, options, providers, plain=onnxruntime.InferenceSession):
-            assert providers[0] == (devices.CUDA, {"device_id": 0, "use_tf32": 0})
+            assert providers[0] == (devices.CUDA, cuda_options("cuda:0", "fp32"))
             return plain(model, options, providers=providers[1:])
 
         monkeypatch.setattr(devices, "choose", lambda *_: "cuda:0")

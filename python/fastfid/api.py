@@ -3,17 +3,18 @@
 import os
 import sys
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
-from . import frechet
+from . import frechet, preflight
 from .checks import seed_number
 from .errors import InputError, StatisticsMismatch
-from .extractor import Extractor, Tally, check_stream
+from .extractor import Extractor, check_stream
 from .progress import ProgressOption, progress_bar
 from .provenance import Provenance, differences
 from .report import Report
 from .sources import Source, is_statistics_file, open_source
 from .statistics import Statistics
+from .tally import Tally
 from .uncertainty import Blocks, Interval, check_replicates, interval_of
 
 Model = str | os.PathLike[str] | Extractor
@@ -243,19 +244,22 @@ def compare(
     for text in texts:
         report.warn(text)
 
-    sides, fitted, blocks = [], [], []
+    mode = extractor.mode if extractor else ""
+    how = _Streaming(num_workers, limit, seed, on_error, progress)
+    fitted_dims = extractor.dims if extractor else cast(Statistics, inputs[0]).dims
+    first = [_glance(side, name, limit) for side, name in zip(inputs, names, strict=True)]
+    preflight.check(first, fitted_dims, mode, report)
+    fitted, blocks, seen = [], [], []
     for side, name in zip(inputs, names, strict=True):
-        tally, dealt = Tally(), None
-        if isinstance(side, Statistics):
-            fitted.append(side)
-        else:
+        tally, dealt = None, None
+        if isinstance(side, Source):
             assert extractor is not None
-            dealt = Blocks(extractor.dims) if bootstrap else None
-            fitted.append(
-                _run(extractor, side, num_workers, limit, seed, on_error, progress, report, tally=tally, blocks=dealt)
-            )
-        sides.append(Side(name, fitted[-1].n, tuple(tally.rejected)))
+            tally, dealt = Tally(), Blocks(extractor.dims) if bootstrap else None
+            side = _run(extractor, side, how, report, tally, dealt)
+        fitted.append(side)
         blocks.append(dealt)
+        seen.append(preflight.Side(name, side.n, tally))
+    preflight.check(seen, fitted_dims, mode, report)
     gaussians = [side.gaussian() for side in fitted]
     result = frechet.distance(gaussians[0], gaussians[1], method=method)
     if result.offset_used:
@@ -268,8 +272,8 @@ def compare(
         error_estimate=result.error_estimate,
         rank=result.rank,
         interval=interval,
-        a=sides[0],
-        b=sides[1],
+        a=_side(seen[0]),
+        b=_side(seen[1]),
         method=method,
         provenance=made_by[0] or made_by[1],
         forced=forced,
@@ -309,7 +313,23 @@ def statistics(
     if isinstance(side, Statistics):
         return side
     extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
-    return _run(extractor, side, num_workers, limit, seed, on_error, progress, report, tally=Tally())
+    name, tally = _name(source, "the source"), Tally()
+    preflight.check([_glance(side, name, limit)], extractor.dims, extractor.mode, report)
+    how = _Streaming(num_workers, limit, seed, on_error, progress)
+    result = _run(extractor, side, how, report, tally)
+    preflight.check([preflight.Side(name, result.n, tally)], extractor.dims, extractor.mode, report)
+    return result
+
+
+@dataclass(frozen=True)
+class _Streaming:
+    """How the images of a source are taken; see `score`."""
+
+    num_workers: int | None
+    limit: int | None
+    seed: int
+    on_error: str
+    progress: ProgressOption
 
 
 def _open(side: Any, recursive: bool, limit: int | None, seed: int, report: Report) -> Statistics | Source:
@@ -371,33 +391,43 @@ def _check_brought(extractor: Extractor, **options: tuple[Any, Any]) -> None:
 
 
 def _run(
-    extractor: Extractor,
-    source: Source,
-    num_workers: int | None,
-    limit: int | None,
-    seed: int,
-    on_error: str,
-    progress: ProgressOption,
-    report: Report,
-    *,
-    tally: Tally,
-    blocks: Blocks | None = None,
+    extractor: Extractor, source: Source, how: _Streaming, report: Report, tally: Tally, blocks: Blocks | None = None
 ) -> Statistics:
     result = Statistics(extractor.dims, extractor.provenance)
-    total = source.size if limit is None or source.size is None else min(limit, source.size)
-    with progress_bar(progress, total, source.name) as show:
+    with progress_bar(how.progress, _expected(source, how.limit), source.name) as show:
         for features in extractor.stream(
-            source, num_workers=num_workers, limit=limit, seed=seed, on_error=on_error, progress=show, tally=tally
+            source,
+            num_workers=how.num_workers,
+            limit=how.limit,
+            seed=how.seed,
+            on_error=how.on_error,
+            progress=show,
+            tally=tally,
         ):
             result.update(features)
             if blocks is not None:
                 blocks.update(features)
-    _tell(source, result, tally, report)
+    if problem := extractor.shortage(tally):
+        report.warn(problem)
+    _tell(source, result.n or 0, tally, report)
     return result
 
 
-def _tell(source: Source, result: Statistics, tally: Tally, report: Report) -> None:
-    n = result.n or 0
+def _expected(source: Source, limit: int | None) -> int | None:
+    return source.size if limit is None or source.size is None else min(limit, source.size)
+
+
+def _glance(side: Statistics | Source, name: str, limit: int | None) -> preflight.Side:
+    if isinstance(side, Statistics):
+        return preflight.Side(name, side.n)
+    return preflight.Side(name, _expected(side, limit), preflight.glance(side))
+
+
+def _side(seen: preflight.Side) -> Side:
+    return Side(seen.name, seen.n, tuple(seen.seen.rejected) if seen.seen else ())
+
+
+def _tell(source: Source, n: int, tally: Tally, report: Report) -> None:
     if n < 2:
         raise InputError(f"{source.name} gave {n} readable images; a covariance needs at least 2")
     if tally.rejected:
@@ -406,8 +436,6 @@ def _tell(source: Source, result: Statistics, tally: Tally, report: Report) -> N
         report.warn(f"{source.name}: {count} images {_LOSSES.get(loss, loss)}")
     if source.arrays and tally.largest <= 1:
         report.warn(f"{source.name}: the largest pixel is {tally.largest}; integers in 0…255 are expected, not in 0…1")
-    if n < result.dims:
-        report.warn(f"{source.name}: {n} images are fewer than {result.dims} dims; exact for them, but biased upwards")
 
 
 def _made_by(extractor: Extractor | None) -> Provenance | None:

@@ -4,10 +4,9 @@ import contextlib
 import itertools
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,15 @@ from .preprocess import kernel
 from .progress import Progress
 from .provenance import Provenance
 from .report import Report
-from .session import Session, check_settings
+from .session import Lane, Session, check_settings
 from .sources import Item, Source, open_source
+from .tally import Seen, Tally
 from .threads import num_threads
 
-_BATCHES_IN_FLIGHT = 2  # one in the network, one being filled
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+MOST_WORKERS = 16  # unless more are asked for: decoding holds Python's lock part of the time
 
 
 class Extractor:
@@ -130,7 +133,10 @@ class Extractor:
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
         """Features (n, dims) of anything that `score` accepts as images, all in memory at once."""
-        batches = list(self.stream(open_source(images)))
+        tally = Tally()
+        batches = list(self.stream(open_source(images), tally=tally))
+        if problem := self.shortage(tally):
+            Report().warn(problem)
         return np.concatenate(batches) if batches else np.empty((0, self.dims), dtype=np.float32)
 
     def stream(
@@ -150,7 +156,7 @@ class Extractor:
         ----------
         source : Source
         num_workers : int, optional
-            Threads that decode and resize; by default as many as `num_threads`, at most 8. 0 counts as 1.
+            Threads that decode and resize; by default as many as `num_threads`, at most 16. 0 counts as 1.
         limit, seed
             Take a seeded random subset.
         on_error : {"raise", "skip"}
@@ -161,38 +167,66 @@ class Extractor:
             Filled with what was seen on the way.
         """
         check_stream(num_workers, on_error)
-        workers = max(1, min(8, num_threads()) if num_workers is None else num_workers)
+        workers = max(1, min(MOST_WORKERS, num_threads()) if num_workers is None else num_workers)
         tally = Tally() if tally is None else tally
         done = 0
-        with _pool(workers) as pool:
-            for batch in self._filled(source.items(limit, seed), pool):
-                kept = batch.wait(skip=on_error == "skip", tally=tally)
-                features = self._session.run(batch.buffer)[kept]
-                done += len(batch.items)
+        with _pipeline(self._session, workers) as pipeline:
+            for batch in self._batches(source.items(limit, seed), pipeline, skip=on_error == "skip"):
+                features, seen = batch.result()
+                tally.add(seen, self._session.chunk)
+                done += len(seen)
                 if progress is not None:
                     progress(done)
                 yield features
 
-    def _filled(self, items: Iterable[Item], pool: ThreadPoolExecutor) -> Iterator["_Batch"]:
-        """Batches in order, each being filled while the one before it is used."""
-        items = iter(items)
-        flying: deque[_Batch] = deque()
-        buffers = deque(self._session.new_batch() for _ in range(_BATCHES_IN_FLIGHT))
-        while chunk := list(itertools.islice(items, self.batch_size)):
-            buffer = buffers.popleft()
-            flying.append(
-                _Batch(chunk, buffer, [pool.submit(self._fill, i, o) for i, o in zip(chunk, buffer, strict=False)])
-            )
-            if len(flying) == _BATCHES_IN_FLIGHT:
-                yield flying[0]
-                buffers.append(flying.popleft().buffer)
-        while flying:
-            yield flying.popleft()
+    def shortage(self, tally: Tally) -> str | None:
+        """Say so where memory did not suffice for the batch size."""
+        if not 0 < tally.chunk < self.batch_size:
+            return None
+        return (
+            f"out of memory on {self.device} with batches of {self.batch_size} images: they were run {tally.chunk} "
+            f"at a time, as batch_size={tally.chunk} does"
+        )
 
-    def _fill(self, item: Item, out: NDArray[np.float32]) -> "_Seen":
+    def _batches(
+        self, items: Iterator[Item], pipeline: "_Pipeline", *, skip: bool
+    ) -> Iterator["Future[tuple[NDArray[np.float32], list[Seen]]]"]:
+        """Batches in order; as many are on their way as there are lanes."""
+        flying: deque[tuple[Lane, Future[tuple[NDArray[np.float32], list[Seen]]]]] = deque()
+        free = list(pipeline.lanes)
+        while True:
+            chunk = list(itertools.islice(items, self.batch_size))
+            if chunk:
+                lane = free.pop()
+                slots = [pipeline.decoders.submit(self._fill, *pair) for pair in zip(chunk, lane.images, strict=False)]
+                flying.append((lane, pipeline.runners.submit(self._run, lane, slots, pipeline.options, skip)))
+            elif not flying:
+                return
+            if not chunk or not free:
+                lane, batch = flying.popleft()
+                yield batch
+                free.append(lane)
+
+    def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
         image = item.load()
         self._kernel(image.pixels, out)
-        return _Seen(image.losses, int(image.pixels.max()))
+        return Seen.of(image)
+
+    def _run(
+        self, lane: Lane, slots: list["Future[Seen]"], options: "ort.RunOptions", skip: bool
+    ) -> tuple[NDArray[np.float32], list[Seen]]:
+        seen = [_outcome(slot, skip) for slot in slots]
+        kept = [i for i, image in enumerate(seen) if image.rejected is None]
+        return self._session.run(lane, options)[kept] if kept else np.empty((0, self.dims), np.float32), seen
+
+
+def _outcome(slot: "Future[Seen]", skip: bool) -> Seen:
+    try:
+        return slot.result()
+    except ImageError as error:
+        if not skip:
+            raise
+        return Seen(rejected=str(error))
 
 
 def check_stream(num_workers: int | None, on_error: str) -> None:
@@ -203,63 +237,34 @@ def check_stream(num_workers: int | None, on_error: str) -> None:
         whole_number("num_workers", num_workers, 0)
 
 
-@dataclass
-class Tally:
-    """What a stream saw besides features.
+class _Pipeline:
+    """Threads and buffers of one stream; stopped at once when the stream ends, however it ends."""
 
-    Attributes
-    ----------
-    rejected : list of str
-        Names of the images that could not be decoded, with the reason.
-    losses : dict of str to int
-        How many images lost what on the way to 8-bit RGB.
-    largest : int
-        Largest pixel value.
-    """
+    def __init__(self, session: Session, workers: int, lanes: list[Lane]) -> None:
+        import onnxruntime as ort
 
-    rejected: list[str] = field(default_factory=list)
-    losses: dict[str, int] = field(default_factory=dict)
-    largest: int = 0
+        self.lanes = lanes
+        self.options = ort.RunOptions()
+        self.decoders = ThreadPoolExecutor(workers, thread_name_prefix="fastfid-decode")
+        self.runners = ThreadPoolExecutor(session.runs_at_once, thread_name_prefix="fastfid-run")
 
-
-@dataclass(frozen=True)
-class _Seen:
-    losses: tuple[str, ...]
-    largest: int
-
-
-@dataclass(frozen=True)
-class _Batch:
-    items: list[Item]
-    buffer: NDArray[np.float32]
-    futures: list["Future[_Seen]"]
-
-    def wait(self, *, skip: bool, tally: Tally) -> list[int]:
-        """Wait until the buffer is filled; return the slots that hold an image."""
-        kept = []
-        for slot, future in enumerate(self.futures):
-            try:
-                seen = future.result()
-            except ImageError as error:
-                if not skip:
-                    raise
-                tally.rejected.append(str(error))
-                continue
-            for loss in seen.losses:
-                tally.losses[loss] = tally.losses.get(loss, 0) + 1
-            tally.largest = max(tally.largest, seen.largest)
-            kept.append(slot)
-        return kept
+    def stop(self) -> None:
+        """Drop what waits, break off what runs: an error or Ctrl-C does not wait for the network."""
+        self.options.terminate = True
+        for pool in (self.decoders, self.runners):
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (self.decoders, self.runners):
+            pool.shutdown(wait=True)
 
 
 @contextlib.contextmanager
-def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """A thread pool that drops its queue on the way out, so that an error or Ctrl-C does not wait for it."""
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="fastfid")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def _pipeline(session: Session, workers: int) -> Iterator[_Pipeline]:
+    with session.lanes(session.runs_at_once + 1) as lanes:  # one more than run: it is being filled
+        pipeline = _Pipeline(session, workers, lanes)
+        try:
+            yield pipeline
+        finally:
+            pipeline.stop()
 
 
 def _versions() -> dict[str, str]:

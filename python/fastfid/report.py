@@ -23,11 +23,18 @@ class Report:
 
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    _told: set[object] = field(default_factory=set, repr=False)
 
     def warn(self, message: str) -> None:
         """Record a warning and issue it."""
         self.warnings.append(message)
         warnings.warn(message, FastFIDWarning, stacklevel=2)
+
+    def warn_once(self, about: object, message: str) -> None:
+        """Warn, unless this report has warned about the same before."""
+        if about not in self._told:
+            self._told.add(about)
+            self.warn(message)
 
     def note(self, message: str) -> None:
         """Record a note and log it."""

@@ -1,0 +1,140 @@
+"""What makes two sets of images hard to compare, as far as the images themselves show it.
+
+A glance at a few files of each side tells the most of it before the network runs; the rest is told when all images were
+seen. Each warning begins with its code, so that ``warnings.filterwarnings("ignore", "duplicates:")`` silences one kind.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from math import sqrt
+from statistics import median
+from typing import NamedTuple, TypeVar
+
+from .errors import FastFIDError
+from .report import Report
+from .sources import Source
+from .tally import Seen, Tally
+
+#: What each code is about.
+CODES = {
+    "format": "one side is JPEG, the other is not",
+    "jpeg-quality": "the JPEG files of the two sides were compressed differently",
+    "size": "the images of the two sides have different sizes",
+    "upscaled": "mode clean enlarges images from below 64 pixels",
+    "duplicates": "exact copies, within a side or across both",
+    "few-images": "fewer images than dims",
+    "unequal-n": "very different numbers of images",
+}
+_GLANCE = 16  # images of each side
+_SMALL = 64  # pixels; below, clean's filter has nothing to average
+_LOSSLESS = frozenset({"PNG", "BMP", "PPM", "TIFF"})
+# Two random halves of one mixed set must not warn, two differently made sets must.
+_MIXTURE_APART = 0.25  # share of the images that would have to change their format
+_QUALITY_APART = 5
+_SIZE_APART = 1.1
+_NUMBER_APART = 5
+
+
+_T = TypeVar("_T")
+
+
+class Side(NamedTuple):
+    """One side as far as it is known: its name, its number of images, and what was seen of them."""
+
+    name: str
+    n: int | None
+    seen: Tally | None = None
+
+
+def glance(source: Source) -> Tally | None:
+    """Look at a few images of a folder or an archive; what cannot be read is left to the run."""
+    if source.arrays or source.size is None:
+        return None
+    tally = Tally()
+    try:
+        for item in source.items(_GLANCE):
+            tally.add([Seen.of(item.load())])
+    except FastFIDError:
+        return None
+    tally.repeated, tally.digests = 0, set()  # too few to tell copies: a later look will
+    return tally
+
+
+def check(sides: list[Side], dims: int, mode: str, report: Report) -> None:
+    """Warn of what is seen on one or two sides, and was not told in this report before."""
+    found = [finding for side in sides for finding in _of_one(side, dims, mode)]
+    if len(sides) == 2:
+        found += _of_two(*sides)
+    for code, about, text in found:
+        report.warn_once((code, about), f"{code}: {text}")
+
+
+def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str, str]]:
+    if side.n is not None and side.n < dims:
+        text = f"{side.name}: {side.n} images are fewer than {dims} dims; exact for them, but biased upwards"
+        yield "few-images", side.name, text
+    if side.seen is None:
+        return
+    total = sum(side.seen.sizes.values())
+    small = sum(count for size, count in side.seen.sizes.items() if min(size) < _SMALL)
+    if mode == "clean" and small:
+        text = f"{side.name}: {small / total:.0%} of the images have a side below {_SMALL} pixels and are enlarged"
+        yield "upscaled", side.name, f"{text}; the antialiasing of 'clean' only acts where it shrinks"
+    if side.seen.repeated:
+        yield "duplicates", side.name, f"{side.name}: {side.seen.repeated} of {total} images are copies of others in it"
+
+
+def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str, str]]:
+    if a.n and b.n and max(a.n, b.n) >= _NUMBER_APART * min(a.n, b.n):
+        yield "unequal-n", "", f"{a.n} images in {a.name}, {b.n} in {b.name}; the bias of a FID depends on both numbers"
+    if a.seen is None or b.seen is None:
+        return
+    one, other = a.seen, b.seen
+
+    def both(first: str, second: str) -> str:
+        return f"{first} in {a.name}, {second} in {b.name}"
+
+    if _share_apart(_kinds(one.encodings), _kinds(other.encodings)) > _MIXTURE_APART:
+        text = both(_shares(one.encodings), _shares(other.encodings))
+        yield "format", "", f"{text}; lossy compression alone changes a FID"
+    if one.qualities and other.qualities:
+        qualities = [round(median(side.qualities.elements())) for side in (one, other)]
+        if _unlike(one.qualities, other.qualities) or abs(qualities[0] - qualities[1]) > _QUALITY_APART:
+            text = both(*(f"quality about {quality}" for quality in qualities))
+            yield "jpeg-quality", "", f"{text}; lossy compression alone changes a FID"
+    lengths = sorted(median(sqrt(h * w) for h, w in side.sizes.elements()) for side in (one, other))
+    if _unlike(one.sizes, other.sizes) or lengths[1] > _SIZE_APART * lengths[0]:
+        text = both(_most_common(one.sizes), _most_common(other.sizes))
+        yield "size", "", f"{text}; resizing alone changes a FID"
+    if shared := len(one.digests & other.digests):
+        yield "duplicates", "", f"{shared} images are in both {a.name} and {b.name}"
+
+
+def _unlike(one: Counter[_T], other: Counter[_T]) -> bool:
+    """Whether each side has a single value, and not the same."""
+    return len(one) == len(other) == 1 and one.keys() != other.keys()
+
+
+def _kinds(encodings: Counter[str]) -> Counter[str]:
+    kinds: Counter[str] = Counter()
+    for encoding, count in encodings.items():
+        kinds["lossless" if encoding in _LOSSLESS else encoding] += count
+    return kinds
+
+
+def _share_apart(one: Counter[str], other: Counter[str]) -> float:
+    """Total variation distance of two mixtures; 0 where one of them is empty."""
+    if not (one and other):
+        return 0.0
+    return sum(abs(one[kind] / one.total() - other[kind] / other.total()) for kind in one | other) / 2
+
+
+def _shares(encodings: Counter[str]) -> str:
+    if len(encodings) == 1:
+        return next(iter(encodings))
+    return ", ".join(f"{count / encodings.total():.0%} {kind}" for kind, count in encodings.most_common())
+
+
+def _most_common(sizes: Counter[tuple[int, int]]) -> str:
+    (height, width), _ = sizes.most_common(1)[0]
+    return f"{width}x{height} pixels" if len(sizes) == 1 else f"{len(sizes)} sizes, most often {width}x{height},"
