@@ -1,0 +1,322 @@
+"""Sessions: half precision, layouts and sizes, running out of memory, page-locked buffers, the options for CUDA."""
+
+import ctypes
+import warnings
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import fastfid
+from fastfid import device as devices
+from fastfid import models
+from fastfid.half import to_half
+from fastfid.report import Report
+from fastfid.session import RUNS_AT_ONCE, Session, cuda_options
+from pictures import pictures
+
+
+def network(nodes, weights=(), *, images=("N", 3, 8, 8), features=("N", 3)):
+    """A serialised model with the input `images` and the output `features`."""
+    given = [numpy_helper.from_array(np.asarray(array), name) for name, array in dict(weights).items()]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("images", images), ("features", features))
+    ]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], given)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10).SerializeToString()
+
+
+def mean_of_channels(**shapes):
+    axes = shapes.pop("axes", (2, 3))
+    node = helper.make_node("ReduceMean", ["images"], ["features"], axes=list(axes), keepdims=0)
+    return network([node], **shapes)
+
+
+def open_session(model, *, batch_size=4, **options):
+    settings = {"device": "cpu", "precision": "fp32", "report": Report(), **options}
+    return Session(model, "net.onnx", batch_size=batch_size, **settings)
+
+
+def run(session, images):
+    with session.lanes(1) as (lane,):
+        lane.images[...] = images
+        return session.run(lane)
+
+
+def noise(n, *shape):
+    return np.random.RandomState(0).standard_normal((n, *shape)).astype(np.float32)
+
+
+class TestInput:
+    def test_an_open_size_is_filled_by_the_mode(self):
+        model = mean_of_channels(images=("N", 3, "H", "W"))
+        with pytest.raises(fastfid.ModelError, match=r"leaves the image size open.*size=224"):
+            open_session(model)
+        session = open_session(model, size=(6, 5))
+        assert session.size == (6, 5)
+        x = noise(4, 3, 6, 5)
+        np.testing.assert_allclose(run(session, x), x.mean((2, 3)), atol=1e-6)
+
+    def test_a_size_that_does_not_fit(self):
+        with pytest.raises(fastfid.ModelError, match="size 9x8 does not fit"):
+            open_session(mean_of_channels(), size=(9, 8))
+
+    @pytest.mark.parametrize("shape", [("N", 8, 8, 3), ("N", "H", "W", "C")])
+    def test_channels_last(self, shape):
+        model = mean_of_channels(images=shape, axes=(1, 2))
+        session = open_session(model, size=(8, 8), layout="NHWC")
+        x = noise(4, 3, 8, 8)
+        np.testing.assert_allclose(run(session, x), x.mean((2, 3)), atol=1e-6)
+
+    def test_a_layout_that_does_not_fit(self):
+        with pytest.raises(fastfid.ModelError, match="not in layout NHWC"):
+            open_session(mean_of_channels(), layout="NHWC")
+
+    def test_outputs_are_named(self):
+        nodes = [helper.make_node("ReduceMean", ["images"], [o], axes=[2, 3], keepdims=0) for o in ("features", "more")]
+        model = onnx.load_model_from_string(network(nodes))
+        model.graph.output.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, ("N", 3)))
+        with pytest.raises(fastfid.ModelError, match=r"2 outputs \(features, more\)"):
+            open_session(model.SerializeToString())
+
+
+class TestLanes:
+    def test_results_of_one_run_survive_the_next(self):
+        session = open_session(mean_of_channels())
+        with session.lanes(2) as (first, second):
+            first.images[...], second.images[...] = 1, 2
+            one, other = session.run(first), session.run(second)
+            first.images[...] = 3
+            session.run(first)
+        assert (one == 1).all()
+        assert (other == 2).all()
+
+    def test_lent_again(self):
+        session = open_session(mean_of_channels())
+        with session.lanes(2) as lent:
+            pass
+        with session.lanes(2) as again:
+            assert {id(lane) for lane in lent} == {id(lane) for lane in again}
+
+
+class Scarce:
+    """An ONNX Runtime session on a device that holds only so many images."""
+
+    def __init__(self, session, most):
+        self.session, self.most, self.tried = session, most, []
+
+    def __getattr__(self, name):
+        return getattr(self.session, name)
+
+    def _check(self, n):
+        self.tried.append(n)
+        if n > self.most:
+            raise RuntimeError("[E:onnxruntime] Failed to allocate memory for requested buffer of size 1048576")
+
+    def run_with_iobinding(self, binding, options):
+        self._check(4)
+        self.session.run_with_iobinding(binding, options)
+
+    def run(self, names, feeds, options):
+        self._check(len(feeds["images"]))
+        return self.session.run(names, feeds, options)
+
+
+class TestOutOfMemory:
+    def scarce(self, most, **options):
+        session = open_session(mean_of_channels(**options))
+        session._session = Scarce(session._session, most)
+        return session
+
+    @pytest.mark.parametrize(("most", "chunk", "tried"), [(2, 2, [4, 2, 2]), (1, 1, [4, 2, 1, 1, 1, 1]), (4, 4, [4])])
+    def test_halves_the_batch_and_goes_on(self, most, chunk, tried):
+        session, x = self.scarce(most), noise(4, 3, 8, 8)
+        np.testing.assert_allclose(run(session, x), x.mean((2, 3)), atol=1e-6)
+        assert (session.chunk, session._session.tried) == (chunk, tried)
+        run(session, x)
+        assert session._session.tried[len(tried) :] == [chunk] * (4 // chunk)  # not tried again
+
+    def test_an_odd_batch_is_padded(self):
+        session = open_session(mean_of_channels(), batch_size=5)
+        session._session, x = Scarce(session._session, 3), noise(5, 3, 8, 8)
+        session._session.run_with_iobinding = lambda *_: session._session._check(5)
+        np.testing.assert_allclose(run(session, x), x.mean((2, 3)), atol=1e-6)
+        assert session._session.tried == [5, 3, 3]
+
+    def test_one_image_too_many(self):
+        with pytest.raises(fastfid.DeviceError, match="out of memory on cpu with batches of 1"):
+            run(self.scarce(0), 0)
+
+    def test_a_fixed_batch_cannot_be_halved(self):
+        with pytest.raises(fastfid.DeviceError, match="batches of 4"):
+            run(self.scarce(2, images=(4, 3, 8, 8), features=(4, 3)), 0)
+
+    def test_other_failures_are_not_taken_for_it(self):
+        session = open_session(mean_of_channels())
+        session._session = Scarce(session._session, 9)
+        session._session.run_with_iobinding = lambda *_: 1 / 0
+        with pytest.raises(fastfid.ModelError, match="cannot run the model: division by zero"):
+            run(session, 0)
+
+    def test_it_is_told(self, monkeypatch):
+        extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4)
+        whole = extractor(pictures(70))
+        monkeypatch.setattr(extractor._session, "_session", Scarce(extractor._session._session, 2))
+        with pytest.warns(fastfid.FastFIDWarning, match=r"out of memory on cpu .* run 2 at a time"):
+            features = extractor(pictures(70))
+        np.testing.assert_allclose(features, whole, atol=1e-6 * whole.max())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastfid.FastFIDWarning)
+            result = fastfid.compare(pictures(70), pictures(70, seed=1), model=extractor)
+        assert any("2 at a time" in text for text in result.warnings)
+
+
+class TestHalf:
+    @pytest.fixture
+    def both(self):
+        whole = models.load("inception-v3-random", dims=192).onnx
+        return onnx.load_model_from_string(whole), onnx.load_model_from_string(to_half(whole, "net"))
+
+    def test_float16_inside_float32_at_both_ends(self, both):
+        whole, half = both
+        onnx.checker.check_model(half, full_check=True)
+        assert [v.type.tensor_type.elem_type for v in (half.graph.input[0], half.graph.output[0])] == [
+            TensorProto.FLOAT
+        ] * 2
+        assert {w.data_type for w in half.graph.initializer} == {TensorProto.FLOAT16}
+        assert len(half.graph.initializer) == len(whole.graph.initializer)
+        inferred = onnx.shape_inference.infer_shapes(half)
+        types = {v.name: v.type.tensor_type.elem_type for v in inferred.graph.value_info}
+        by_op = {n.op_type: types.get(n.output[0]) for n in half.graph.node if n.op_type != "Cast"}
+        assert by_op["Conv"] == by_op["MaxPool"] == TensorProto.FLOAT16
+        assert by_op["GlobalAveragePool"] == TensorProto.FLOAT
+        assert sum(n.op_type == "Cast" for n in half.graph.node) == 2
+        assert half.metadata_props == whole.metadata_props
+
+    @pytest.mark.filterwarnings("ignore:precision fp16 on a CPU:fastfid.FastFIDWarning")
+    def test_features_within_what_float16_can(self):
+        images = pictures(4)
+        whole = fastfid.Extractor("inception-v3-random", dims=192, batch_size=4)(images)
+        half = fastfid.Extractor("inception-v3-random", dims=192, batch_size=4, precision="fp16")(images)
+        assert half.dtype == np.float32
+        assert 0 < np.abs(half - whole).max() < 2e-3 * whole.max()  # float16 rounds at 5e-4
+        assert (half.astype(np.float16) != half).any()  # not rounded at the end
+
+    def test_recorded_and_warned_of_on_a_cpu(self):
+        with pytest.warns(fastfid.FastFIDWarning, match="emulated"):
+            extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4, precision="fp16")
+        assert extractor.provenance.precision == "fp16"
+
+    def test_mixtures_of_types(self):
+        """One weight used on both sides, an output in half precision, a tensor used by both."""
+        nodes = [
+            helper.make_node("ReduceMean", ["images"], ["mean"], axes=[2, 3], keepdims=0),
+            helper.make_node("Softplus", ["w"], ["kept"]),
+            helper.make_node("MatMul", ["mean", "w"], ["product"]),
+            helper.make_node("Add", ["product", "w0"], ["sum"]),
+            helper.make_node("Abs", ["sum"], ["whole"]),
+            helper.make_node("MatMul", ["whole", "kept"], ["last"]),
+            helper.make_node("Add", ["last", "sum"], ["features"]),
+        ]
+        weights = {"w": noise(3, 3), "w0": noise(3)}
+        model = network(nodes, weights)
+        half = onnx.load_model_from_string(to_half(model, "net"))
+        onnx.checker.check_model(half, full_check=True)
+        x = noise(4, 3, 8, 8)
+        found, expected = (run(open_session(m), x) for m in (half.SerializeToString(), model))
+        np.testing.assert_allclose(found, expected, atol=5e-3)
+        assert found.dtype == np.float32
+
+    @pytest.mark.parametrize(
+        ("nodes", "weights", "text"),
+        [
+            ([helper.make_node("ReduceMean", ["images"], ["features"], axes=[2, 3], keepdims=0)], {}, "gains nothing"),
+            (
+                [
+                    helper.make_node("ReduceMean", ["images"], ["m"], axes=[2, 3], keepdims=0),
+                    helper.make_node("MatMul", ["m", "w"], ["features"]),
+                ],
+                {"w": np.full((3, 3), 1e5, np.float32)},
+                "w has values beyond the range of float16",
+            ),
+        ],
+    )
+    def test_what_cannot_be_halved(self, nodes, weights, text):
+        with pytest.raises(fastfid.ModelError, match=text):
+            to_half(network(nodes, weights), "net")
+
+
+class TestCuda:
+    def test_options(self):
+        assert cuda_options("cuda:3", "fp32")["device_id"] == "3"
+        assert [cuda_options("cuda:0", p)["use_tf32"] for p in ("fp32", "tf32", "fp16")] == ["0", "1", "0"]
+        assert cuda_options("cuda:0", "fp32")["cudnn_conv_algo_search"] == "HEURISTIC"  # never by timing
+        assert RUNS_AT_ONCE == {"cpu": 1, "cuda": 2}
+
+    def test_the_pipeline_of_a_gpu_on_the_cpu(self, monkeypatch):
+        """Two runs at a time and more lanes give the same features in the same order."""
+        extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4)
+        expected = extractor(pictures(30))
+        monkeypatch.setattr(extractor._session, "runs_at_once", 2)
+        np.testing.assert_array_equal(extractor(pictures(30)), expected)
+
+    def test_tf32_needs_a_gpu(self):
+        with pytest.raises(fastfid.InputError, match="tf32"):
+            open_session(mean_of_channels(), precision="tf32")
+
+
+class Driver:
+    """Stands in for the CUDA driver: notes what is called, and answers 0 but for one function."""
+
+    def __init__(self, failing=None):
+        self.calls, self.failing = [], failing
+
+    def __getattr__(self, name):
+        def call(*arguments):
+            self.calls.append(name)
+            return 1 if name == self.failing else 0
+
+        return call
+
+
+class TestPin:
+    def test_locked_while_the_array_lives(self, monkeypatch):
+        driver = Driver()
+        monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: driver)
+        array = np.zeros(4, np.float32)
+        assert devices.pin(array, "cuda:0")
+        assert driver.calls[-3:] == ["cuCtxPushCurrent_v2", "cuMemHostRegister_v2", "cuCtxPopCurrent_v2"]
+        assert "cuMemHostUnregister" not in driver.calls
+        del array
+        assert driver.calls[-3:] == ["cuCtxPushCurrent_v2", "cuMemHostUnregister", "cuCtxPopCurrent_v2"]
+
+    @pytest.mark.parametrize("failing", ["cuInit", "cuDeviceGet", "cuDevicePrimaryCtxRetain", "cuMemHostRegister_v2"])
+    def test_refused(self, monkeypatch, failing):
+        driver = Driver(failing)
+        monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: driver)
+        array = np.zeros(4, np.float32)
+        assert not devices.pin(array, "cuda:0")
+        del array
+        assert "cuMemHostUnregister" not in driver.calls
+
+    def test_without_a_driver(self, monkeypatch):
+        def no_library(name):
+            raise OSError(name)
+
+        monkeypatch.setattr(ctypes, "CDLL", no_library)
+        assert not devices.pin(np.zeros(4, np.float32), "cuda:0")
+
+
+def test_a_broken_model_is_a_model_error():
+    with pytest.raises(fastfid.ModelError, match="cannot open the model"):
+        open_session(b"no model")
+
+
+def test_terminated_from_outside():
+    session, options = open_session(mean_of_channels()), onnxruntime.RunOptions()
+    options.terminate = True
+    with session.lanes(1) as (lane,), pytest.raises(fastfid.ModelError, match="terminate"):
+        session.run(lane, options)
