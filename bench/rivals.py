@@ -3,8 +3,10 @@
     python bench/rivals.py pytorch-fid A B --weights W.pth
     python bench/rivals.py torch-fidelity A B --weights W.pth
     python bench/rivals.py pytorch-fid A B --weights W.pth --features OUT.npz
+    python bench/rivals.py pytorch-fid A --weights W.pth --rate OUT.npz [--device cuda] [--workers 8] [--batch-size 50]
 
-The last writes pytorch-fid's features of both folders at every tap, one image at a time, instead of a FID.
+The third writes pytorch-fid's features of both folders at every tap, one image at a time, instead of a FID. The last
+times its way from one folder to mu and sigma, without imports and loading, and writes both.
 
 Runs in an environment of the rivals' own (torch, torchvision, scipy==1.17.1, pytorch-fid==0.3.0,
 torch-fidelity==0.4.0), never in fastfid's. `bench/end_to_end.py` calls it.
@@ -69,6 +71,30 @@ def save_features(a: str, b: str, weights: str, out: str) -> None:
     np.savez(out, **found)
 
 
+def read_weights(path: str) -> dict[str, torch.Tensor]:
+    """A state dict from a `.pth`, or from an `.npz` with an array by every name."""
+    if path.endswith(".npz"):
+        with np.load(path) as file:
+            return {name: torch.from_numpy(file[name]) for name in file.files}
+    return torch.load(path, map_location="cpu")
+
+
+def save_rate(options: argparse.Namespace) -> dict[str, float]:
+    from pytorch_fid import fid_score, inception
+
+    inception.load_state_dict_from_url = lambda *args, **kwargs: read_weights(options.weights)
+    network = inception.InceptionV3([inception.InceptionV3.BLOCK_INDEX_BY_DIM[2048]]).to(options.device)
+    with torch.no_grad():  # cuDNN and the allocator warm up; in training mode this would change the batch norm
+        network.eval()(torch.zeros(options.batch_size, 3, 299, 299, device=options.device))
+    start = time.perf_counter()
+    mu, sigma = fid_score.compute_statistics_of_path(
+        options.a, network, options.batch_size, 2048, options.device, options.workers
+    )
+    seconds = time.perf_counter() - start
+    np.savez(options.rate, mu=mu, sigma=sigma)
+    return {"seconds": seconds, "tf32": bool(torch.backends.cudnn.allow_tf32)}
+
+
 RIVALS = {"pytorch-fid": run_pytorch_fid, "torch-fidelity": run_torch_fidelity}
 
 
@@ -76,13 +102,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rival", choices=RIVALS)
     parser.add_argument("a", type=lambda p: str(Path(p)))
-    parser.add_argument("b", type=lambda p: str(Path(p)))
+    parser.add_argument("b", nargs="?", type=lambda p: str(Path(p)))
     parser.add_argument("--weights", required=True)
     parser.add_argument("--features", metavar="OUT.npz")
+    parser.add_argument("--rate", metavar="OUT.npz")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--batch-size", type=int, default=50)
     options = parser.parse_args()
     declare_missing_operators()
     if options.features:
         save_features(options.a, options.b, options.weights, options.features)
+        return
+    if options.rate:
+        about = {"version": version("pytorch-fid"), "torch": torch.__version__}
+        print(json.dumps({**about, **save_rate(options)}))
         return
     start = time.perf_counter()
     fid = RIVALS[options.rival](options.a, options.b, options.weights)
