@@ -19,6 +19,7 @@ from .errors import (
 from .extractor import Extractor
 from .frechet import frechet_distance, frechet_distance_from_features
 from .linalg import sqrtm
+from .preprocess import Preprocessing
 from .provenance import Provenance
 from .statistics import Statistics
 from .threads import set_num_threads
@@ -36,6 +37,7 @@ __all__ = [
     "Interval",
     "LinAlgError",
     "ModelError",
+    "Preprocessing",
     "Provenance",
     "Side",
     "Statistics",

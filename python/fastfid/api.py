@@ -9,6 +9,7 @@ from . import frechet, preflight
 from .checks import seed_number
 from .errors import InputError, StatisticsMismatch
 from .extractor import Extractor, check_stream
+from .preprocess import Preprocessing, resolve
 from .progress import ProgressOption, progress_bar
 from .provenance import Provenance, differences
 from .report import Report
@@ -94,7 +95,7 @@ def score(
     b: Any,
     *,
     model: Model = "inception-v3",
-    mode: str = "pytorch",
+    mode: str | Preprocessing = "pytorch",
     dims: int = 2048,
     method: str = "auto",
     batch_size: int | None = None,
@@ -119,9 +120,9 @@ def score(
     model : str, path or Extractor
         A registry name, weights in pytorch-fid's layout, an ``.onnx`` extractor, or an `Extractor`, which brings its
         own mode, dims, device, precision and batch size. Not consulted where both sides are statistics.
-    mode : {"pytorch", "tensorflow", "clean", "keras", "torchmetrics"}
+    mode : {"pytorch", "tensorflow", "clean", "keras", "torchmetrics"} or Preprocessing
         Whose preprocessing: pytorch-fid's, TTUR's and torch-fidelity's, clean-fid's, the Keras tutorial's or
-        torchmetrics'.
+        torchmetrics'. For a network other than Inception: "clip", "dinov2", a `Preprocessing` or its text.
     dims : {2048, 768, 192, 64, 1008}
         Tap of the network; 1008 are the logits.
     method : {"auto", "schur"}
@@ -130,7 +131,7 @@ def score(
         Images per run of the network; a fixed number per device by default.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
-    precision : {"fp32", "tf32"}
+    precision : {"fp32", "tf32", "fp16"}
         Arithmetic of the network.
     num_workers : int, optional
         Threads that decode and resize.
@@ -198,7 +199,7 @@ def compare(
     b: Any,
     *,
     model: Model = "inception-v3",
-    mode: str = "pytorch",
+    mode: str | Preprocessing = "pytorch",
     dims: int = 2048,
     method: str = "auto",
     batch_size: int | None = None,
@@ -286,7 +287,7 @@ def statistics(
     source: Any,
     *,
     model: Model = "inception-v3",
-    mode: str = "pytorch",
+    mode: str | Preprocessing = "pytorch",
     dims: int = 2048,
     batch_size: int | None = None,
     device: str = "auto",
@@ -349,7 +350,7 @@ def _open(side: Any, recursive: bool, limit: int | None, seed: int, report: Repo
 
 def _extractor(
     model: Model,
-    mode: str,
+    mode: str | Preprocessing,
     dims: int,
     device: str,
     precision: str,
@@ -371,7 +372,7 @@ def _extractor(
     else:
         _check_brought(
             model,
-            mode=(mode, "pytorch"),
+            mode=(resolve(mode).name, "pytorch"),
             dims=(dims, 2048),
             batch_size=(batch_size, None),
             device=("cuda:0" if device == "cuda" else device, "auto"),

@@ -13,7 +13,8 @@ from . import __version__
 from .device import parse as parse_device
 from .errors import FastFIDError, FastFIDWarning, InputError
 from .preflight import CODES
-from .preprocess import MODES
+from .preprocess import MODES, PRESETS, resolve
+from .session import PRECISIONS
 
 _EPILOG = """\
 other commands:
@@ -93,7 +94,7 @@ def _score(arguments: Sequence[str]) -> None:
     parser.add_argument("--batch-size", type=_whole(1), help="images per run of the network")
     parser.add_argument("--num-workers", type=_whole(0), help="threads that decode and resize")
     parser.add_argument("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
-    parser.add_argument("--precision", choices=["fp32", "tf32"], default="fp32", help="tf32 needs a GPU")
+    parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="tf32 needs a GPU")
     parser.add_argument("--limit", type=_whole(2), metavar="N", help="score a random subset of N images from each side")
     parser.add_argument("--seed", type=_whole(0), default=0, help="of the subset (default: 0)")
     parser.add_argument(
@@ -125,8 +126,26 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
         default="inception-v3",
         help="a name from `fastfid models list`, weights (.pth) or an extractor (.onnx)",
     )
-    parser.add_argument("--mode", choices=list(MODES), default="pytorch", help="whose preprocessing (default: pytorch)")
+    _add_mode(parser)
     parser.add_argument("--dims", type=_whole(1), default=2048, help="64, 192, 768, 2048 or 1008 (logits)")
+
+
+def _add_mode(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--mode",
+        type=_mode,
+        default="pytorch",
+        help=f"whose preprocessing: {', '.join(MODES)} (default: pytorch). For a network other than Inception: "
+        f"{', '.join(PRESETS)}, or fields such as '{PRESETS['dinov2']}'",
+    )
+
+
+def _mode(text: str) -> str:
+    try:
+        resolve(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -223,9 +242,9 @@ def _models(arguments: Sequence[str]) -> None:
     for command, text in (("fetch", "download a model into the cache"), ("path", "print where a model lies")):
         commands.add_parser(command, help=text).add_argument("name", nargs="?", default="inception-v3")
     export = commands.add_parser("export", help="write a model as ONNX")
-    export.add_argument("name", help="a name from the list, or a file of weights")
+    export.add_argument("name", help="a name from the list, a file of weights, or an .onnx to write a mode into")
     export.add_argument("out", help="the .onnx to write")
-    export.add_argument("--mode", default="pytorch", help="the preprocessing it is meant for (default: pytorch)")
+    _add_mode(export)
     export.add_argument("--dims", type=_whole(1), default=2048, help="tap (default: 2048)")
     export.add_argument("--force", action="store_true", help="overwrite an existing output")
     options = parser.parse_args(arguments)

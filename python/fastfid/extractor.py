@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from . import models
 from .checks import whole_number
 from .errors import ImageError, InputError, ModelError
-from .preprocess import kernel
+from .preprocess import Preprocessing, resolve
 from .progress import Progress
 from .provenance import Provenance
 from .report import Report
@@ -37,14 +37,16 @@ class Extractor:
     model : str or path
         A registry name (`fastfid models list`), a path to weights in pytorch-fid's layout, or to any ``.onnx`` with one
         image input and one (N, d) output.
-    mode : str
-        Preprocessing protocol: "pytorch", "tensorflow", "clean", "keras" or "torchmetrics".
+    mode : str or Preprocessing
+        Preprocessing protocol: "pytorch", "tensorflow", "clean", "keras" or "torchmetrics"; for another network than
+        Inception "clip", "dinov2", a `Preprocessing` or its text. An ``.onnx`` may state its own in its metadata
+        (``fastfid.mode``), which then takes the place of the default.
     dims : int
         Tap of the Inception network: 64, 192, 768, 2048, or 1008 for the logits. Another ``.onnx`` has its own dims.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
-    precision : {"fp32", "tf32"}
-        "fp32" is true fp32; "tf32" needs a GPU.
+    precision : {"fp32", "tf32", "fp16"}
+        "fp32" is true fp32; "tf32" needs a GPU; "fp16" has float16 weights and tensors between float32 ends.
     batch_size : int, optional
         Images per run of the network; a fixed number per device where not given. The last batch is padded to it.
     progress : bool
@@ -77,7 +79,7 @@ class Extractor:
         self,
         model: str | os.PathLike[str] = "inception-v3",
         *,
-        mode: str = "pytorch",
+        mode: str | Preprocessing = "pytorch",
         dims: int = 2048,
         device: str = "auto",
         precision: str = "fp32",
@@ -85,17 +87,26 @@ class Extractor:
         progress: bool = False,
         report: Report | None = None,
     ) -> None:
-        self.mode = mode
-        self._kernel = kernel(mode)
+        protocol = resolve(mode)
         check_settings(device, precision, batch_size)  # before a download
-        network = models.load(model, dims=dims, mode=mode, progress=progress)
+        report = report or Report()
+        network = models.load(model, dims=dims, mode=protocol.name, progress=progress)
+        if network.mode is None:
+            report.note(f"{network.name} does not say which preprocessing it wants: mode {protocol.name} is applied")
+        elif (stated := resolve(network.mode)) != protocol:
+            if stated.name != protocol.name:
+                report.note(f"{network.name} brings its own preprocessing: {stated.name}")
+            protocol = stated
+        self.mode, self._kernel = protocol.name, protocol.kernel
         self._session = Session(
             network.onnx,
             network.name,
             device=device,
             precision=precision,
             batch_size=batch_size,
-            report=report or Report(),
+            size=protocol.size,
+            layout=protocol.layout,
+            report=report,
         )
         self.dims = self._session.dims
         if network.dims is None and dims not in (2048, self.dims):
@@ -104,7 +115,7 @@ class Extractor:
         self.provenance = Provenance(
             model=network.name,
             sha256=network.sha256,
-            mode=mode,
+            mode=protocol.name,
             dims=self.dims,
             device=self._session.device,
             precision=precision,
@@ -209,7 +220,10 @@ class Extractor:
 
     def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
         image = item.load()
-        self._kernel(image.pixels, out)
+        try:
+            self._kernel(image.pixels, out)
+        except ImageError as error:
+            raise ImageError(f"{item.name}: {error}") from error
         return Seen.of(image)
 
     def _run(

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from ..errors import InputError, ModelError
 from ..files import atomic_write
+from ..preprocess import MODES, resolve
 from . import cache, registry
 from .registry import names
 
@@ -41,6 +42,8 @@ class Network:
         The serialised model.
     comparable : bool
         Whether scores compare with published FIDs: the weights are the official ones.
+    mode : str or None
+        The preprocessing that it is for, layout included; None where a foreign ONNX file does not say.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Network:
     dims: int | None
     onnx: bytes
     comparable: bool
+    mode: str | None
 
 
 class Row(NamedTuple):
@@ -69,7 +73,8 @@ def load(model: str | os.PathLike[str], *, dims: int = 2048, mode: str = "pytorc
     dims : int
         Which features: 64, 192, 768, 1008 (logits) or 2048.
     mode : str
-        The protocol that the features are for; an exported file is checked against it.
+        The preprocessing that the features are for, as `preprocess.resolve` names it; an exported file is checked
+        against it, but one that states a preprocessing of its own keeps it where `mode` is the default.
     progress : bool
         Whether a download shows a bar on stderr.
 
@@ -131,7 +136,7 @@ def _build(name: str, sha256: str, weights: Mapping[str, npt.NDArray[Any]], dims
 
     facts = {"weights_sha256": sha256, "dims": str(dims), "mode": mode, "model": name}
     model = build(weights, dims, {_KEY + key: value for key, value in facts.items()})
-    return Network(name, sha256, dims, model.SerializeToString(), sha256 == registry.OFFICIAL_SHA256)
+    return Network(name, sha256, dims, model.SerializeToString(), sha256 == registry.OFFICIAL_SHA256, mode)
 
 
 def _onnx_facts(path: Path, data: bytes) -> dict[str, str]:
@@ -152,16 +157,36 @@ def _onnx_facts(path: Path, data: bytes) -> dict[str, str]:
 
 def _load_onnx(path: Path, data: bytes, dims: int, mode: str) -> Network:
     facts = _onnx_facts(path, data)
-    if facts.get("mode", mode) != mode:
+    own = facts.get("mode")
+    if own is not None and not _fits(path, own, mode):
         raise ModelError(
-            f"{path} was exported for mode {facts['mode']}, and mode {mode} was asked for: "
-            f"pass mode={facts['mode']!r}, or export again with --mode {mode}"
+            f"{path} was exported for mode {own}, and mode {mode} was asked for: "
+            f"pass mode={own!r}, or export again with --mode {mode!r}"
         )
     if facts.get("dims", str(dims)) != str(dims):
         raise ModelError(f"{path} gives {facts['dims']} features, and {dims} were asked for: pass dims={facts['dims']}")
     sha256 = facts.get("weights_sha256") or hashlib.sha256(data).hexdigest()
     known = int(facts["dims"]) if "dims" in facts else None
-    return Network(facts.get("model", path.name), sha256, known, data, sha256 == registry.OFFICIAL_SHA256)
+    return Network(facts.get("model", path.name), sha256, known, data, sha256 == registry.OFFICIAL_SHA256, own)
+
+
+def _fits(path: Path, own: str, mode: str) -> bool:
+    """Whether a file that states its own preprocessing may be used in a mode: in the same, or in the default one."""
+    try:
+        return resolve(own).name == resolve(mode).name or (mode == "pytorch" and own not in MODES)
+    except InputError as error:
+        raise ModelError(f"{path}: its metadata fastfid.mode cannot be read: {error}") from error
+
+
+def _stated(network: Network, mode: str) -> bytes:
+    """Return a copy of a foreign ONNX file that says what it is and which preprocessing it wants."""
+    import onnx
+
+    model = onnx.load_model_from_string(network.onnx)
+    facts = {prop.key: prop.value for prop in model.metadata_props}
+    ours = {"weights_sha256": network.sha256, "model": network.name, "mode": network.mode or mode}
+    onnx.helper.set_model_props(model, {**facts, **{_KEY + key: value for key, value in ours.items()}})
+    return bytes(model.SerializeToString())
 
 
 def export(
@@ -177,11 +202,13 @@ def export(
 
     Input `images`, float32 (N, 3, 299, 299), already scaled; output `features`, float32 (N, dims). Metadata:
     `fastfid.weights_sha256`, `fastfid.dims`, `fastfid.mode`, `fastfid.model`. IR version at most 10, opset 17.
+    A foreign ONNX file is copied as it is, with its hash, mode and name added.
 
     Parameters
     ----------
     model : str or path
-        A registry name, or weights in pytorch-fid's layout.
+        A registry name, weights, or an ``.onnx`` of your own, of which a copy is written whose metadata hold `mode`
+        and the SHA-256 of the original.
     out : path
         The file to write, atomically.
     dims, mode
@@ -199,24 +226,21 @@ def export(
     Raises
     ------
     InputError
-        Where `out` exists or its folder does not, `model` is ONNX already, or there is no such mode.
+        Where `out` exists or its folder does not, or there is no such mode.
     ModelError
         As for `load`.
     """
-    from ..preprocess import kernel
-
-    kernel(mode)  # a misspelt mode would make a file that nothing can use
+    resolve(mode)  # a misspelt mode would make a file that nothing can use
     target = Path(out).expanduser()
-    if Path(model).suffix.lower() == ".onnx":
-        raise InputError(f"{os.fspath(model)} is an ONNX file already; export from a registry name or from weights")
     if target.is_dir() or not target.parent.is_dir():
         raise InputError(f"{target} cannot be written: it is a folder, or its folder does not exist")
     if target.exists() and not force:
         raise InputError(f"{target} exists already; choose another name or use force=True (--force)")
     network = load(model, dims=dims, mode=mode, progress=progress)
+    data = _stated(network, mode) if Path(model).suffix.lower() == ".onnx" else network.onnx
     try:
         with atomic_write(target) as file:
-            file.write(network.onnx)
+            file.write(data)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror}") from error
     return target
