@@ -486,7 +486,7 @@ def test_limit_below_two(limit):
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_seed_out_of_range(seed):
-    with pytest.raises(InputError, match=f"seed={seed} is outside"):
+    with pytest.raises(InputError, match=f"seed must be between 0 and 4294967295, got {seed}"):
         open_source(STACK).items(2, seed)
 
 

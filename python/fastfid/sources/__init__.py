@@ -1,0 +1,77 @@
+"""What can be scored: a folder, an array or a file of arrays, an iterable; each becomes one stream of images."""
+
+import os
+from collections.abc import Mapping, Set
+from pathlib import Path
+
+from ..errors import InputError
+from ..images import ENDINGS
+from .arrays import Stack, is_statistics_file, open_npy, open_npz, to_array
+from .base import Item, Source
+from .elements import Elements, is_pil
+from .folder import Folder
+from .names import image_endings
+
+__all__ = ["Item", "Source", "is_statistics_file", "open_source"]
+
+_ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
+_KINDS = "a folder of images, an .npz or .npy of images, a NumPy array, or an iterable of arrays, PIL images or paths"
+
+
+def open_source(source: object, *, recursive: bool = True) -> Source:
+    """Recognise what was given and check all that can be known before the first image is read.
+
+    Parameters
+    ----------
+    source : path, ndarray or iterable
+        A folder: every file with one of `fastfid.images.ENDINGS` in any case, sorted; links are followed, and each
+        folder is read once however many links lead to it. An ``.npy`` or ``.npz`` of images (its ``arr_0``, or its
+        only array of 3 or 4 dimensions), read image by image. An array of integers in 0...255 of shape (N, H, W, 3),
+        (N, H, W, 1) or (N, H, W). An iterable, or an object with ``__getitem__`` and ``__len__``, of such images, PIL
+        images or paths; an element is converted as soon as the iterable yields it, so a buffer may be reused. Of
+        these only paths are decoded in worker threads.
+    recursive : bool, default True
+        Whether to search a folder's subfolders.
+
+    Raises
+    ------
+    InputError
+        A missing path, nothing to score in it, a type, dtype or shape that is not accepted; never a pickle is read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> source = open_source(np.zeros((4, 8, 8, 3), np.uint8))
+    >>> source.size, next(source.items()).name
+    (4, 'image 0 of the array')
+    """
+    if isinstance(source, str | os.PathLike):
+        if not os.fspath(source):
+            raise InputError("an empty path: give a folder of images")  # Path("") would be the current folder
+        return _open_path(Path(source), recursive)
+    if hasattr(source, "__array__"):
+        return Stack(to_array(source, "the array", copy=False), "the array")
+    if isinstance(source, bytes | bytearray | memoryview | Mapping | Set):
+        raise InputError(f"a {type(source).__name__} cannot be scored: give {_KINDS}")
+    if not (hasattr(source, "__iter__") or hasattr(source, "__getitem__")):
+        what = "one image" if is_pil(source) else f"a {type(source).__name__}"
+        raise InputError(f"{what} cannot be scored: give {_KINDS}")
+    return Elements(source)  # type: ignore[arg-type]
+
+
+def _open_path(path: Path, recursive: bool) -> Source:
+    if path.is_dir():
+        return Folder(path, recursive)
+    suffix = path.suffix.lower()
+    if not path.exists():
+        wanted = f"a folder with images ending in {image_endings()}, or an .npz or .npy"
+        raise InputError(f"{path} does not exist: give {wanted}")
+    if suffix == ".npy":
+        return open_npy(path)
+    if suffix == ".npz":
+        return open_npz(path)
+    if suffix[1:] in ENDINGS:
+        raise InputError(f"{path} is a single image: give a folder of images")
+    if suffix in _ARCHIVES:
+        raise InputError(f"{path} is an archive: unpack it and give the folder")
+    raise InputError(f"{path} is of an unknown type: give {_KINDS}")

@@ -1,0 +1,69 @@
+"""What every source is: a stream of images, or of so many of them chosen by a seed."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..checks import seed_number
+from ..errors import InputError
+from ..images import Decoded
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image to come: its name in messages (a path, or a place in the source) and how to get it.
+
+    ``load()`` gives what :func:`fastfid.images.decode` does, in any thread; it raises `ImageError` for a bad file,
+    `InputError` for a bad array.
+    """
+
+    name: str
+    load: Callable[[], Decoded]
+
+
+class Source(ABC):
+    """A stream of images.
+
+    It has a `name` for messages, a `size` (None where only exhausting it can tell), `notes` on which images were taken
+    (a tuple of str), and says whether its pixels are `arrays` of the caller, whose range is worth watching.
+    """
+
+    def __init__(self, name: str, size: int | None, *, notes: tuple[str, ...] = (), arrays: bool = True) -> None:
+        self.name, self.size, self.notes, self.arrays = name, size, notes, arrays
+
+    def items(self, limit: int | None = None, seed: int = 0) -> Iterator[Item]:
+        """Stream the images, in order.
+
+        Parameters
+        ----------
+        limit : int, optional
+            Take only so many: the images at ``sorted(np.random.RandomState(seed).permutation(size)[:limit])``, in
+            their original order. NumPy froze the stream of `RandomState`, so a seed names the same subset for ever.
+        seed : int, default 0
+            Which subset, 0 to 2**32 - 1.
+
+        Raises
+        ------
+        InputError
+            At once: `limit` below 2, a seed out of range, or a limit for a source of unknown size. While iterating:
+            an element that is no image. What the caller's own iterator raises comes through unchanged.
+        """
+        if limit is None:
+            return self._stream(None)
+        if limit < 2:
+            raise InputError(f"limit={limit}: at least 2 images are needed")
+        if self.size is None:
+            raise InputError(
+                f"limit={limit} needs to know how many images there are, and {self.name} does not say: "
+                f"give a list, or the first ones with itertools.islice(images, {limit})"
+            )
+        seed = seed_number(seed)
+        if limit >= self.size:
+            return self._stream(None)
+        return self._stream(np.sort(np.random.RandomState(seed).permutation(self.size)[:limit]).tolist())
+
+    @abstractmethod
+    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
+        """Yield the items at the indices `chosen`, which ascend; all of them where it is None."""

@@ -1,0 +1,76 @@
+"""Anything that can be iterated over or indexed, of arrays, PIL images or paths."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..errors import ImageError, InputError
+from ..images import Decoded, as_rgb, decode, from_pil
+from .arrays import to_array
+from .base import Item, Source
+
+
+class Elements(Source):
+    """Whatever can be iterated over or indexed."""
+
+    def __init__(self, elements: Iterable[object] | Sequence[object]) -> None:
+        self._kind = type(elements).__name__
+        try:
+            size = len(elements)  # type: ignore[arg-type]
+        except (TypeError, NotImplementedError):  # a generator; a loader over a stream
+            size = None
+        if size == 0:
+            raise InputError(f"the {self._kind} is empty: no images")
+        super().__init__(f"a {self._kind}" if size is None else f"a {self._kind} of {size}", size)
+        self._elements = elements
+
+    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
+        for index, element in self._enumerate(chosen):
+            yield _item(element, f"image {index} of the {self._kind}")
+
+    def _enumerate(self, chosen: list[int] | None) -> Iterator[tuple[int, object]]:
+        elements: Any = self._elements
+        # Indexed only where that surely means position: a pandas Series has labels. An object of the Dataset kind has
+        # no __iter__, and Python's stand-in for it relies on an IndexError that many of them never raise.
+        if isinstance(elements, list | tuple) or (self.size is not None and not hasattr(elements, "__iter__")):
+            for index in range(len(elements)) if chosen is None else chosen:
+                yield index, elements[index]
+            return
+        wanted = None if chosen is None else frozenset(chosen)
+        for index, element in enumerate(elements):
+            if wanted is None or index in wanted:
+                yield index, element
+            if chosen is not None and index == chosen[-1]:
+                return
+
+
+def is_pil(image: object) -> bool:
+    """Whether it is a PIL image, without importing PIL."""
+    module = sys.modules.get("PIL.Image")  # not imported, so no such image can exist
+    return module is not None and isinstance(image, module.Image)
+
+
+def _item(element: object, name: str) -> Item:
+    if isinstance(element, str | os.PathLike):
+        path = Path(element)
+        return Item(str(path), partial(decode, path, str(path)))
+    # Converted now, not in a worker: what yields the elements may reuse one buffer (ImageSequence does), and Pillow
+    # images are not safe to load in two threads.
+    if is_pil(element):
+        try:
+            decoded = from_pil(element, name)  # type: ignore[arg-type]
+        except ImageError as error:
+            return Item(name, partial(_fail, error))  # a bad image, which the caller may choose to skip
+        return Item(name, lambda: decoded)
+    if not hasattr(element, "__array__"):
+        pair = "; of (image, label) pairs give only the images" if isinstance(element, tuple | list) else ""
+        raise InputError(f"{name}: a {type(element).__name__} is not an array, a PIL image or a path{pair}")
+    converted = Decoded(as_rgb(to_array(element, name, copy=True), name))
+    return Item(name, lambda: converted)
+
+
+def _fail(error: ImageError) -> Decoded:
+    raise error

@@ -1,0 +1,28 @@
+"""Which files are images, by their names, and what pytorch-fid would say to those names."""
+
+from pathlib import PurePosixPath
+
+from ..images import ENDINGS
+
+
+def is_image(name: str) -> bool:
+    """Whether a file of this name, without or with its folders, counts as an image."""
+    return PurePosixPath(name).suffix[1:].lower() in ENDINGS
+
+
+def has_upper_ending(name: str) -> bool:
+    """Whether a name's ending is not all in lower case."""
+    suffix = PurePosixPath(name).suffix
+    return suffix != suffix.lower()
+
+
+def image_endings() -> str:
+    """List the endings of images, for messages."""
+    return ", ".join(f".{ending}" for ending in sorted(ENDINGS))
+
+
+def foreign_note(total: int, nested: int, upper: int) -> tuple[str, ...]:
+    """Say how many of `total` images pytorch-fid would not find: those in subfolders, and by upper-case endings."""
+    foreign = [f"{nested} of {total} images are in subfolders"] if nested else []
+    foreign += [f"{upper} of {total} images have upper-case endings"] if upper else []
+    return (" and ".join(foreign) + "; pytorch-fid would not count them",) if foreign else ()
