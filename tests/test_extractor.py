@@ -1,6 +1,9 @@
 """The stream from images to features: batching, order, workers, faults, foreign ONNX models, devices."""
 
+import os
+import signal
 import threading
+import time
 
 import numpy as np
 import onnx
@@ -89,6 +92,42 @@ def test_an_exception_of_the_callers_iterator_comes_through_unchanged(extractor)
     with pytest.raises(Custom, match="^mine$"):
         extractor(generate())
     assert threading.active_count() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_ctrl_c_breaks_off_a_run_and_leaves_no_thread(extractor, monkeypatch):
+    running = threading.Event()
+
+    def endless(lane, options):
+        running.set()
+        while not options.terminate:
+            time.sleep(0.001)
+        raise fastfid.ModelError("terminated")
+
+    monkeypatch.setattr(extractor._session, "run", endless)
+    main_thread = threading.main_thread().ident
+
+    def press():
+        running.wait(10)
+        signal.pthread_kill(main_thread, signal.SIGINT)
+
+    pressing = threading.Thread(target=press)
+    pressing.start()
+    with pytest.raises(KeyboardInterrupt):
+        extractor(pictures(12))
+    pressing.join()
+    for thread in threading.enumerate():
+        if thread.name.startswith("fastfid"):  # a signal that comes in the middle of its start leaves it a moment
+            thread.join(10)
+            assert not thread.is_alive()
+
+
+def test_scores_are_the_same_bits_from_run_to_run_and_for_all_workers(extractor):
+    a, b = pictures(70), pictures(75, seed=1)
+    scores = {fastfid.score(a, b, model=extractor, num_workers=n) for n in (None, 1, 1, 2, 7)}
+    again = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4)
+    scores.add(fastfid.score(a, b, model=again))
+    assert len(scores) == 1
 
 
 def test_corrupt_files_raise_or_are_skipped_and_listed(extractor, tmp_path):

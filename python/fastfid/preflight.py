@@ -7,8 +7,9 @@ seen. Each warning begins with its code, so that ``warnings.filterwarnings("igno
 from collections import Counter
 from collections.abc import Iterator
 from math import sqrt
-from statistics import median
 from typing import NamedTuple, TypeVar
+
+import numpy as np
 
 from .errors import FastFIDError
 from .report import Report
@@ -98,11 +99,11 @@ def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str, str]]:
         text = both(_shares(one.encodings), _shares(other.encodings))
         yield "format", "", f"{text}; lossy compression alone changes a FID"
     if one.qualities and other.qualities:
-        qualities = [round(median(side.qualities.elements())) for side in (one, other)]
+        qualities = [round(np.median([*side.qualities.elements()])) for side in (one, other)]
         if _unlike(one.qualities, other.qualities) or abs(qualities[0] - qualities[1]) > _QUALITY_APART:
             text = both(*(f"quality about {quality}" for quality in qualities))
             yield "jpeg-quality", "", f"{text}; lossy compression alone changes a FID"
-    lengths = sorted(median(sqrt(h * w) for h, w in side.sizes.elements()) for side in (one, other))
+    lengths = sorted(np.median([sqrt(h * w) for h, w in side.sizes.elements()]) for side in (one, other))
     if _unlike(one.sizes, other.sizes) or lengths[1] > _SIZE_APART * lengths[0]:
         text = both(_most_common(one.sizes), _most_common(other.sizes))
         yield "size", "", f"{text}; resizing alone changes a FID"
