@@ -163,7 +163,7 @@ def test_models_list_and_export(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     assert main(["models", "list"]) == 0
     out = capsys.readouterr().out
-    assert re.search(r"^inception-v3 +6726825d0af5.*not on this machine", out, re.MULTILINE)
+    assert re.search(r"^inception-v3 +SHA-256 6726825d0af5.*not on this machine", out, re.MULTILINE)
     assert re.search(r"^inception-v3-random .*built in", out, re.MULTILINE)
     assert main(["models", "path", "inception-v3"]) == 1
     target = tmp_path / "r.onnx"

@@ -53,7 +53,8 @@ def test_batch_norm_statistics_are_whole():
     assert (var > 0.01).all()
 
 
-def test_damaged_statistics_are_noticed(monkeypatch):
+def test_damaged_statistics_are_noticed(monkeypatch, tmp_path):
+    monkeypatch.setenv("FASTFID_HOME", str(tmp_path))  # where no graph is cached
     mean, var = batch_norm_statistics()
     monkeypatch.setattr("fastfid.models.random.batch_norm_statistics", lambda: (mean, np.nextafter(var, 9)))
     with pytest.raises(models.ModelError, match="instead of"):

@@ -250,7 +250,7 @@ def _models(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     if options.command == "list":
         for row in models.table():
-            print(f"{row.name:<22} {row.sha256[:12]}  {row.where or 'not on this machine'}  ({row.note})")
+            print(f"{row.name:<22} {row.digest[:20]:<20}  {row.where or 'not on this machine'}  ({row.note})")
     elif options.command == "fetch":
         print(models.fetch(options.name, progress=True))
     elif options.command == "path":

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy.typing as npt
 
 from ..errors import InputError, ModelError
 from ..files import atomic_write
 from ..preprocess import MODES, resolve
-from . import cache, registry
+from . import cache, graphs, registry
 from .registry import names
+
+if TYPE_CHECKING:
+    from .inception import PoolKind
 
 __all__ = ["Network", "Row", "export", "fetch", "find", "load", "names", "table"]
 
 _KEY = "fastfid."
+
+Weights = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Row(NamedTuple):
     """One line of `fastfid models list`; `where` is None for what has to be downloaded."""
 
     name: str
-    sha256: str
+    digest: str
     where: str | None
     note: str
 
@@ -69,9 +74,9 @@ def load(model: str | os.PathLike[str], *, dims: int = 2048, mode: str = "pytorc
     Parameters
     ----------
     model : str or path
-        A registry name; weights in pytorch-fid's layout (`.pth`, `.pt`); or any `.onnx` extractor.
+        A registry name; weights in pytorch-fid's layout (`.pth`, `.pt`) or in Keras' (`.h5`); or any `.onnx` extractor.
     dims : int
-        Which features: 64, 192, 768, 1008 (logits) or 2048.
+        Which features: 64, 192, 768, 1008 (logits, not in Keras' weights) or 2048.
     mode : str
         The preprocessing that the features are for, as `preprocess.resolve` names it; an exported file is checked
         against it, but one that states a preprocessing of its own keeps it where `mode` is the default.
@@ -105,38 +110,60 @@ def load(model: str | os.PathLike[str], *, dims: int = 2048, mode: str = "pytorc
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
     if path.suffix.lower() == ".onnx":
         return _load_onnx(path, data, dims, mode)
-    return _load_weights(path.name, str(path), data, hashlib.sha256(data).hexdigest(), dims, mode)
+    return _load_weights(path.name, path, data, hashlib.sha256(data).hexdigest(), dims, mode)
 
 
 def _load_registered(entry: registry.Entry, dims: int, mode: str, progress: bool) -> Network:
     if entry.url is None:
-        from .random import identity, random_weights
-
-        weights = random_weights()
-        if (found := identity(weights)) != entry.sha256:
-            raise ModelError(
-                f"{entry.name} came out with the SHA-256 {found} instead of {entry.sha256}: the packaged "
-                "random_bn.npz is damaged, or this NumPy draws other numbers. Reinstall fastfid, and report it."
-            )
-        return _build(entry.name, entry.sha256, weights, dims, mode)
+        assert entry.sha256 is not None
+        return _network(entry.name, entry.sha256, lambda: _built_in(entry), dims, mode)
     path = cache.locate(entry) or cache.download(entry, progress=progress)
-    return _load_weights(entry.name, str(path), cache.read_verified(path, entry), entry.sha256, dims, mode)
+    data = cache.read_verified(path, entry)
+    return _load_weights(entry.name, path, data, entry.sha256 or hashlib.sha256(data).hexdigest(), dims, mode)
 
 
-def _load_weights(name: str, source: str, data: bytes, sha256: str, dims: int, mode: str) -> Network:
+def _built_in(entry: registry.Entry) -> Weights:
+    from .random import identity, random_weights
+
+    weights = random_weights()
+    if (found := identity(weights)) != entry.sha256:
+        raise ModelError(
+            f"{entry.name} came out with the SHA-256 {found} instead of {entry.sha256}: the packaged "
+            "random_bn.npz is damaged, or this NumPy draws other numbers. Reinstall fastfid, and report it."
+        )
+    return weights
+
+
+def _load_weights(name: str, path: Path, data: bytes, sha256: str, dims: int, mode: str) -> Network:
+    suffix = path.suffix.lower()
+    if suffix == ".keras":
+        raise ModelError(f"{path} is a whole Keras model: model.save_weights('x.weights.h5') writes what can be read")
+    if suffix not in (".h5", ".hdf5"):
+        return _network(name, sha256, lambda: _torch_weights(data, str(path)), dims, mode)
+    from . import keras
+
+    keras.check_usable(name, dims)
+    return _network(name, sha256, lambda: keras.read_keras(data, name=str(path)), dims, mode, last_pool="average")
+
+
+def _torch_weights(data: bytes, source: str) -> Weights:
     from .weights import check_layout, read_legacy_checkpoint
 
     weights = read_legacy_checkpoint(data, name=source)
     check_layout(weights, name=source)
-    return _build(name, sha256, weights, dims, mode)
+    return weights
 
 
-def _build(name: str, sha256: str, weights: Mapping[str, npt.NDArray[Any]], dims: int, mode: str) -> Network:
-    from .inception import build
+def _network(
+    name: str, sha256: str, read: Callable[[], Weights], dims: int, mode: str, *, last_pool: PoolKind = "max"
+) -> Network:
+    def build() -> bytes:
+        from .inception import build
 
-    facts = {"weights_sha256": sha256, "dims": str(dims), "mode": mode, "model": name}
-    model = build(weights, dims, {_KEY + key: value for key, value in facts.items()})
-    return Network(name, sha256, dims, model.SerializeToString(), sha256 == registry.OFFICIAL_SHA256, mode)
+        return bytes(build(read(), dims, {}, last_pool=last_pool).SerializeToString())
+
+    onnx = graphs.cached(build, sha256, str(dims), last_pool)
+    return Network(name, sha256, dims, onnx, sha256 == registry.OFFICIAL_SHA256, mode)
 
 
 def _onnx_facts(path: Path, data: bytes) -> dict[str, str]:
@@ -179,13 +206,14 @@ def _fits(path: Path, own: str, mode: str) -> bool:
 
 
 def _stated(network: Network, mode: str) -> bytes:
-    """Return a copy of a foreign ONNX file that says what it is and which preprocessing it wants."""
+    """Return a copy of a network's ONNX that says what it is and which preprocessing it wants."""
     import onnx
 
     model = onnx.load_model_from_string(network.onnx)
     facts = {prop.key: prop.value for prop in model.metadata_props}
-    ours = {"weights_sha256": network.sha256, "model": network.name, "mode": network.mode or mode}
-    onnx.helper.set_model_props(model, {**facts, **{_KEY + key: value for key, value in ours.items()}})
+    ours = {"weights_sha256": network.sha256, "dims": network.dims, "mode": network.mode or mode, "model": network.name}
+    stated = {_KEY + key: str(value) for key, value in ours.items() if value is not None}
+    onnx.helper.set_model_props(model, {**facts, **stated})
     return bytes(model.SerializeToString())
 
 
@@ -237,7 +265,7 @@ def export(
     if target.exists() and not force:
         raise InputError(f"{target} exists already; choose another name or use force=True (--force)")
     network = load(model, dims=dims, mode=mode, progress=progress)
-    data = _stated(network, mode) if Path(model).suffix.lower() == ".onnx" else network.onnx
+    data = _stated(network, mode)
     try:
         with atomic_write(target) as file:
             file.write(data)
@@ -293,9 +321,11 @@ def fetch(name: str, *, progress: bool = False) -> Path:
 
 
 def table() -> list[Row]:
-    """What `fastfid models list` shows: name, SHA-256, where the model is, and a note, for each registered model."""
+    """What `fastfid models list` shows: name, hash, where the model is, and a note, for each registered model."""
     rows = []
     for entry in registry.REGISTRY.values():
         where = "built in" if entry.url is None else cache.locate(entry)
-        rows.append(Row(entry.name, entry.sha256, None if where is None else str(where), entry.note))
+        rows.append(
+            Row(entry.name, f"{entry.label} {entry.published}", None if where is None else str(where), entry.note)
+        )
     return rows

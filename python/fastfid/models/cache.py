@@ -1,4 +1,4 @@
-"""Where published weights are found, and how they get there: this cache, torch's hub cache, then a download.
+"""Where published weights are found, and how they get there: this cache, torch's or Keras' cache, then a download.
 
 A file is never left half-written: it is written under another name in the same folder, checked, then renamed.
 """
@@ -40,9 +40,23 @@ def hub_folder() -> Path:
     return (Path(home).expanduser() if home else _user_cache() / "torch") / "hub" / "checkpoints"
 
 
+def keras_folder() -> Path:
+    """Folder where Keras keeps its downloads."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home).expanduser() if home else Path("~/.keras").expanduser()) / "models"
+
+
+def _foreign_cache(entry: Entry) -> tuple[str, Path]:
+    """Whose cache may have the file already, and where that is."""
+    if any(name.endswith(".h5") for name in entry.file_names):
+        return "Keras' cache", keras_folder()
+    return "torch's hub cache", hub_folder()
+
+
 def locate(entry: Entry) -> Path | None:
-    """Path of a model's file in this cache or in the hub's, unread; None where it is in neither."""
-    candidates = (folder / name for folder in (cache_folder(), hub_folder()) for name in entry.file_names)
+    """Path of a model's file in this cache or in torch's or Keras', unread; None where it is in neither."""
+    folders = (cache_folder(), _foreign_cache(entry)[1])
+    candidates = (folder / name for folder in folders for name in entry.file_names)
     return next((path for path in candidates if path.is_file()), None)
 
 
@@ -58,10 +72,11 @@ def read_verified(path: Path, entry: Entry) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != entry.sha256:
+    found = hashlib.new(entry.algorithm, data, usedforsecurity=False).hexdigest()
+    if found != entry.published:
         raise ModelError(
-            f"{path} is not {entry.name}: its SHA-256 is {found} ({len(data):,} bytes) instead of {entry.sha256} "
+            f"{path} is not {entry.name}: its {entry.label} is {found} ({len(data):,} bytes) instead of "
+            f"{entry.published} "
             f"({entry.size:,} bytes). Delete the file, and it is downloaded again."
         )
     return data
@@ -79,7 +94,7 @@ def _bar(entry: Entry, show: bool) -> Iterator[Callable[[int], object]]:
 
 
 def _transfer(url: str, entry: Entry, file: IO[bytes], advance: Callable[[int], object]) -> None:
-    digest, size = hashlib.sha256(), 0
+    digest, size = hashlib.new(entry.algorithm, usedforsecurity=False), 0
     # urlopen would keep the proxy settings of its first call in this process.
     with urllib.request.build_opener().open(url, timeout=TIMEOUT) as response:
         # One byte more than expected is enough to know: an endless answer must not fill the disk.
@@ -91,21 +106,24 @@ def _transfer(url: str, entry: Entry, file: IO[bytes], advance: Callable[[int], 
     if size != entry.size:
         more = "at least " if size > entry.size else ""
         raise ModelError(f"the server sent {more}{size:,} bytes instead of {entry.size:,}")
-    if digest.hexdigest() != entry.sha256:
-        raise ModelError(f"what the server sent has the SHA-256 {digest.hexdigest()} instead of {entry.sha256}")
+    if digest.hexdigest() != entry.published:
+        raise ModelError(
+            f"what the server sent has the {entry.label} {digest.hexdigest()} instead of {entry.published}"
+        )
 
 
 def _no_weights(entry: Entry, target: Path, why: str) -> NoReturn:
+    cache, folder = _foreign_cache(entry)
     raise ModelError(
         f"{entry.name} is in no cache and could not be downloaded: {why}. Three ways out: "
         f"(1) get {entry.url} elsewhere and put it at {target}; "
         f"(2) name the file: --model PATH, or model=PATH in Python; "
-        f"(3) put it into torch's hub cache, {hub_folder()}, where it may already be on another machine of yours."
+        f"(3) put it into {cache}, {folder}, where it may already be on another machine of yours."
     )
 
 
 def download(entry: Entry, *, progress: bool = False) -> Path:
-    """Download a model's file into the cache, checking size and SHA-256 before it gets its name.
+    """Download a model's file into the cache, checking size and hash before it gets its name.
 
     Parameters
     ----------

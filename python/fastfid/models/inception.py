@@ -196,14 +196,19 @@ def wire(net: Wiring, x: Value, dims: int = 2048, last_pool: PoolKind = "max") -
     ModelError
         Where the network has no such tap.
     """
-    if dims not in TAPS:
-        raise ModelError(f"inception-v3 has no features of {dims} dimensions; it has {', '.join(map(str, TAPS))}")
+    check_tap(dims)
     stages: dict[int, Callable[[Wiring, Value], Value]] = {64: _to_64, 192: _to_192, 768: _to_768}
     for tap, stage in stages.items():
         x = stage(net, x)
         if tap == dims:
             return x
     return _to_2048(net, x, last_pool)
+
+
+def check_tap(dims: int, taps: Sequence[int] = TAPS, network: str = "inception-v3") -> None:
+    """Raise `ModelError` where a network has no features of so many dimensions, with those it has."""
+    if dims not in taps:
+        raise ModelError(f"{network} has no features of {dims} dimensions; it has {', '.join(map(str, taps))}")
 
 
 def conv_shapes() -> dict[str, tuple[int, int, int, int]]:
@@ -333,7 +338,7 @@ def build(
     Parameters
     ----------
     weights : mapping of str to ndarray
-        All entries of `expected_shapes`, float32.
+        All entries of `expected_shapes`, float32; those of `fc` only where `dims` is 1008.
     dims : int
         One of `TAPS`; 1008 is the logits, bias included.
     metadata : mapping of str to str

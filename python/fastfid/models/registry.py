@@ -16,8 +16,9 @@ class Entry:
     Attributes
     ----------
     name : str
-    sha256 : str
-        Of the published file, or of the built-in weights (`fastfid.models.random.identity`).
+    sha256 : str or None
+        Of the published file, or of the built-in weights (`fastfid.models.random.identity`); None where the file was
+        published with an MD5 only.
     note : str
         One line for people.
     url : str or None
@@ -25,14 +26,32 @@ class Entry:
         Of the file, in bytes.
     file_names : tuple of str
         What the file is called in caches; the first is ours.
+    md5 : str or None
+        Of the published file.
     """
 
     name: str
-    sha256: str
+    sha256: str | None
     note: str
     url: str | None = None
     size: int = 0
     file_names: tuple[str, ...] = ()
+    md5: str | None = None
+
+    @property
+    def algorithm(self) -> str:
+        """Hash that the file was published with, as `hashlib` calls it."""
+        return "md5" if self.sha256 is None else "sha256"
+
+    @property
+    def label(self) -> str:
+        """The same for people."""
+        return "MD5" if self.sha256 is None else "SHA-256"
+
+    @property
+    def published(self) -> str:
+        """The published hash."""
+        return self.sha256 or self.md5 or ""
 
 
 REGISTRY: dict[str, Entry] = {
@@ -47,6 +66,16 @@ REGISTRY: dict[str, Entry] = {
             size=95_628_359,
             # The same bytes under the names of pytorch-fid and of torch-fidelity.
             file_names=("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth"),
+        ),
+        Entry(
+            name="inception-v3-keras",
+            sha256=None,
+            md5="bcbd6486424b2319ff4ef7d526e38f63",
+            note="Keras' ImageNet weights, for mode keras; its scores do not compare with published FIDs",
+            url="https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
+            "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            size=87_910_968,
+            file_names=("inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",),
         ),
         Entry(
             name="inception-v3-random",

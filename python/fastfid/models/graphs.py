@@ -1,0 +1,43 @@
+"""Graphs that were built before, kept in the cache folder: the next session reads what this one has built."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+
+from .. import _core
+from ..files import atomic_write
+from .cache import cache_folder
+
+_FORMAT = 1  # raise it with every change of what `inception.build` makes
+_DIGEST = 32  # bytes of SHA-256 before the graph: a damaged file must not become a wrong number
+
+
+def cached(build: Callable[[], bytes], *identity: str) -> bytes:
+    """Return a serialised graph, from the cache folder or built and left there.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the graph.
+    identity : str
+        All that the graph depends on, besides the version of this package.
+
+    Returns
+    -------
+    bytes
+    """
+    name = hashlib.sha256("\n".join([str(_FORMAT), _core.__version__, *identity]).encode()).hexdigest()
+    path = cache_folder() / "graphs" / f"{name[:32]}.graph"
+    with suppress(OSError):
+        content = path.read_bytes()
+        digest, graph = content[:_DIGEST], content[_DIGEST:]
+        if hashlib.sha256(graph).digest() == digest:
+            return graph
+    graph = build()
+    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(hashlib.sha256(graph).digest() + graph)
+    return graph
