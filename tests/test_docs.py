@@ -15,8 +15,10 @@ import fastfid
 from fastfid import models
 from fastfid.cli import main
 from pictures import folder, pictures
+from test_own_extractor import write_network
 
 README = Path(__file__).parents[1] / "README.md"
+COMING_FROM = README.parent / "docs" / "coming-from.md"
 MODULES = sorted(
     m.name for m in pkgutil.walk_packages(fastfid.__path__, "fastfid.") if not re.search("__main__|openblas", m.name)
 )
@@ -24,8 +26,8 @@ MODULES = sorted(
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(), re.DOTALL)
+def blocks(language, document=README):
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(), re.DOTALL)
 
 
 @pytest.fixture
@@ -33,8 +35,14 @@ def offline(tmp_path, monkeypatch):
     """A folder with two sets, where the official weights are the built-in ones and nothing is downloaded."""
     folder(tmp_path / "generated", pictures(3))
     folder(tmp_path / "real", pictures(3, seed=1))
-    load = models.load
-    monkeypatch.setattr(models, "load", lambda model, **options: load("inception-v3-random", **options))
+    write_network(tmp_path / "dinov2.onnx", "dinov2")
+    write_network(tmp_path / "own.onnx", "clip")
+    plain = models.load
+
+    def load(model, **options):
+        return plain(model if str(model).endswith(".onnx") else "inception-v3-random", **options)
+
+    monkeypatch.setattr(models, "load", load)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -52,10 +60,29 @@ def test_the_commands_of_the_readme_run(offline, capsys):
     fastfid.Statistics(3).update([[0, 1, 2], [3, 4, 4.5]]).save("shard1.npz")
     lines = [line.partition("#")[0] for block in blocks("sh") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("fastfid") and "fetch" not in line and "path" not in line]
-    assert len(commands) >= 5
+    assert len(commands) >= 8
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0, command
-    assert capsys.readouterr().out.count("FID:  ") == 2
+    assert capsys.readouterr().out.count("FID:  ") == 4
+
+
+def test_the_python_block_for_people_from_torchmetrics_runs(offline):
+    (block,) = blocks("python", COMING_FROM)
+    scope = {}
+    exec(compile(block, str(COMING_FROM), "exec"), scope)
+    for seed in range(4):
+        scope["update"](pictures(3, seed=seed), is_real=bool(seed % 2))
+    assert scope["compute"]() > 0
+
+
+def test_every_flag_that_is_named_exists(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
+    ours = re.findall(r"`((?:python -m )?fastfid .*?)`", README.read_text() + COMING_FROM.read_text())
+    used = {flag for command in ours for flag in re.findall(r"(--[a-z-]+)", command)}
+    assert len(used) > 6
+    assert used <= known
 
 
 @pytest.mark.parametrize("name", MODULES)
