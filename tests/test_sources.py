@@ -2,6 +2,7 @@ import itertools
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,8 +135,9 @@ def test_corrupt_file_is_found_when_loaded(tmp_path):
         ("gone.npy", "does not exist"),
         ("one.png", "one.png is a single image: give a folder"),
         ("two.JPG", "is a single image"),
-        ("a.zip", "a.zip is an archive: unpack it"),
-        ("a.tar.gz", "is an archive"),
+        ("a.7z", "a.7z is an archive of a kind that is not read in place: unpack it"),
+        ("a.RAR", "not read in place"),
+        ("a.csv.gz", "a.csv.gz is of an unknown type: give a folder of images, a .zip or .tar of images"),
         ("a.csv", "a.csv is of an unknown type: give a folder"),
         ("a.npy", r"cannot read .*a\.npy: "),
         ("a.npz", r"cannot read .*a\.npz: "),
@@ -381,6 +383,8 @@ def test_a_reused_buffer_is_copied(tmp_path):
         (b"a.png", "a bytes is not"),
         ((STACK[0], 3), r"a tuple is not .*\(image, label\) pairs"),
         ({"image": 1}, "a dict is not"),
+        ("shards/0.tar", "shards/0.tar is an archive, not an image: put all archives into one folder"),
+        (Path("a.ZIP"), "a.ZIP is an archive"),
         (STACK[0] / 255, "dtype float64"),
         (STACK[0].transpose(2, 0, 1), r"shape \(3, 6, 5\)"),
         (STACK, "this is a batch"),

@@ -1,4 +1,4 @@
-"""What can be scored: a folder, an array or a file of arrays, an iterable; each becomes one stream of images."""
+"""What can be scored: a folder, archives, arrays, an iterable; each becomes one stream of images."""
 
 import os
 from collections.abc import Mapping, Set
@@ -9,13 +9,16 @@ from ..images import ENDINGS
 from .arrays import Stack, is_statistics_file, open_npy, open_npz, to_array
 from .base import Item, Source
 from .elements import Elements, is_pil
-from .folder import Folder
-from .names import image_endings
+from .folder import open_folder
+from .names import image_endings, is_archive
+from .shards import Shards
 
 __all__ = ["Item", "Source", "is_statistics_file", "open_source"]
 
-_ARCHIVES = frozenset({".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar"})
-_KINDS = "a folder of images, an .npz or .npy of images, a NumPy array, or an iterable of arrays, PIL images or paths"
+_KINDS = (
+    "a folder of images, a .zip or .tar of images or a folder of those, an .npz or .npy of images, a NumPy array, "
+    "or an iterable of arrays, PIL images or paths"
+)
 
 
 def open_source(source: object, *, recursive: bool = True) -> Source:
@@ -24,14 +27,20 @@ def open_source(source: object, *, recursive: bool = True) -> Source:
     Parameters
     ----------
     source : path, ndarray or iterable
-        A folder: every file with one of `fastfid.images.ENDINGS` in any case, sorted; links are followed, and each
-        folder is read once however many links lead to it. An ``.npy`` or ``.npz`` of images (its ``arr_0``, or its
-        only array of 3 or 4 dimensions), read image by image. An array of integers in 0...255 of shape (N, H, W, 3),
-        (N, H, W, 1) or (N, H, W). An iterable, or an object with ``__getitem__`` and ``__len__``, of such images, PIL
-        images or paths; an element is converted as soon as the iterable yields it, so a buffer may be reused. Of
-        these only paths are decoded in worker threads.
+        - A folder: every file with one of `fastfid.images.ENDINGS` in any case, sorted; links are followed, and each
+          folder is read once however many links lead to it. Only where it has no image files: the images of its
+          ``.zip`` and ``.tar`` archives as one set, archive by archive in the order of their names.
+        - A ``.zip`` or an uncompressed ``.tar`` (a WebDataset shard): its members with those endings, in the order that
+          their files would have if it were unpacked. It is listed at once; each image is read where it lies, and
+          nothing is written to disk.
+        - An ``.npy`` or ``.npz`` of images (its ``arr_0``, or its only array of 3 or 4 dimensions), read image
+          by image.
+        - An array of integers in 0...255 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W).
+        - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images, PIL images or paths of image
+          files; an element is converted as soon as the iterable yields it, so a buffer may be reused. Of these only
+          paths are decoded in worker threads.
     recursive : bool, default True
-        Whether to search a folder's subfolders.
+        Whether to search subfolders, of a folder and within an archive.
 
     Raises
     ------
@@ -61,10 +70,10 @@ def open_source(source: object, *, recursive: bool = True) -> Source:
 
 def _open_path(path: Path, recursive: bool) -> Source:
     if path.is_dir():
-        return Folder(path, recursive)
+        return open_folder(path, recursive)
     suffix = path.suffix.lower()
     if not path.exists():
-        wanted = f"a folder with images ending in {image_endings()}, or an .npz or .npy"
+        wanted = f"a folder, .zip or .tar with images ending in {image_endings()}, or an .npz or .npy"
         raise InputError(f"{path} does not exist: give {wanted}")
     if suffix == ".npy":
         return open_npy(path)
@@ -72,6 +81,6 @@ def _open_path(path: Path, recursive: bool) -> Source:
         return open_npz(path)
     if suffix[1:] in ENDINGS:
         raise InputError(f"{path} is a single image: give a folder of images")
-    if suffix in _ARCHIVES:
-        raise InputError(f"{path} is an archive: unpack it and give the folder")
+    if is_archive(path.name):
+        return Shards(str(path), [path], recursive)
     raise InputError(f"{path} is of an unknown type: give {_KINDS}")

@@ -11,6 +11,9 @@ from ..errors import ImageError, InputError
 from ..images import Decoded, as_rgb, decode, from_pil
 from .arrays import to_array
 from .base import Item, Source
+from .names import is_archive
+
+_ARCHIVES_WAY_OUT = "put all archives into one folder and give that, or save the statistics of each and merge them"
 
 
 class Elements(Source):
@@ -56,6 +59,8 @@ def is_pil(image: object) -> bool:
 def _item(element: object, name: str) -> Item:
     if isinstance(element, str | os.PathLike):
         path = Path(element)
+        if is_archive(path.name):
+            raise InputError(f"{name}: {path} is an archive, not an image: {_ARCHIVES_WAY_OUT}")
         return Item(str(path), partial(decode, path, str(path)))
     # Converted now, not in a worker: what yields the elements may reuse one buffer (ImageSequence does), and Pillow
     # images are not safe to load in two threads.

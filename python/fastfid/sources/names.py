@@ -1,13 +1,22 @@
-"""Which files are images, by their names, and what pytorch-fid would say to those names."""
+"""Which files are images and which are archives, by their names; and what is said about names."""
 
 from pathlib import PurePosixPath
 
 from ..images import ENDINGS
 
+READABLE_ARCHIVES = (".tar", ".zip")
+COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
+_OTHER_ARCHIVES = (".7z", ".rar")
+
 
 def is_image(name: str) -> bool:
     """Whether a file of this name, without or with its folders, counts as an image."""
     return PurePosixPath(name).suffix[1:].lower() in ENDINGS
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file of this name is an archive of files, if only to say that it cannot be read."""
+    return name.lower().endswith(READABLE_ARCHIVES + COMPRESSED_TARS + _OTHER_ARCHIVES)
 
 
 def has_upper_ending(name: str) -> bool:
