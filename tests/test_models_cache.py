@@ -15,6 +15,7 @@ from fastfid.models import cache, registry
 BODY = bytes(range(256)) * 4000
 OFFICIAL = registry.entry("inception-v3")
 OURS, FIDELITYS = OFFICIAL.file_names
+KERAS = registry.entry("inception-v3-keras")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -46,19 +47,23 @@ def server():
 
 @pytest.fixture
 def place(monkeypatch, tmp_path, server):
-    """Point the registry's entry at a path of the server, and all caches at empty folders."""
+    """Point an entry of the registry at a path of the server, and all caches at empty folders."""
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("FASTFID_HOME", str(tmp_path / "ours"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     server.requests.clear()
 
-    def point(path, port=server.server_address[1]):
-        digest = hashlib.sha256(BODY).hexdigest()
-        url = f"http://127.0.0.1:{port}{path}"
-        entry = dataclasses.replace(OFFICIAL, url=url, size=len(BODY), sha256=digest)
-        monkeypatch.setitem(registry.REGISTRY, "inception-v3", entry)
-        return tmp_path / "ours" / OURS
+    def point(path, port=server.server_address[1], entry=OFFICIAL):
+        kind = "sha256" if entry.sha256 else "md5"  # as published
+        changed = {
+            "url": f"http://127.0.0.1:{port}{path}",
+            "size": len(BODY),
+            kind: hashlib.new(kind, BODY).hexdigest(),
+        }
+        monkeypatch.setitem(registry.REGISTRY, entry.name, dataclasses.replace(entry, **changed))
+        return tmp_path / "ours" / entry.file_names[0]
 
     return point
 
@@ -78,6 +83,27 @@ def test_download_then_cache(place, server, capsys):
     assert models.fetch("inception-v3") == models.find("inception-v3") == target
     assert server.requests == ["/good"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_keras_weights_are_checked_by_their_md5(place, server, tmp_path):
+    target = place("/wrong", entry=KERAS)
+    with pytest.raises(ModelError, match=r"has the MD5 [0-9a-f]{32} instead of [0-9a-f]{32}.*Three ways out") as caught:
+        models.fetch(KERAS.name)
+    assert f"Keras' cache, {tmp_path / 'keras' / 'models'}" in str(caught.value)
+    assert list(target.parent.iterdir()) == []
+    place("/good", entry=KERAS)
+    assert models.fetch(KERAS.name) == target
+    assert target.read_bytes() == BODY
+    target.write_bytes(BODY[:-1])
+    with pytest.raises(ModelError, match=rf"its MD5 is {hashlib.md5(BODY[:-1]).hexdigest()} .*Delete"):
+        models.fetch(KERAS.name)
+
+
+def test_keras_own_cache(place, server, tmp_path):
+    place("/good", entry=KERAS)
+    path = put(tmp_path / "keras" / "models", KERAS.file_names[0])
+    assert models.find(KERAS.name) == models.fetch(KERAS.name) == path
+    assert server.requests == []
 
 
 def test_progress_goes_to_stderr(place, capsys):
@@ -160,19 +186,22 @@ def test_our_cache_comes_before_the_hub(place, tmp_path):
 
 
 def test_default_folders(monkeypatch, tmp_path):
-    for variable in ("FASTFID_HOME", "TORCH_HOME", "XDG_CACHE_HOME"):
+    for variable in ("FASTFID_HOME", "TORCH_HOME", "KERAS_HOME", "XDG_CACHE_HOME"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     assert cache.cache_folder() == tmp_path / ".cache" / "fastfid"
     assert cache.hub_folder() == tmp_path / ".cache" / "torch" / "hub" / "checkpoints"
+    assert cache.keras_folder() == tmp_path / ".keras" / "models"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "x"))
     assert cache.cache_folder() == tmp_path / "x" / "fastfid"
     assert cache.hub_folder() == tmp_path / "x" / "torch" / "hub" / "checkpoints"
     monkeypatch.setenv("FASTFID_HOME", "~/f")
     monkeypatch.setenv("TORCH_HOME", "~/t")
+    monkeypatch.setenv("KERAS_HOME", "~/k")
     assert cache.cache_folder() == tmp_path / "f"
     assert cache.hub_folder() == tmp_path / "t" / "hub" / "checkpoints"
+    assert cache.keras_folder() == tmp_path / "k" / "models"
 
 
 @pytest.mark.parametrize("hub", [False, True])
@@ -190,11 +219,13 @@ def test_a_cached_file_with_a_wrong_hash(place, server, tmp_path, hub, use):
 
 def test_names_and_table(place, tmp_path):
     target = place("/good")
-    assert models.names() == ("inception-v3", "inception-v3-random")
+    assert models.names() == ("inception-v3", "inception-v3-keras", "inception-v3-random")
     rows = {row.name: row for row in models.table()}
     assert rows["inception-v3"].where is None
     assert rows["inception-v3-random"].where == "built in"
-    assert "not compare" in rows["inception-v3-random"].note
+    assert rows["inception-v3-keras"][1:3] == (f"MD5 {KERAS.md5}", None)
+    for name in ("inception-v3-keras", "inception-v3-random"):
+        assert "not compare" in rows[name].note
     put(target.parent, OURS)
     assert models.table()[0].where == str(target)
 
@@ -204,7 +235,7 @@ def test_built_in_and_unknown_names_have_no_file():
     with pytest.raises(ModelError, match="built in"):
         models.fetch("inception-v3-random")
     for use in (models.find, models.fetch):
-        with pytest.raises(ModelError, match="'resnet'; the registry has inception-v3, inception-v3-random"):
+        with pytest.raises(ModelError, match="'resnet'; the registry has inception-v3, inception-v3-keras, incep"):
             use("resnet")
 
 
@@ -212,3 +243,7 @@ def test_the_registry_is_what_was_published():
     assert (OFFICIAL.size, OFFICIAL.sha256[:8], OURS[-12:-4]) == (95_628_359, "6726825d", "6726825d")
     assert OFFICIAL.url.startswith("https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/")
     assert OFFICIAL.url.endswith("/" + OURS)
+    assert (KERAS.size, KERAS.md5, KERAS.sha256) == (87_910_968, "bcbd6486424b2319ff4ef7d526e38f63", None)
+    assert KERAS.url.startswith("https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/")
+    assert KERAS.url.endswith("/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5")
+    assert KERAS.url.endswith("/" + KERAS.file_names[0])

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ..errors import InputError, ModelError
 from ..files import atomic_write
 from ..preprocess import MODES, resolve
-from . import cache, graphs, registry
+from . import cache, graphs, keras, registry
 from .registry import names
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def load(model: str | os.PathLike[str], *, dims: int = 2048, mode: str = "pytorc
     Parameters
     ----------
     model : str or path
-        A registry name; weights in pytorch-fid's layout (`.pth`, `.pt`) or in Keras' (`.h5`); or any `.onnx` extractor.
+        A registry name; weights in pytorch-fid's layout (`.pth`, `.pt`) or Keras' (`.h5`, `.hdf5`); or any `.onnx`.
     dims : int
         Which features: 64, 192, 768, 1008 (logits, not in Keras' weights) or 2048.
     mode : str
@@ -104,6 +104,7 @@ def load(model: str | os.PathLike[str], *, dims: int = 2048, mode: str = "pytorc
     if not path.is_file():
         listed = ", ".join(names())
         raise ModelError(f"{os.fspath(model)} is neither a file nor a model of the registry, which has {listed}")
+    _check_usable(path, dims)
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -117,6 +118,7 @@ def _load_registered(entry: registry.Entry, dims: int, mode: str, progress: bool
     if entry.url is None:
         assert entry.sha256 is not None
         return _network(entry.name, entry.sha256, lambda: _built_in(entry), dims, mode)
+    _check_usable(Path(entry.file_names[0]), dims)
     path = cache.locate(entry) or cache.download(entry, progress=progress)
     data = cache.read_verified(path, entry)
     return _load_weights(entry.name, path, data, entry.sha256 or hashlib.sha256(data).hexdigest(), dims, mode)
@@ -134,16 +136,19 @@ def _built_in(entry: registry.Entry) -> Weights:
     return weights
 
 
-def _load_weights(name: str, path: Path, data: bytes, sha256: str, dims: int, mode: str) -> Network:
+def _check_usable(path: Path, dims: int) -> None:
+    """Raise what a file's ending tells, before the file is downloaded or read."""
     suffix = path.suffix.lower()
     if suffix == ".keras":
         raise ModelError(f"{path} is a whole Keras model: model.save_weights('x.weights.h5') writes what can be read")
-    if suffix not in (".h5", ".hdf5"):
-        return _network(name, sha256, lambda: _torch_weights(data, str(path)), dims, mode)
-    from . import keras
+    if suffix in keras.SUFFIXES:
+        keras.check_usable(str(path), dims)
 
-    keras.check_usable(name, dims)
-    return _network(name, sha256, lambda: keras.read_keras(data, name=str(path)), dims, mode, last_pool="average")
+
+def _load_weights(name: str, path: Path, data: bytes, sha256: str, dims: int, mode: str) -> Network:
+    if path.suffix.lower() in keras.SUFFIXES:
+        return _network(name, sha256, lambda: keras.read_keras(data, name=str(path)), dims, mode, last_pool="average")
+    return _network(name, sha256, lambda: _torch_weights(data, str(path)), dims, mode)
 
 
 def _torch_weights(data: bytes, source: str) -> Weights:

@@ -76,8 +76,7 @@ def read_verified(path: Path, entry: Entry) -> bytes:
     if found != entry.published:
         raise ModelError(
             f"{path} is not {entry.name}: its {entry.label} is {found} ({len(data):,} bytes) instead of "
-            f"{entry.published} "
-            f"({entry.size:,} bytes). Delete the file, and it is downloaded again."
+            f"{entry.published} ({entry.size:,} bytes). Delete the file, and it is downloaded again."
         )
     return data
 

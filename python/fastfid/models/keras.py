@@ -48,6 +48,8 @@ _BLOCKS = {
     **dict.fromkeys(("Mixed_7b", "Mixed_7c"), _E),
 }
 
+_ALONE = "Where Inception-v3 is a layer of another model, save the weights of that layer alone."
+
 Array = npt.NDArray[Any]
 
 
@@ -153,12 +155,13 @@ def _convert(layers: Iterable[_Layer]) -> dict[str, Array]:
             case 3 | 4:
                 norms.append((name, datasets))
             case count:
-                raise ModelError(f"layer {name} has {count} weights; a convolution has 1, a batch norm 3 or 4")
+                raise ModelError(
+                    f"layer {name} has {count} weights; a convolution has 1, a batch norm 3 or 4. {_ALONE}"
+                )
     shapes = inception.conv_shapes()
     if not len(convs) == len(norms) == len(shapes):
         raise ModelError(
-            f"it has {len(convs)} convolutions and {len(norms)} batch norms instead of {len(shapes)} of each; "
-            "a model that contains Inception-v3 as one layer has to save that layer's own weights"
+            f"it has {len(convs)} convolutions and {len(norms)} batch norms instead of {len(shapes)} of each. {_ALONE}"
         )
     weights: dict[str, Array] = {}
     for name, (conv, (kernel,)), (norm, parts) in zip(layer_order(), convs, norms, strict=True):
