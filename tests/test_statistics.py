@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastfid import InputError, Provenance, Statistics, StatisticsMismatch
+from fastfid import InputError, Provenance, Statistics, StatisticsMismatch, score
 
 PROVENANCE = Provenance("inception-v3", "6726825d" * 8, "pytorch", 4, "cpu", "fp32", 16, {"fastfid": "0.1.0"})
 
@@ -440,3 +440,12 @@ def test_merging_with_the_unknown_leaves_no_provenance():
     assert Statistics(2).merge(known).provenance == known.provenance  # an empty one has nothing unknown in it
     assert known.merge(Statistics(2)).provenance is not None
     assert known.merge(unknown).provenance is None
+
+
+@pytest.mark.parametrize("name", ["inception-2015-12-05.pkl", "img512.PICKLE"])
+def test_a_pickle_is_refused_with_the_way_out(tmp_path, name):
+    """StyleGAN and EDM2 keep their statistics in pickles."""
+    path = tmp_path / name
+    path.write_bytes(pickle.dumps({"fid": {"mu": np.zeros(3), "sigma": np.eye(3)}}))
+    with pytest.raises(InputError, match=r"is a pickle.*numpy\.savez\('stats\.npz', mu=mu, sigma=sigma\)"):
+        score(path, path)

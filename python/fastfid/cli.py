@@ -85,7 +85,9 @@ def _score(arguments: Sequence[str]) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("path", nargs=2, help="a folder of images, an .npz or .npy of images, or a statistics .npz")
+    parser.add_argument(
+        "path", nargs=2, help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics .npz"
+    )
     parser.add_argument(
         "--save-stats", action="store_true", help="write the statistics of the first path to the second"
     )
@@ -124,7 +126,7 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="inception-v3",
-        help="a name from `fastfid models list`, weights (.pth) or an extractor (.onnx)",
+        help="a name from `fastfid models list`, weights (.pth, or .h5 of Keras) or an extractor (.onnx)",
     )
     _add_mode(parser)
     parser.add_argument("--dims", type=_whole(1), default=2048, help="64, 192, 768, 2048 or 1008 (logits)")

@@ -35,8 +35,8 @@ class Extractor:
     Parameters
     ----------
     model : str or path
-        A registry name (`fastfid models list`), a path to weights in pytorch-fid's layout, or to any ``.onnx`` with one
-        image input and one (N, d) output.
+        A registry name (`fastfid models list`), a path to weights in pytorch-fid's layout (``.pth``) or Keras'
+        (``.h5``), or to any ``.onnx`` with one image input and one (N, d) output.
     mode : str or Preprocessing
         Preprocessing protocol: "pytorch", "tensorflow", "clean", "keras" or "torchmetrics"; for another network than
         Inception "clip", "dinov2", a `Preprocessing` or its text. An ``.onnx`` may state its own in its metadata

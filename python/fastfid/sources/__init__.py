@@ -83,4 +83,9 @@ def _open_path(path: Path, recursive: bool) -> Source:
         raise InputError(f"{path} is a single image: give a folder of images")
     if is_archive(path.name):
         return Shards(str(path), [path], recursive)
+    if suffix in (".pkl", ".pickle"):
+        raise InputError(
+            f"{path} is a pickle, and unpickling runs whatever code is in it: fastfid reads none. Where you trust the "
+            "file, unpickle it in Python and save its mean and covariance: numpy.savez('stats.npz', mu=mu, sigma=sigma)"
+        )
     raise InputError(f"{path} is of an unknown type: give {_KINDS}")
