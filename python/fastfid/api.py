@@ -119,7 +119,8 @@ def score(
         in 0…255; a `Statistics`; an iterable of arrays, PIL images or image files.
     model : str, path or Extractor
         A registry name, weights in pytorch-fid's layout (``.pth``) or Keras' (``.h5``), an ``.onnx`` extractor, or an
-        `Extractor`, which brings its own mode, dims, device, precision and batch size. Not consulted where both sides are statistics.
+        `Extractor`, which brings its own mode, dims, device, precision and batch size. Not consulted where both sides
+        are statistics.
     mode : {"pytorch", "tensorflow", "clean", "keras", "torchmetrics"} or Preprocessing
         Whose preprocessing: pytorch-fid's, TTUR's and torch-fidelity's, clean-fid's, the Keras tutorial's or
         torchmetrics'. For a network other than Inception: "clip", "dinov2", a `Preprocessing` or its text.
