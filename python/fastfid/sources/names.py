@@ -1,6 +1,6 @@
 """Which files are images and which are archives, by their names; and what is said about names."""
 
-from pathlib import PurePosixPath
+from posixpath import splitext
 
 from ..images import ENDINGS
 
@@ -11,7 +11,7 @@ _OTHER_ARCHIVES = (".7z", ".rar")
 
 def is_image(name: str) -> bool:
     """Whether a file of this name, without or with its folders, counts as an image."""
-    return PurePosixPath(name).suffix[1:].lower() in ENDINGS
+    return splitext(name)[1][1:].lower() in ENDINGS
 
 
 def is_archive(name: str) -> bool:
@@ -21,8 +21,8 @@ def is_archive(name: str) -> bool:
 
 def has_upper_ending(name: str) -> bool:
     """Whether a name's ending is not all in lower case."""
-    suffix = PurePosixPath(name).suffix
-    return suffix != suffix.lower()
+    ending = splitext(name)[1]
+    return ending != ending.lower()
 
 
 def image_endings() -> str:

@@ -7,7 +7,7 @@ from typing import IO, NamedTuple
 from .archive import Archive, Link, compressed
 
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 
 
 class Extent(NamedTuple):
@@ -25,7 +25,7 @@ class Tar(Archive):
         with self._listing(file) as archive:
             end = 0
             while (info := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # else it keeps a kilobyte of each
+                archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
                 if archive.offset <= end:
                     raise tarfile.ReadError(f"the header at byte {info.offset} points backwards")
                 end = archive.offset
