@@ -110,16 +110,11 @@ def torch_fidelity(weights: str) -> Tool:
 
 
 def clean_fid(weights: str) -> Tool:
-    """clean-fid's reading, resizing and scaling. Its network is TorchScript to download; here it is pytorch-fid's."""
+    """clean-fid, but for its network: that is TorchScript to download, here it is pytorch-fid's."""
     from cleanfid import fid as cleanfid
-    from cleanfid.inception_torchscript import InceptionV3W
     from cleanfid.utils import EXTENSIONS
 
-    network = fid_network(weights, resize_input=False, normalize_input=False)
-    scaled = InceptionV3W.__new__(InceptionV3W)  # not __init__, which loads the TorchScript
-    torch.nn.Module.__init__(scaled)
-    scaled.resize_inside = False
-    scaled.layers = _First(network)
+    scaled = clean_extractor(weights)
     cpu = torch.device("cpu")
 
     def features(path: Path) -> Array:
@@ -129,7 +124,18 @@ def clean_fid(weights: str) -> Tool:
         settings = {"num_workers": 0, "batch_size": batch_size, "device": cpu, "verbose": False}
         return cleanfid.compute_fid(str(a), str(b), mode="clean", custom_feat_extractor=scaled, **settings)
 
-    return Tool(network, features, fid, frozenset(EXTENSIONS))
+    return Tool(scaled, features, fid, frozenset(EXTENSIONS))
+
+
+def clean_extractor(weights: str) -> torch.nn.Module:
+    """Return what clean-fid has for an extractor in mode clean: its own scaling before pytorch-fid's network."""
+    from cleanfid.inception_torchscript import InceptionV3W
+
+    scaled = InceptionV3W.__new__(InceptionV3W)  # not __init__, which loads the TorchScript
+    torch.nn.Module.__init__(scaled)
+    scaled.resize_inside = False
+    scaled.layers = _First(fid_network(weights, resize_input=False, normalize_input=False))
+    return scaled
 
 
 def keras_tutorial(weights: str) -> Tool:
