@@ -193,7 +193,7 @@ class Statistics:
             return Gaussian(self.mu, rows=np.asarray(rows, dtype=np.float64))
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write a ``.npz`` that pytorch-fid, TTUR, clean-fid and ADM read too.
+        """Write a ``.npz`` that pytorch-fid, TTUR and clean-fid read too.
 
         The ending is appended where it is missing. Holds ``mu``, ``sigma``, ``n``, the provenance as JSON in
         ``fastfid``, and ``rows`` while n ≤ dims. Atomic: the file is there whole or not at all.
