@@ -73,7 +73,8 @@ def options_changed(**changes: str) -> Iterator[None]:
 def bare_rate(extractor: fastfid.Extractor, seconds: float, at_once: int) -> float:
     """Images a second of the session alone, `at_once` runs on the device at a time."""
     session = extractor._session
-    with session.lanes(at_once) as lanes, ThreadPoolExecutor(at_once) as pool:
+    lanes = session.borrow(at_once)
+    with ThreadPoolExecutor(at_once) as pool:
         for lane in lanes:
             lane.images[...] = np.random.RandomState(0).uniform(-1, 1, lane.images.shape)
             session.run(lane)

@@ -69,9 +69,12 @@ def stages(folder: Path, count: int) -> dict[str, float]:
 def bare(extractor: fastfid.Extractor, batches: int) -> float:
     """Images a second of the session alone, on one full batch over and over."""
     session = extractor._session
-    with session.lanes(1) as (lane,):
-        lane.images[...] = np.random.RandomState(0).uniform(-1, 1, lane.images.shape)
+    (lane,) = session.borrow(1)
+    lane.images[...] = np.random.RandomState(0).uniform(-1, 1, lane.images.shape)
+    try:
         return rate(lambda: sum(len(session.run(lane)) for _ in range(batches)))
+    finally:
+        session.give_back([lane])
 
 
 def rival(folder: Path, options: argparse.Namespace, scratch: Path) -> tuple[float, np.ndarray, str]:

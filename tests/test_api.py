@@ -209,6 +209,16 @@ class TestBadInput:
         with pytest.raises(fastfid.InputError, match=text):
             fastfid.compare("no-such-folder", "no-such-folder", **options)
 
+    @pytest.mark.parametrize(("name", "value"), [("limit", 5.0), ("limit", "5"), ("dims", "64"), ("dims", 64.0)])
+    def test_numbers_must_be_whole(self, name, value):
+        with pytest.raises(fastfid.InputError, match=f"{name} must be a whole number"):
+            fastfid.statistics(pictures(3), **{"model": "inception-v3-random", "dims": 64, name: value})
+
+    @pytest.mark.parametrize("model", [None, 5])
+    def test_a_model_is_a_name_or_a_path(self, model):
+        with pytest.raises(fastfid.ModelError, match="a model is a name or a path"):
+            fastfid.Extractor(model)
+
     def test_settings_are_checked_before_a_download(self, folders, monkeypatch):
         monkeypatch.setattr("fastfid.models.load", lambda *_, **__: pytest.fail("the model was looked up"))
         for options in ({"device": "gpu"}, {"precision": "fp8"}, {"batch_size": 0}, {"device": None}):

@@ -56,6 +56,19 @@ def test_a_cache_that_cannot_be_written(home):
     assert build.count == 2
 
 
+def test_no_home_folder(monkeypatch):
+    for name in ("FASTFID_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.expanduser", unknown)
+    assert cached(Builder(), "sha") == b"a graph"
+    with pytest.raises(models.ModelError, match="no home folder is known; set FASTFID_HOME"):
+        models.find("inception-v3")
+
+
 def test_a_model_is_the_same_from_the_cache(home, monkeypatch):
     first = models.load("inception-v3-random", dims=64)
     monkeypatch.setattr("fastfid.models.random.random_weights", lambda: pytest.fail("built again"))

@@ -160,6 +160,30 @@ def test_what_does_not_fit(tmp_path):
         fastfid.Extractor("inception-v3-random", dims=64, mode="clip")
 
 
+def test_a_layout_that_the_file_does_not_state_is_the_users(tmp_path):
+    path = write_network(tmp_path / "own.onnx", "clip", layout="NHWC", mode="clip")
+    model = onnx.load(path)
+    for axis, name in enumerate("NHWC"):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = name
+    onnx.save(model, path)
+    extractor = fastfid.Extractor(path, mode=f"{PRESETS['clip']} layout=NHWC", batch_size=2)
+    np.testing.assert_array_equal(samples(extractor(images("clip"))), expected("clip"))
+    stated = write_network(tmp_path / "stated.onnx", "clip", mode=f"{PRESETS['clip']} layout=NCHW")
+    with pytest.raises(fastfid.ModelError, match="says its layout is NCHW, not NHWC"):
+        fastfid.Extractor(stated, mode=f"{PRESETS['clip']} layout=NHWC")
+
+
+def test_an_export_that_nothing_could_use(tmp_path):
+    for mode in ("clip", "size=299 resize=bicubic layout=NHWC"):
+        with pytest.raises(fastfid.InputError, match="takes NCHW images of 299x299"):
+            models.export("inception-v3-random", tmp_path / "out.onnx", dims=64, mode=mode)
+    with pytest.raises(fastfid.InputError, match=r"must end in \.onnx"):
+        models.export("inception-v3-random", tmp_path / "out.bin", dims=64)
+    path = write_network(tmp_path / "own.onnx", "clip", dims="2048")
+    with pytest.raises(fastfid.ModelError, match="says that it gives 2048 dims, and gives 512"):
+        fastfid.Extractor(path, mode="clip")
+
+
 def test_an_open_image_size_comes_from_the_mode(tmp_path):
     path = write_network(tmp_path / "own.onnx", "clip", size=("H", "W"))
     extractor = fastfid.Extractor(path, mode="clip", batch_size=2)

@@ -113,6 +113,31 @@ class TestSize:
         assert codes(side("a", images[:200]), side("b", images[200:])) == []
 
 
+@given(st.integers(0, 2**32 - 1))
+def test_a_glance_at_two_halves_of_one_set_says_nothing(seed):
+    rng = np.random.RandomState(seed)
+    encodings, qualities = rng.randint(0, 2, 32), rng.randint(70, 99, 32)
+    sizes = np.sort(rng.randint(50, 1000, (32, 2)))
+    images = [
+        Seen(size=tuple(size), digest=n, encoding=("JPEG", "PNG")[e], quality=int(q) if e == 0 else None)
+        for n, (size, e, q) in enumerate(zip(sizes[rng.permutation(32)].tolist(), encodings, qualities, strict=True))
+    ]
+    a, b = side("a", images[:16]), side("b", images[16:])
+    a.seen.sampled = b.seen.sampled = True
+    assert codes(a, b, mode="clean") == []
+
+
+def test_a_glance_is_enough_where_nothing_is_in_common():
+    a = side("a", seen(16, size=(32, 32), encoding="JPEG", quality=75))
+    b = side("b", seen(16, 50, size=(64, 64), encoding="JPEG", quality=95))
+    c = side("c", seen(16, 90, size=(64, 64), encoding="PNG"))
+    for each in (a, b, c):
+        each.seen.sampled = True
+    assert [text.partition(":")[0] for text in codes(a, b)] == ["jpeg-quality", "size"]
+    assert [text.partition(":")[0] for text in codes(b, c)] == ["format"]
+    assert all("(of 16 looked at)" in text for text in codes(a, b))
+
+
 def test_upscaled_only_in_clean():
     a = side("a", seen(3, size=(63, 500)) + seen(1, 10, size=(64, 64)))
     only(codes(a, mode="clean"), "upscaled: a: 75% of the images have a side below 64 pixels")
@@ -138,8 +163,9 @@ def test_the_same_is_told_once():
     a, b = side("a", seen(9, encoding="JPEG")), side("b", seen(9, 50, encoding="PNG"))
     with pytest.warns(fastfid.FastFIDWarning, match="format"):
         check([a, b], 2, "pytorch", report)
-    check([a, b], 2, "pytorch", report)
-    assert len(report.warnings) == 1
+    more = side("b", seen(9, 50, encoding="PNG") + seen(1, 70, encoding="JPEG"))
+    check([a, more], 2, "pytorch", report)  # told again, it would be an error here
+    assert report.warnings == ["format: JPEG in a, 90% PNG, 10% JPEG in b; lossy compression alone changes a FID"]
 
 
 def test_what_is_seen_of_an_image():
@@ -148,7 +174,7 @@ def test_what_is_seen_of_an_image():
     assert (from_memory.losses, from_memory.largest, from_memory.size) == (("alpha",), 7, (3, 5))
     assert from_memory.digest == Seen.of(Decoded(pixels.copy())).digest != Seen.of(Decoded(pixels + 1)).digest
     assert Seen.of(Decoded(pixels, encoding="MPO", quality=75, digest=3)) == Seen(
-        largest=7, size=(3, 5), encoding="JPEG", quality=75, digest=3
+        largest=255, size=(3, 5), encoding="JPEG", quality=75, digest=3
     )
 
 

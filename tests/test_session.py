@@ -41,9 +41,11 @@ def open_session(model, *, batch_size=4, **options):
 
 
 def run(session, images):
-    with session.lanes(1) as (lane,):
-        lane.images[...] = images
-        return session.run(lane)
+    (lane,) = session.borrow(1)
+    lane.images[...] = images
+    features = session.run(lane)
+    session.give_back([lane])
+    return features
 
 
 def noise(n, *shape):
@@ -86,20 +88,49 @@ class TestInput:
 class TestLanes:
     def test_results_of_one_run_survive_the_next(self):
         session = open_session(mean_of_channels())
-        with session.lanes(2) as (first, second):
-            first.images[...], second.images[...] = 1, 2
-            one, other = session.run(first), session.run(second)
-            first.images[...] = 3
-            session.run(first)
+        first, second = session.borrow(2)
+        first.images[...], second.images[...] = 1, 2
+        one, other = session.run(first), session.run(second)
+        first.images[...] = 3
+        session.run(first)
         assert (one == 1).all()
         assert (other == 2).all()
 
     def test_lent_again(self):
         session = open_session(mean_of_channels())
-        with session.lanes(2) as lent:
-            pass
-        with session.lanes(2) as again:
-            assert {id(lane) for lane in lent} == {id(lane) for lane in again}
+        lent = session.borrow(2)
+        session.give_back(lent)
+        again = session.borrow(2)
+        assert {id(lane) for lane in lent} == {id(lane) for lane in again}
+
+    def test_for_few_images(self):
+        session = open_session(mean_of_channels())
+        assert [session.rows(n) for n in (None, 0, 1, 3, 4, 5)] == [4, 1, 1, 3, 4, 4]
+        (lane,) = session.borrow(1, 3)
+        x = noise(3, 3, 8, 8)
+        lane.images[...] = x
+        np.testing.assert_allclose(session.run(lane), x.mean((2, 3)), atol=1e-6)
+        session.give_back([lane])
+        assert len(session.borrow(1)[0].images) == 4  # those of another size are let go
+        assert session._idle == []
+
+    def test_a_fixed_batch_is_always_full(self):
+        session = open_session(mean_of_channels(images=(4, 3, 8, 8), features=(4, 3)))
+        assert session.rows(1) == 4
+
+    def test_more_than_memory(self):
+        session = open_session(mean_of_channels(images=("N", 3, 99999, 99999)), batch_size=10**9)
+        with pytest.raises(fastfid.InputError, match="no memory for batches of 1000000000 images"):
+            session.borrow(1)
+
+    def test_what_is_bound_is_locked(self, monkeypatch):
+        locked = []
+        monkeypatch.setattr(devices, "pin", lambda array, device: locked.append(array))
+        for model in (mean_of_channels(), mean_of_channels(images=("N", 8, 8, 3), axes=(1, 2))):
+            session = open_session(model)
+            session.device = "cuda:0"
+            (lane,) = session.borrow(1)
+            assert locked.pop() is lane.input()
 
 
 class Scarce:
@@ -206,7 +237,7 @@ class TestHalf:
         assert (half.astype(np.float16) != half).any()  # not rounded at the end
 
     def test_recorded_and_warned_of_on_a_cpu(self):
-        with pytest.warns(fastfid.FastFIDWarning, match="emulated"):
+        with pytest.warns(fastfid.FastFIDWarning, match="only rounds the weights"):
             extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4, precision="fp16")
         assert extractor.provenance.precision == "fp16"
 
@@ -229,6 +260,18 @@ class TestHalf:
         found, expected = (run(open_session(m), x) for m in (half.SerializeToString(), model))
         np.testing.assert_allclose(found, expected, atol=5e-3)
         assert found.dtype == np.float32
+
+    def test_weights_listed_among_the_inputs(self):
+        """As exporters did up to IR version 3."""
+        nodes = [
+            helper.make_node("ReduceMean", ["images"], ["m"], axes=[2, 3], keepdims=0),
+            helper.make_node("MatMul", ["m", "w"], ["features"]),
+        ]
+        model = onnx.load_model_from_string(network(nodes, {"w": noise(3, 3)}))
+        model.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, (3, 3)))
+        half = open_session(to_half(model.SerializeToString(), "net"))
+        x = noise(4, 3, 8, 8)
+        np.testing.assert_allclose(run(half, x), x.mean((2, 3)) @ noise(3, 3), atol=5e-3)
 
     @pytest.mark.parametrize(
         ("nodes", "weights", "text"),
@@ -318,5 +361,5 @@ def test_a_broken_model_is_a_model_error():
 def test_terminated_from_outside():
     session, options = open_session(mean_of_channels()), onnxruntime.RunOptions()
     options.terminate = True
-    with session.lanes(1) as (lane,), pytest.raises(fastfid.ModelError, match="terminate"):
-        session.run(lane, options)
+    with pytest.raises(fastfid.ModelError, match="terminate"):
+        session.run(session.borrow(1)[0], options)

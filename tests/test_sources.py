@@ -484,7 +484,7 @@ def test_only_chosen_elements_are_asked_for():
 
 @pytest.mark.parametrize("limit", [1, 0, -3])
 def test_limit_below_two(limit):
-    with pytest.raises(InputError, match=f"limit={limit}: at least 2"):
+    with pytest.raises(InputError, match=f"limit must be at least 2, got {limit}"):
         open_source(STACK).items(limit)  # at once, before the first image is asked for
 
 

@@ -279,6 +279,11 @@ class TestForeignFile:
             ),
             ({"mu": np.zeros(4), "sigma": np.eye(4), "rows": np.zeros((2, 4))}, "rows must have shape"),
             ({"mu": np.zeros(4), "sigma": np.eye(4), "n": 2, "rows": np.full((2, 4), np.nan)}, "not finite"),
+            (
+                {"mu": np.ones(4), "sigma": np.zeros((4, 4)), "n": 2, "rows": np.zeros((2, 4))},
+                "rows do not have the mean",
+            ),
+            ({"mu": np.zeros(4), "sigma": np.eye(4), "n": 2, "rows": np.zeros((2, 4))}, "rows do not have the mean"),
             ({"mu": np.zeros(4), "sigma": np.eye(4), "fastfid": "{"}, "provenance cannot be read"),
             ({"mu": np.zeros(4), "sigma": np.eye(4), "fastfid": '{"format": 99}'}, "newer fastfid"),
         ],

@@ -436,7 +436,7 @@ def _tell(source: Source, n: int, tally: Tally, report: Report) -> None:
         report.warn(f"{source.name}: {len(tally.rejected)} images left out: {'; '.join(tally.rejected)}")
     for loss, count in tally.losses.items():
         report.warn(f"{source.name}: {count} images {_LOSSES.get(loss, loss)}")
-    if source.arrays and tally.largest <= 1:
+    if tally.largest <= 1:
         report.warn(f"{source.name}: the largest pixel is {tally.largest}; integers in 0…255 are expected, not in 0…1")
 
 

@@ -48,7 +48,8 @@ class Extractor:
     precision : {"fp32", "tf32", "fp16"}
         "fp32" is true fp32; "tf32" needs a GPU; "fp16" has float16 weights and tensors between float32 ends.
     batch_size : int, optional
-        Images per run of the network; a fixed number per device where not given. The last batch is padded to it.
+        Images per run of the network; a fixed number per device where not given. Sets with fewer images are run in one
+        batch of their size; the last batch of a larger set is padded.
     progress : bool
         Whether a download shows a bar on stderr.
     report : Report, optional
@@ -93,10 +94,13 @@ class Extractor:
         network = models.load(model, dims=dims, mode=protocol.name, progress=progress)
         if network.mode is None:
             report.note(f"{network.name} does not say which preprocessing it wants: mode {protocol.name} is applied")
-        elif (stated := resolve(network.mode)) != protocol:
+        else:
+            stated = resolve(network.mode)
             if stated.name != protocol.name:
                 report.note(f"{network.name} brings its own preprocessing: {stated.name}")
-            protocol = stated
+            if None not in (stated.layout, protocol.layout) and stated.layout != protocol.layout:
+                raise ModelError(f"{network.name} says its layout is {stated.layout}, not {protocol.layout}")
+            protocol = stated._replace(layout=stated.layout or protocol.layout)
         self.mode, self._kernel = protocol.name, protocol.kernel
         self._session = Session(
             network.onnx,
@@ -111,6 +115,8 @@ class Extractor:
         self.dims = self._session.dims
         if network.dims is None and dims not in (2048, self.dims):
             raise ModelError(f"{network.name} gives {self.dims} dims, {dims} were asked for")
+        if network.dims not in (None, self.dims):
+            raise ModelError(f"{network.name} says that it gives {network.dims} dims, and gives {self.dims}")
         self.comparable = network.comparable
         self.provenance = Provenance(
             model=network.name,
@@ -181,8 +187,10 @@ class Extractor:
         workers = max(1, min(MOST_WORKERS, num_threads()) if num_workers is None else num_workers)
         tally = Tally() if tally is None else tally
         done = 0
-        with _pipeline(self._session, workers) as pipeline:
-            for batch in self._batches(source.items(limit, seed), pipeline, skip=on_error == "skip"):
+        items = source.items(limit, seed)
+        expected = source.size if limit is None or source.size is None else min(limit, source.size)
+        with _pipeline(self._session, workers, self._session.rows(expected)) as pipeline:
+            for batch in self._batches(items, pipeline, skip=on_error == "skip"):
                 features, seen = batch.result()
                 tally.add(seen, self._session.chunk)
                 done += len(seen)
@@ -205,8 +213,9 @@ class Extractor:
         """Batches in order; as many are on their way as there are lanes."""
         flying: deque[tuple[Lane, Future[tuple[NDArray[np.float32], list[Seen]]]]] = deque()
         free = list(pipeline.lanes)
+        rows = len(free[0].images)
         while True:
-            chunk = list(itertools.islice(items, self.batch_size))
+            chunk = list(itertools.islice(items, rows))
             if chunk:
                 lane = free.pop()
                 slots = [pipeline.decoders.submit(self._fill, *pair) for pair in zip(chunk, lane.images, strict=False)]
@@ -272,13 +281,14 @@ class _Pipeline:
 
 
 @contextlib.contextmanager
-def _pipeline(session: Session, workers: int) -> Iterator[_Pipeline]:
-    with session.lanes(session.runs_at_once + 1) as lanes:  # one more than run: it is being filled
-        pipeline = _Pipeline(session, workers, lanes)
-        try:
-            yield pipeline
-        finally:
-            pipeline.stop()
+def _pipeline(session: Session, workers: int, rows: int) -> Iterator[_Pipeline]:
+    lanes = session.borrow(session.runs_at_once + 1, rows)  # one more than run: it is being filled
+    pipeline = _Pipeline(session, workers, lanes)
+    try:
+        yield pipeline
+    finally:
+        pipeline.stop()
+        session.give_back(lanes)  # not where a second Ctrl-C ends the stop: threads may still write into them
 
 
 def _versions() -> dict[str, str]:

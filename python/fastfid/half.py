@@ -110,8 +110,10 @@ class _Halver:
         del self.graph.value_info[:]  # their types no longer hold
         used = {tensor for node in self.graph.node for tensor in node.input}
         kept = [weight for weight in self.graph.initializer if weight.name in used]
-        del self.graph.initializer[:]
-        self.graph.initializer.extend(kept)
+        images = [value for value in self.graph.input if value.name not in self.weights]  # old exports list both
+        for field, items in ((self.graph.initializer, kept), (self.graph.input, images)):
+            del field[:]
+            field.extend(items)
 
 
 def _rename(names: "Iterable[str]", old: str, new: str) -> None:

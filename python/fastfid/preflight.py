@@ -1,11 +1,12 @@
 """What makes two sets of images hard to compare, as far as the images themselves show it.
 
-A glance at a few files of each side tells the most of it before the network runs; the rest is told when all images were
-seen. Each warning begins with its code, so that ``warnings.filterwarnings("ignore", "duplicates:")`` silences one kind.
+A glance at a few files tells before the network runs where two folders have nothing in common; the rest is told when
+all images were seen. Each warning begins with its code, so that
+``warnings.filterwarnings("ignore", "duplicates:")`` silences one kind.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import sqrt
 from typing import NamedTuple, TypeVar
 
@@ -29,7 +30,8 @@ CODES = {
 _GLANCE = 16  # images of each side
 _SMALL = 64  # pixels; below, clean's filter has nothing to average
 _LOSSLESS = frozenset({"PNG", "BMP", "PPM", "TIFF"})
-# Two random halves of one mixed set must not warn, two differently made sets must.
+# Two random halves of one mixed set must not warn, two differently made sets must. After a glance, only sides whose
+# samples do not overlap at all are told: of 16 and 16 images of one set that is one chance in a hundred million.
 _MIXTURE_APART = 0.25  # share of the images that would have to change their format
 _QUALITY_APART = 5
 _SIZE_APART = 1.1
@@ -58,6 +60,7 @@ def glance(source: Source) -> Tally | None:
     except FastFIDError:
         return None
     tally.repeated, tally.digests = 0, set()  # too few to tell copies: a later look will
+    tally.sampled = True
     return tally
 
 
@@ -78,7 +81,7 @@ def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str, str]]:
         return
     total = sum(side.seen.sizes.values())
     small = sum(count for size, count in side.seen.sizes.items() if min(size) < _SMALL)
-    if mode == "clean" and small:
+    if mode == "clean" and small >= (total if side.seen.sampled else 1):
         text = f"{side.name}: {small / total:.0%} of the images have a side below {_SMALL} pixels and are enlarged"
         yield "upscaled", side.name, f"{text}; the antialiasing of 'clean' only acts where it shrinks"
     if side.seen.repeated:
@@ -91,24 +94,34 @@ def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str, str]]:
     if a.seen is None or b.seen is None:
         return
     one, other = a.seen, b.seen
+    sampled = one.sampled or other.sampled
 
     def both(first: str, second: str) -> str:
-        return f"{first} in {a.name}, {second} in {b.name}"
+        return f"{first} in {a.name}, {second} in {b.name}" + (f" (of {_GLANCE} looked at)" if sampled else "")
 
-    if _share_apart(_kinds(one.encodings), _kinds(other.encodings)) > _MIXTURE_APART:
+    apart = _share_apart(_kinds(one.encodings), _kinds(other.encodings))
+    if apart > _MIXTURE_APART and not (sampled and apart < 1):
         text = both(_shares(one.encodings), _shares(other.encodings))
         yield "format", "", f"{text}; lossy compression alone changes a FID"
     if one.qualities and other.qualities:
         qualities = [round(np.median([*side.qualities.elements()])) for side in (one, other)]
-        if _unlike(one.qualities, other.qualities) or abs(qualities[0] - qualities[1]) > _QUALITY_APART:
+        far = _unlike(one.qualities, other.qualities) or abs(qualities[0] - qualities[1]) > _QUALITY_APART
+        if far and not (sampled and _overlap(one.qualities, other.qualities)):
             text = both(*(f"quality about {quality}" for quality in qualities))
             yield "jpeg-quality", "", f"{text}; lossy compression alone changes a FID"
-    lengths = sorted(np.median([sqrt(h * w) for h, w in side.sizes.elements()]) for side in (one, other))
-    if _unlike(one.sizes, other.sizes) or lengths[1] > _SIZE_APART * lengths[0]:
+    lengths = [[sqrt(h * w) for h, w in side.sizes.elements()] for side in (one, other)]
+    low, high = sorted(np.median(side) for side in lengths)
+    far = _unlike(one.sizes, other.sizes) or high > _SIZE_APART * low
+    if far and not (sampled and _overlap(*lengths)):
         text = both(_most_common(one.sizes), _most_common(other.sizes))
         yield "size", "", f"{text}; resizing alone changes a FID"
     if shared := len(one.digests & other.digests):
         yield "duplicates", "", f"{shared} images are in both {a.name} and {b.name}"
+
+
+def _overlap(one: Iterable[float], other: Iterable[float]) -> bool:
+    """Whether the ranges of two sets of numbers overlap."""
+    return max(min(one), min(other)) <= min(max(one), max(other))
 
 
 def _unlike(one: Counter[_T], other: Counter[_T]) -> bool:

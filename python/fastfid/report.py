@@ -23,7 +23,7 @@ class Report:
 
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    _told: set[object] = field(default_factory=set, repr=False)
+    _told: dict[object, int] = field(default_factory=dict, repr=False)
 
     def warn(self, message: str) -> None:
         """Record a warning and issue it."""
@@ -31,9 +31,11 @@ class Report:
         warnings.warn(message, FastFIDWarning, stacklevel=2)
 
     def warn_once(self, about: object, message: str) -> None:
-        """Warn, unless this report has warned about the same before."""
-        if about not in self._told:
-            self._told.add(about)
+        """Warn, unless this report has warned about the same before: then only the record takes the new message."""
+        if about in self._told:
+            self.warnings[self._told[about]] = message
+        else:
+            self._told[about] = len(self.warnings)
             self.warn(message)
 
     def note(self, message: str) -> None:

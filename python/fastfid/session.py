@@ -6,8 +6,6 @@ locked, and two lanes run at a time: the copies of one hide behind the arithmeti
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +50,7 @@ class Lane:
 
     Attributes
     ----------
-    images : ndarray of float32, shape (batch_size, 3, H, W)
+    images : ndarray of float32, shape (n, 3, H, W)
         To be filled before a run.
     """
 
@@ -62,6 +60,10 @@ class Lane:
         self.binding = session.io_binding()
         self.binding.bind_cpu_input(session.get_inputs()[0].name, self._input)
         self.binding.bind_output(session.get_outputs()[0].name, "cpu")
+
+    def pin(self, device: str) -> None:
+        """Lock the pages of what is bound."""
+        devices.pin(self._input, device)
 
     def input(self) -> NDArray[np.float32]:
         """Return the images in the model's own layout, which is what is bound."""
@@ -131,7 +133,7 @@ class Session:
         if precision == "tf32" and kind == "cpu":
             raise InputError("precision 'tf32' needs a GPU; this session runs on the CPU")
         if precision == "fp16" and kind == "cpu":
-            report.warn("precision fp16 on a CPU is emulated in float32: slower than fp32, good for checks only")
+            report.warn("precision fp16 on a CPU only rounds the weights: arithmetic is float32, unlike on a GPU")
         self._channels_last, self.size, fixed = self._check_input(size, layout)
         if fixed is not None and batch_size not in (None, fixed):
             raise InputError(f"{name} takes batches of exactly {fixed} images; batch_size={batch_size} does not fit")
@@ -143,19 +145,24 @@ class Session:
         self._lock = threading.Lock()
         self.dims = self._check_output()
 
-    @contextmanager
-    def lanes(self, count: int) -> Iterator[list[Lane]]:
-        """Lend so many lanes; they are kept for the next who asks."""
+    def rows(self, images: int | None) -> int:
+        """Images per run for a source of so many: the batch size, or all of them where they are fewer."""
+        return self.batch_size if self._fixed or images is None else max(1, min(self.batch_size, images))
+
+    def borrow(self, count: int, rows: int | None = None) -> list[Lane]:
+        """Lend so many lanes for `rows` images each, by default the batch size."""
+        rows = rows or self.batch_size
         with self._lock:
-            lent = [self._idle.pop() if self._idle else self._new_lane() for _ in range(count)]
-        try:
-            yield lent
-        finally:
-            with self._lock:
-                self._idle += lent
+            self._idle = [lane for lane in self._idle if len(lane.images) == rows]  # memory for one size at a time
+            return [self._idle.pop() if self._idle else self._new_lane(rows) for _ in range(count)]
+
+    def give_back(self, lanes: list[Lane]) -> None:
+        """Keep lanes for the next who asks; nobody may be writing into them any more."""
+        with self._lock:
+            self._idle += lanes
 
     def run(self, lane: Lane, options: "ort.RunOptions | None" = None) -> NDArray[np.float32]:
-        """Features (batch_size, d) of a filled lane; safe in several threads, each with a lane of its own.
+        """Features (n, d) of a filled lane; safe in several threads, each with a lane of its own.
 
         Parameters
         ----------
@@ -175,7 +182,7 @@ class Session:
                 f"{self.name} was opened before this process was forked; open an Extractor after the fork"
             )
         while True:
-            chunk = self.chunk
+            chunk = min(self.chunk, len(lane.images))
             try:
                 return self._run(lane, chunk, options)
             except Exception as error:  # ONNX Runtime's exceptions share no base but this
@@ -190,23 +197,26 @@ class Session:
 
     def _run(self, lane: Lane, chunk: int, options: "ort.RunOptions | None") -> NDArray[np.float32]:
         whole = lane.input()
-        if chunk == self.batch_size:
+        if chunk == len(whole):
             self._session.run_with_iobinding(lane.binding, options)
             (features,) = lane.binding.copy_outputs_to_cpu()
             return np.asarray(features, dtype=np.float32)
         parts = []
-        for start in range(0, self.batch_size, chunk):
+        for start in range(0, len(whole), chunk):
             images = whole[start : start + chunk]
             if len(images) < chunk:  # one shape in every run
                 images = np.concatenate([images, np.zeros((chunk - len(images), *images.shape[1:]), np.float32)])
             parts += self._session.run(None, {self._session.get_inputs()[0].name: images}, options)
-        return np.concatenate(parts, dtype=np.float32)[: self.batch_size]
+        return np.concatenate(parts, dtype=np.float32)[: len(whole)]
 
-    def _new_lane(self) -> Lane:
-        images = np.zeros((self.batch_size, 3, *self.size), dtype=np.float32)
+    def _new_lane(self, rows: int) -> Lane:
+        try:
+            lane = Lane(self._session, np.zeros((rows, 3, *self.size), dtype=np.float32), self._channels_last)
+        except (MemoryError, ValueError) as error:  # NumPy has either for what is too large
+            raise InputError(f"no memory for batches of {rows} images of {self.size[0]}x{self.size[1]}") from error
         if self.device != "cpu":
-            devices.pin(images, self.device)
-        return Lane(self._session, images, self._channels_last)
+            lane.pin(self.device)
+        return lane
 
     def _open(self, ort: Any, onnx: bytes, asked: str, report: Report) -> "ort.InferenceSession":
         options = ort.SessionOptions()
@@ -264,8 +274,9 @@ class Session:
         dims = outputs[0].shape[1] if len(outputs[0].shape) == 2 else None
         if isinstance(dims, int):
             return dims
-        with self.lanes(1) as (lane,):
-            shape = self.run(lane).shape  # the graph does not say: a run does
+        (lane,) = self.borrow(1)
+        shape = self.run(lane).shape  # the graph does not say: a run does
+        self.give_back([lane])
         if len(shape) != 2 or shape[0] != self.batch_size:
             raise ModelError(f"{self.name} gives features of shape {shape} for {self.batch_size} images, not (N, d)")
         return int(shape[1])

@@ -31,6 +31,17 @@ def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
     return array
 
 
+def _require_same(rows: NDArray[np.float64], known: "Statistics") -> None:
+    """Refuse rows that are not those behind the mean and covariance beside them."""
+    scale = np.abs(rows).max(initial=0.0)
+    variances = rows.var(axis=0, ddof=1)
+    if not (
+        np.allclose(rows.mean(axis=0), known.mu, rtol=0, atol=1e-6 * scale)
+        and np.allclose(variances, known.sigma.diagonal(), rtol=0, atol=1e-6 * max(scale**2, variances.max()))
+    ):
+        raise InputError("rows do not have the mean mu and the variances in sigma")
+
+
 class Statistics:
     """Mean and unbiased covariance of feature rows, in one pass.
 
@@ -263,6 +274,7 @@ class Statistics:
                 raise InputError(f"rows must have shape ({n}, {result.dims}), got {rows.shape}")
             if rows is not None:
                 result._moments = cls(result.dims).update(rows)._moments
+                _require_same(rows.astype(np.float64), result)
         except (InputError, TypeError, ValueError) as error:
             raise InputError(f"{name}: {error}") from error
         return result

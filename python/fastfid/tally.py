@@ -27,7 +27,7 @@ class Seen:
         height, width, _ = image.pixels.shape
         return cls(
             losses=image.losses,
-            largest=int(image.pixels.max()),
+            largest=int(image.pixels.max()) if image.encoding is None else 255,  # a file may well be black
             size=(height, width),
             encoding=_SAME.get(image.encoding or "", image.encoding),
             quality=image.quality,
@@ -46,7 +46,7 @@ class Tally:
     losses : Counter of str
         How many images lost what on the way to 8-bit RGB.
     largest : int
-        Largest pixel value.
+        Largest pixel value of the images from memory; 255 where there are files.
     sizes : Counter of (height, width)
     encodings : Counter of str
         Pillow's names of the files' formats; images from memory have none.
@@ -58,6 +58,8 @@ class Tally:
         How many images were exact copies of an earlier one.
     chunk : int
         Images per run of the network, where memory did not suffice for the batch size; see `Session.chunk`.
+    sampled : bool
+        Whether these are a few images out of more.
     """
 
     rejected: list[str] = field(default_factory=list)
@@ -69,6 +71,7 @@ class Tally:
     digests: set[int] = field(default_factory=set)
     repeated: int = 0
     chunk: int = 0
+    sampled: bool = False
 
     def add(self, images: list[Seen], chunk: int = 0) -> None:
         """Count the images of one batch."""

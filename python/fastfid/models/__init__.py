@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy.typing as npt
 
+from ..checks import whole_number
 from ..errors import InputError, ModelError
 from ..files import atomic_write
 from ..preprocess import MODES, resolve
@@ -98,6 +99,9 @@ def load(model: str | os.PathLike[str], *, dims: int = 2048, mode: str = "pytorc
     >>> network.dims, network.comparable
     (64, False)
     """
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"a model is a name or a path, not a {type(model).__name__}")
+    dims = whole_number("dims", dims, 1)
     if model in registry.REGISTRY:
         return _load_registered(registry.entry(str(model)), dims, mode, progress)
     path = Path(model).expanduser()
@@ -263,14 +267,21 @@ def export(
     ModelError
         As for `load`.
     """
-    resolve(mode)  # a misspelt mode would make a file that nothing can use
+    from .inception import IMAGE_SIZE
+
+    protocol = resolve(mode)  # a mode that does not exist or fit would make a file that nothing can use
     target = Path(out).expanduser()
+    foreign = Path(model).suffix.lower() == ".onnx"
+    if not foreign and (protocol.size not in (None, (IMAGE_SIZE, IMAGE_SIZE)) or protocol.layout == "NHWC"):
+        raise InputError(f"inception-v3 takes NCHW images of {IMAGE_SIZE}x{IMAGE_SIZE}: mode {mode!r} does not fit")
     if target.is_dir() or not target.parent.is_dir():
         raise InputError(f"{target} cannot be written: it is a folder, or its folder does not exist")
+    if target.suffix.lower() != ".onnx":
+        raise InputError(f"{target} must end in .onnx, or nothing will take it for a model")
     if target.exists() and not force:
         raise InputError(f"{target} exists already; choose another name or use force=True (--force)")
     network = load(model, dims=dims, mode=mode, progress=progress)
-    data = _stated(network, mode)
+    data = _stated(network, str(mode))
     try:
         with atomic_write(target) as file:
             file.write(data)

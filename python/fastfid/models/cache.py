@@ -24,26 +24,33 @@ TIMEOUT = 30.0  # seconds without a byte
 _CHUNK = 1 << 18
 
 
+def _home(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ModelError(f"{path}: no home folder is known; set FASTFID_HOME to a folder for models") from error
+
+
 def _user_cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser())
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home("~/.cache"))
 
 
 def cache_folder() -> Path:
     """Folder of this package's downloads: `$FASTFID_HOME`, else `fastfid` in `$XDG_CACHE_HOME` or `~/.cache`."""
     home = os.environ.get("FASTFID_HOME")
-    return Path(home).expanduser() if home else _user_cache() / "fastfid"
+    return _home(home) if home else _user_cache() / "fastfid"
 
 
 def hub_folder() -> Path:
     """Folder where torch's hub, and so pytorch-fid and torch-fidelity, keep their downloads."""
     home = os.environ.get("TORCH_HOME")
-    return (Path(home).expanduser() if home else _user_cache() / "torch") / "hub" / "checkpoints"
+    return (_home(home) if home else _user_cache() / "torch") / "hub" / "checkpoints"
 
 
 def keras_folder() -> Path:
     """Folder where Keras keeps its downloads."""
     home = os.environ.get("KERAS_HOME")
-    return (Path(home).expanduser() if home else Path("~/.keras").expanduser()) / "models"
+    return _home(home or "~/.keras") / "models"
 
 
 def _foreign_cache(entry: Entry) -> tuple[str, Path]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from .. import _core
+from ..errors import ModelError
 from ..files import atomic_write
 from .cache import cache_folder
 
@@ -29,7 +30,10 @@ def cached(build: Callable[[], bytes], *identity: str) -> bytes:
     bytes
     """
     name = hashlib.sha256("\n".join([str(_FORMAT), _core.__version__, *identity]).encode()).hexdigest()
-    path = cache_folder() / "graphs" / f"{name[:32]}.graph"
+    try:
+        path = cache_folder() / "graphs" / f"{name[:32]}.graph"
+    except ModelError:  # no home folder: nothing is kept
+        return build()
     with suppress(OSError):
         content = path.read_bytes()
         digest, graph = content[:_DIGEST], content[_DIGEST:]

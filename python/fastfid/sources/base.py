@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..checks import seed_number
+from ..checks import seed_number, whole_number
 from ..errors import InputError
 from ..images import Decoded
 
@@ -52,8 +52,7 @@ class Source(ABC):
         """
         if limit is None:
             return self._stream(None)
-        if limit < 2:
-            raise InputError(f"limit={limit}: at least 2 images are needed")
+        limit = whole_number("limit", limit, 2)
         if self.size is None:
             raise InputError(
                 f"limit={limit} needs to know how many images there are, and {self.name} does not say: "
