@@ -2,7 +2,8 @@
 
     python bench/features.py A B --weights W.pth --rivals-python /path/to/rivals/bin/python
 
-Asserts the error budget: 1e-5 of the largest feature. The last column is fp16, emulated on the CPU, beside fp32.
+Asserts the error budget: 1e-5 of the largest feature. The last column is fp16 beside fp32: on a
+CPU its weights are rounded to float16 and nothing else.
 """
 
 import argparse
@@ -34,7 +35,7 @@ def main() -> None:
         expected = dict(np.load(out))
     warnings.simplefilter("ignore", fastfid.FastFIDWarning)
     print(describe())
-    print("| folder | images | dims | largest difference / largest feature | of fp16 |")
+    print("| folder | images | dims | largest difference / largest feature | weights in float16 |")
     print("|---|---|---|---|---|")
     for dims in (64, 192, 768, 2048):
         extractor = fastfid.Extractor(options.weights, dims=dims, device="cpu")

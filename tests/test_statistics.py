@@ -447,6 +447,13 @@ def test_merging_with_the_unknown_leaves_no_provenance():
     assert known.merge(unknown).provenance is None
 
 
+@pytest.mark.parametrize("key", ["mu", "sigma"])
+def test_half_of_statistics_is_told_to_be_half(tmp_path, key):
+    path = npz(tmp_path / "half.npz", **{key: np.zeros((4, 4))})
+    with pytest.raises(InputError, match="statistics need both mu and sigma"):
+        score(path, path)
+
+
 @pytest.mark.parametrize("name", ["inception-2015-12-05.pkl", "img512.PICKLE"])
 def test_a_pickle_is_refused_with_the_way_out(tmp_path, name):
     """StyleGAN and EDM2 keep their statistics in pickles."""

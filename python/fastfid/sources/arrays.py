@@ -57,7 +57,9 @@ def open_npz(path: Path) -> Source:
         member = "arr_0.npy" if "arr_0.npy" in headers else images[0] if len(images) == 1 else ""
         if not member:
             held = ", ".join(f"{key.removesuffix('.npy')} {header[0]}" for key, header in headers.items())
-            raise InputError(f"{path}: which array holds the images? Name it arr_0; it holds {held or 'no arrays'}")
+            half = "; statistics need both mu and sigma" if {"mu.npy", "sigma.npy"} & headers.keys() else ""
+            question = "which array holds the images? Name it arr_0"
+            raise InputError(f"{path}: {question}; it holds {held or 'no arrays'}{half}")
         shape, fortran, dtype = headers[member]
         check_arrays(shape, dtype, str(path), stack=True)
         if not fortran:
