@@ -93,6 +93,17 @@ def bare_rate(extractor: fastfid.Extractor, seconds: float, at_once: int) -> flo
         return sum(future.result() for future in running) / (time.perf_counter() - start)
 
 
+def unbound_rate(extractor: fastfid.Extractor, seconds: float) -> float:
+    """The same by plain runs, one at a time, whose inputs and outputs ONNX Runtime copies itself."""
+    session = extractor._session
+    images = np.random.RandomState(0).uniform(-1, 1, (session.batch_size, 3, *session.size)).astype(np.float32)
+    done, start = 0, time.perf_counter()
+    while time.perf_counter() - start < seconds:
+        (features,) = session._session.run(None, {"images": images})
+        done += len(features)
+    return done / (time.perf_counter() - start)
+
+
 def graph_rate(extractor: fastfid.Extractor, onnx: bytes, seconds: float) -> float:
     """The same with a CUDA graph: one launch replays all kernels, on buffers that stay on the device."""
     import onnxruntime as ort
@@ -159,6 +170,8 @@ def measure_sessions(precisions: list[str], options: Any, open_extractor: Callab
             for at_once in (1, 2):
                 rate = bare_rate(extractor, seconds, at_once)
                 row("bare session", f"{precision}, batch {batch}, {at_once} at once", rate)
+            rate = unbound_rate(extractor, seconds)
+            row("bare session", f"{precision}, batch {batch}, 1 at once, no binding, no locked pages", rate)
         if not on_gpu:
             continue
         for name, changes in (

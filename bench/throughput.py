@@ -77,15 +77,23 @@ def bare(extractor: fastfid.Extractor, batches: int) -> float:
         session.give_back([lane])
 
 
-def rival(folder: Path, options: argparse.Namespace, scratch: Path) -> tuple[float, np.ndarray, str]:
+def rival(folder: Path, batch: int, options: argparse.Namespace, scratch: Path) -> tuple[float, np.ndarray, str]:
     command = [options.rivals_python, str(RIVALS), "pytorch-fid", str(folder), "--weights", options.weights]
-    done = subprocess.run([*command, "--rate", str(scratch / "mu.npz")], stdout=subprocess.PIPE, check=True)
+    command += ["--rate", str(scratch / "mu.npz"), "--batch-size", str(batch)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
     result = json.loads(done.stdout.splitlines()[-1])
     with np.load(scratch / "mu.npz") as file:
-        return result["seconds"], file["mu"], f"pytorch-fid {result['version']}, torch {result['torch']}"
+        return result["seconds"], file["mu"], f"pytorch-fid {result['version']}, torch {result['torch']}, batch {batch}"
 
 
-def compare(title: str, folder: Path, extractor: fastfid.Extractor, options: argparse.Namespace, scratch: Path) -> None:
+def compare(
+    title: str,
+    folder: Path,
+    rival_batch: int,
+    extractor: fastfid.Extractor,
+    options: argparse.Namespace,
+    scratch: Path,
+) -> None:
     count = len(list(folder.iterdir()))
     batches = max(4, count // extractor.batch_size // 8)
     shares, ours, theirs, alone = [], [], [], [bare(extractor, batches)]
@@ -97,7 +105,7 @@ def compare(title: str, folder: Path, extractor: fastfid.Extractor, options: arg
         alone.append(bare(extractor, batches))
         shares.append(2 * ours[-1] / (alone[-1] + alone[-2]))
         if options.rivals_python:
-            seconds, mu, name = rival(folder, options, scratch)
+            seconds, mu, name = rival(folder, rival_batch, options, scratch)
             difference = np.abs(mu - statistics.mu).max() / np.abs(mu).max()
             assert difference < 1e-5, f"mu differs by {difference}"
             theirs.append(count / seconds)
@@ -136,7 +144,7 @@ def main() -> None:
     parser.add_argument("--cifar", type=Path, required=True, help="32-pixel JPEG files")
     parser.add_argument("--photos", type=Path, required=True, help="500-pixel JPEG files")
     parser.add_argument("--rivals-python", help="Python of an environment with pytorch-fid")
-    parser.add_argument("--counts", type=int, nargs=2, default=[3000, 960], metavar=("CIFAR", "PHOTOS"))
+    parser.add_argument("--counts", type=int, nargs=2, default=[3000, 640], metavar=("CIFAR", "PHOTOS"))
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     warnings.simplefilter("ignore", fastfid.FastFIDWarning)
@@ -144,11 +152,13 @@ def main() -> None:
     extractor = fastfid.Extractor(options.weights)
     with tempfile.TemporaryDirectory() as root:
         scratch = Path(root)
-        for title, source, count in (
-            ("CIFAR-10, 32x32 JPEG", options.cifar, options.counts[0]),
-            ("Photographs of 500 pixels, JPEG", options.photos, options.counts[1]),
+        for title, source, count, rival_batch in (
+            ("CIFAR-10, 32x32 JPEG", options.cifar, options.counts[0], 50),  # pytorch-fid's own default
+            ("Photographs of 500 pixels, JPEG", options.photos, options.counts[1], 1),  # it cannot stack mixed sizes
         ):
-            compare(title, fill(scratch / source.name, source, count), extractor, options, scratch)
+            if count:
+                folder = fill(scratch / source.name, source, count)
+                compare(title, folder, rival_batch, extractor, options, scratch)
     rows = np.random.RandomState(0).standard_normal((2, 4096, 2048)).astype(np.float32)
     sets = [fastfid.Statistics(2048).update(x) for x in rows]
     start = time.perf_counter()

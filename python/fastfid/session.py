@@ -1,7 +1,7 @@
 """An ONNX Runtime session over any extractor network: its device, its input's size and layout, its output's dims.
 
-A batch travels in a `Lane`: a host buffer for its images, bound to the session once. On a GPU the buffer's pages are
-locked, and two lanes run at a time: the copies of one hide behind the arithmetic of the other.
+A batch travels in a `Lane`: a host buffer for its images, and its binding to the session. On a GPU the pages of the
+buffer are locked, and two lanes run at a time: the copies of one hide behind the arithmetic of the other.
 """
 
 import os
@@ -57,8 +57,8 @@ class Lane:
     def __init__(self, session: "ort.InferenceSession", images: NDArray[np.float32], channels_last: bool) -> None:
         self.images = images
         self._input = np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if channels_last else images
+        self._name = session.get_inputs()[0].name
         self.binding = session.io_binding()
-        self.binding.bind_cpu_input(session.get_inputs()[0].name, self._input)
         self.binding.bind_output(session.get_outputs()[0].name, "cpu")
 
     def pin(self, device: str) -> None:
@@ -70,6 +70,10 @@ class Lane:
         if self._input is not self.images:
             np.copyto(self._input, self.images.transpose(0, 2, 3, 1))
         return self._input
+
+    def bind(self) -> None:
+        """Bind the images as they are now: for a GPU, they are copied there when they are bound, not when it runs."""
+        self.binding.bind_cpu_input(self._name, self.input())
 
 
 class Session:
@@ -196,12 +200,12 @@ class Session:
                     self.chunk = min(self.chunk, (chunk + 1) // 2)
 
     def _run(self, lane: Lane, chunk: int, options: "ort.RunOptions | None") -> NDArray[np.float32]:
-        whole = lane.input()
-        if chunk == len(whole):
+        if chunk == len(lane.images):
+            lane.bind()
             self._session.run_with_iobinding(lane.binding, options)
             (features,) = lane.binding.copy_outputs_to_cpu()
             return np.asarray(features, dtype=np.float32)
-        parts = []
+        whole, parts = lane.input(), []
         for start in range(0, len(whole), chunk):
             images = whole[start : start + chunk]
             if len(images) < chunk:  # one shape in every run
