@@ -396,7 +396,7 @@ def _run(
     extractor: Extractor, source: Source, how: _Streaming, report: Report, tally: Tally, blocks: Blocks | None = None
 ) -> Statistics:
     result = Statistics(extractor.dims, extractor.provenance)
-    with progress_bar(how.progress, _expected(source, how.limit), source.name) as show:
+    with progress_bar(how.progress, source.expected(how.limit), source.name) as show:
         for features in extractor.stream(
             source,
             num_workers=how.num_workers,
@@ -415,14 +415,10 @@ def _run(
     return result
 
 
-def _expected(source: Source, limit: int | None) -> int | None:
-    return source.size if limit is None or source.size is None else min(limit, source.size)
-
-
 def _glance(side: Statistics | Source, name: str, limit: int | None) -> preflight.Side:
     if isinstance(side, Statistics):
         return preflight.Side(name, side.n)
-    return preflight.Side(name, _expected(side, limit), preflight.glance(side))
+    return preflight.Side(name, side.expected(limit), preflight.glance(side))
 
 
 def _side(seen: preflight.Side) -> Side:

@@ -188,8 +188,8 @@ class Extractor:
         tally = Tally() if tally is None else tally
         done = 0
         items = source.items(limit, seed)
-        expected = source.size if limit is None or source.size is None else min(limit, source.size)
-        with _pipeline(self._session, workers, self._session.rows(expected)) as pipeline:
+        rows = self._session.rows(source.expected(limit))
+        with _pipeline(self._session, workers, rows) as pipeline:
             for batch in self._batches(items, pipeline, skip=on_error == "skip"):
                 features, seen = batch.result()
                 tally.add(seen, self._session.chunk)

@@ -63,6 +63,10 @@ class Source(ABC):
             return self._stream(None)
         return self._stream(np.sort(np.random.RandomState(seed).permutation(self.size)[:limit]).tolist())
 
+    def expected(self, limit: int | None) -> int | None:
+        """How many images `items` will stream; None where only exhausting the source can tell."""
+        return self.size if limit is None or self.size is None else min(limit, self.size)
+
     @abstractmethod
     def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
         """Yield the items at the indices `chosen`, which ascend; all of them where it is None."""
