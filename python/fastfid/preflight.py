@@ -106,7 +106,8 @@ def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str, str]]:
     if one.qualities and other.qualities:
         qualities = [round(np.median([*side.qualities.elements()])) for side in (one, other)]
         far = _unlike(one.qualities, other.qualities) or abs(qualities[0] - qualities[1]) > _QUALITY_APART
-        if far and not (sampled and _overlap(one.qualities, other.qualities)):
+        few = any(side.qualities.total() < side.sizes.total() for side in (one, other))  # of 16, not all are JPEG
+        if far and not (sampled and (few or _overlap(one.qualities, other.qualities))):
             text = both(*(f"quality about {quality}" for quality in qualities))
             yield "jpeg-quality", "", f"{text}; lossy compression alone changes a FID"
     lengths = [[sqrt(h * w) for h, w in side.sizes.elements()] for side in (one, other)]
