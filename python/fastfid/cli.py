@@ -95,7 +95,9 @@ def _score(arguments: Sequence[str]) -> None:
     parser.add_argument("--method", default="auto", choices=["auto", "schur"], help="how the trace term is computed")
     parser.add_argument("--batch-size", type=_whole(1), help="images per run of the network")
     parser.add_argument("--num-workers", type=_whole(0), help="threads that decode and resize")
-    parser.add_argument("--device", type=_device, default="auto", help="auto, cpu, cuda or cuda:N (default: auto)")
+    parser.add_argument(
+        "--device", type=_passing(parse_device), default="auto", help="auto, cpu, cuda or cuda:N (default: auto)"
+    )
     parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="tf32 needs a GPU")
     parser.add_argument("--limit", type=_whole(2), metavar="N", help="score a random subset of N images from each side")
     parser.add_argument("--seed", type=_whole(0), default=0, help="of the subset (default: 0)")
@@ -135,19 +137,24 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
 def _add_mode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
-        type=_mode,
+        type=_passing(resolve),
         default="pytorch",
         help=f"whose preprocessing: {', '.join(MODES)} (default: pytorch). For a network other than Inception: "
         f"{', '.join(PRESETS)}, or fields such as '{PRESETS['dinov2']}'",
     )
 
 
-def _mode(text: str) -> str:
-    try:
-        resolve(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
+def _passing(check: Callable[[str], object]) -> Callable[[str], str]:
+    """Return an argparse type: a text that a check of the library lets pass."""
+
+    def convert(text: str) -> str:
+        try:
+            check(text)
+        except InputError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return text
+
+    return convert
 
 
 def _whole(least: int) -> Callable[[str], int]:
@@ -159,14 +166,6 @@ def _whole(least: int) -> Callable[[str], int]:
         return int(text)
 
     return convert
-
-
-def _device(text: str) -> str:
-    try:
-        parse_device(text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
 
 
 def _common(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,8 +11,6 @@ import numpy as np
 from .errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import onnx
 
 # What float16 makes faster, and what may follow it without leaving float16. Everything else stays in float32.
@@ -103,9 +101,8 @@ class _Halver:
         for output in self.graph.output:
             if output.name in self.half:
                 inner = f"{output.name}/float16"
-                for node in self.graph.node:
-                    _rename(node.input, output.name, inner)
-                    _rename(node.output, output.name, inner)
+                for names in (names for node in self.graph.node for names in (node.input, node.output)):
+                    names[:] = [inner if name == output.name else name for name in names]
                 self.graph.node.append(helper.make_node("Cast", [inner], [output.name], to=TensorProto.FLOAT))
         del self.graph.value_info[:]  # their types no longer hold
         used = {tensor for node in self.graph.node for tensor in node.input}
@@ -114,9 +111,3 @@ class _Halver:
         for field, items in ((self.graph.initializer, kept), (self.graph.input, images)):
             del field[:]
             field.extend(items)
-
-
-def _rename(names: "Iterable[str]", old: str, new: str) -> None:
-    for i, name in enumerate(names):
-        if name == old:
-            names[i] = new  # type: ignore[index]

@@ -52,12 +52,14 @@ class Lane:
     ----------
     images : ndarray of float32, shape (n, 3, H, W)
         To be filled before a run.
+    name : str
+        Of the model's input.
     """
 
     def __init__(self, session: "ort.InferenceSession", images: NDArray[np.float32], channels_last: bool) -> None:
         self.images = images
         self._input = np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if channels_last else images
-        self._name = session.get_inputs()[0].name
+        self.name = session.get_inputs()[0].name
         self.binding = session.io_binding()
         self.binding.bind_output(session.get_outputs()[0].name, "cpu")
 
@@ -73,7 +75,7 @@ class Lane:
 
     def bind(self) -> None:
         """Bind the images as they are now: for a GPU, they are copied there when they are bound, not when it runs."""
-        self.binding.bind_cpu_input(self._name, self.input())
+        self.binding.bind_cpu_input(self.name, self.input())
 
 
 class Session:
@@ -210,7 +212,7 @@ class Session:
             images = whole[start : start + chunk]
             if len(images) < chunk:  # one shape in every run
                 images = np.concatenate([images, np.zeros((chunk - len(images), *images.shape[1:]), np.float32)])
-            parts += self._session.run(None, {self._session.get_inputs()[0].name: images}, options)
+            parts += self._session.run(None, {lane.name: images}, options)
         return np.concatenate(parts, dtype=np.float32)[: len(whole)]
 
     def _new_lane(self, rows: int) -> Lane:

@@ -27,7 +27,7 @@ class Source(ABC):
     """A stream of images.
 
     It has a `name` for messages, a `size` (None where only exhausting it can tell), `notes` on which images were taken
-    (a tuple of str), and says whether its pixels are `arrays` of the caller, whose range is worth watching.
+    (a tuple of str), and says whether it gives `arrays` of the caller; if not, files, which can be looked at before.
     """
 
     def __init__(self, name: str, size: int | None, *, notes: tuple[str, ...] = (), arrays: bool = True) -> None:
