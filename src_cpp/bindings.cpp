@@ -3,16 +3,31 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "covariance.hpp"
+#include "forks.hpp"
 #include "frechet.hpp"
 #include "lapack.hpp"
 #include "moments.hpp"
 #include "resize.hpp"
+#include "schur.hpp"
 #include "sqrtm.hpp"
 
 namespace py = pybind11;
 using namespace fastfid;
 
 namespace {
+
+// While the core works: without Python's lock, and no fork meanwhile.
+struct Working {
+  py::gil_scoped_release release;
+  forks::Working working;  // destroyed first: whoever waits for it in a fork holds Python's lock
+};
 
 std::string shape_of(const py::array& a) { return py::str(a.attr("shape")); }
 
@@ -49,11 +64,11 @@ void update(Moments& self, const py::array& rows) {
   if (rows.ndim() == 2) same(rows.shape(1), self.dims(), "the length of a row");
   if (py::isinstance<py::array_t<float>>(rows)) {
     const float* data = checked<float>(rows, 2, "rows");
-    py::gil_scoped_release release;
+    Working working;
     self.update(data, rows.shape(0));
   } else {
     const double* data = checked<double>(rows, 2, "rows");
-    py::gil_scoped_release release;
+    Working working;
     self.update(data, rows.shape(0));
   }
 }
@@ -68,7 +83,7 @@ py::object rows_of(const Moments& self) {
 py::array_t<double> mean_of(const Moments& self) {
   py::array_t<double> mu(self.dims());
   double* data = mu.mutable_data();
-  py::gil_scoped_release release;
+  Working working;
   self.mean(data);
   return mu;
 }
@@ -76,8 +91,12 @@ py::array_t<double> mean_of(const Moments& self) {
 py::array_t<double> covariance_of(const Moments& self) {
   auto sigma = new_array<double>(self.dims(), self.dims());
   double* data = sigma.mutable_data();
-  py::gil_scoped_release release;
-  self.covariance(data);
+  {
+    Working working;
+    self.covariance(data);
+    if (!Eigen::Map<const VectorXd>(data, sigma.size()).allFinite())
+      throw OverflowError("the rows are too far apart: their covariance is too large for float64");
+  }
   return sigma;
 }
 
@@ -105,10 +124,10 @@ py::tuple trace_root_of(const py::array& a, bool a_rows, const py::array& b, boo
   same(gb.d, ga.d, "the dims of b");
   TraceRoot t;
   {
-    py::gil_scoped_release release;
+    Working working;
     t = trace_root(ga, gb);
   }
-  return py::make_tuple(t.value, t.error, t.rank1, t.rank2);
+  return py::make_tuple(t.value, t.error, t.exponent, t.rank1, t.rank2);
 }
 
 py::tuple trace_root_schur_of(const py::array& s1, const py::array& s2, double eps) {
@@ -116,15 +135,25 @@ py::tuple trace_root_schur_of(const py::array& s1, const py::array& s2, double e
   same(s2.shape(0), s1.shape(0), "the size of sigma2");
   SchurTrace t;
   {
-    py::gil_scoped_release release;
+    Working working;
     t = trace_root_schur(a, b, s1.shape(0), eps);
   }
-  return py::make_tuple(t.value, t.offset_used);
+  return py::make_tuple(t.value, t.exponent, t.offset);
+}
+
+py::tuple look_at_matrix(const py::array& a) {
+  const double* data = square(a, "a");
+  Matrix seen;
+  {
+    py::gil_scoped_release release;
+    seen = look_at(data, a.shape(0));
+  }
+  return py::make_tuple(seen.finite, seen.asymmetry, seen.largest);
 }
 
 template <class Matrix>
 Root root_of(const typename Matrix::Scalar* data, Index n) {
-  py::gil_scoped_release release;
+  Working working;
   using RowMajor = Eigen::Matrix<typename Matrix::Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   return sqrtm(Matrix(Eigen::Map<const RowMajor>(data, n, n)));
 }
@@ -170,6 +199,8 @@ PYBIND11_MODULE(_core, m) {
       if (p) std::rethrow_exception(p);
     } catch (const LinAlgError& e) {
       py::set_error(py::module_::import("fastfid.errors").attr("LinAlgError"), e.what());
+    } catch (const OverflowError& e) {
+      py::set_error(py::module_::import("fastfid.errors").attr("InputError"), e.what());
     } catch (const IndefiniteError& e) {
       py::set_error(py::module_::import("fastfid.errors").attr("InputError"), e.what());
     }
@@ -179,7 +210,7 @@ PYBIND11_MODULE(_core, m) {
       .def(py::init<Index>(), py::arg("dims"))
       .def_static("from_moments", &from_moments, py::arg("n"), py::arg("mu"), py::arg("sigma"))
       .def("update", &update, py::arg("rows"))
-      .def("merge", &Moments::merge, py::arg("other"), py::call_guard<py::gil_scoped_release>())
+      .def("merge", &Moments::merge, py::arg("other"), py::call_guard<Working>())
       .def("mean", &mean_of)
       .def("covariance", &covariance_of)
       .def("rows", &rows_of)
@@ -189,6 +220,10 @@ PYBIND11_MODULE(_core, m) {
   m.def("trace_root", &trace_root_of, py::arg("a"), py::arg("a_rows"), py::arg("b"), py::arg("b_rows"));
   m.def("trace_root_schur", &trace_root_schur_of, py::arg("sigma1"), py::arg("sigma2"), py::arg("eps"));
   m.def("sqrtm", &sqrtm_of, py::arg("a"));
+  m.def("look_at", &look_at_matrix, py::arg("a"));
+  m.def("before_fork", &forks::before);
+  m.def("after_fork_in_parent", &forks::after_in_parent);
+  m.def("after_fork_in_child", &forks::after_in_child);
   m.def("resize_pytorch", &resize<resize_pytorch>, py::arg("image"), py::arg("out"));
   m.def("resize_tensorflow", &resize<resize_tensorflow>, py::arg("image"), py::arg("out"));
   m.def("resize_clean", &resize<resize_clean>, py::arg("image"), py::arg("out"));

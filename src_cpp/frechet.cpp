@@ -1,33 +1,43 @@
 #include "frechet.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <optional>
+#include <tuple>
+#include <utility>
 #include <vector>
 
-#include "sqrtm.hpp"
+#include "scaling.hpp"
 
 namespace fastfid {
 namespace {
 
 constexpr double kEps = std::numeric_limits<double>::epsilon();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
 constexpr double kWellConditioned =
     1e-10;                               // smallest squared ratio of pivots for which they need no pivoting
 constexpr double kIndefinite = 1e-5;     // of the trace: what no factor F F^T of a covariance may miss
 constexpr double kNoise = 32;            // rounding in a covariance of any size, in eps of its largest entry
 constexpr double kFastLoss = 2e-10;      // of the sum: what squaring may cost on the fast way for full rank
 constexpr double kSquaringLoss = 1e-12;  // of the sum: what the squaring may cost before it is avoided
+constexpr double kCaution = 4;           // of an error that is typical, to one that is hardly ever passed
 
-// F with S = F F^T.
+// F with S = F F^T, and what is known of their rounding.
 struct Factor {
   MatrixXd f;               // (k, r)
   bool triangular = false;  // lower, with a clean upper triangle
   Index rank = 0;
-  double unknown = 0;  // trace of what a deficient covariance matrix cannot tell from zero
+  double unknown = 0;          // trace of what a deficient covariance matrix cannot tell from zero
+  double reach = 0;            // of rows: norm of F before its mean was subtracted; 0 for a matrix
+  VectorXd variances;          // diagonal of S
+  double inverse = kInfinity;  // of a matrix with a Cholesky factor: trace of the inverse of its correlations
 };
 
-// (d, n), a column a row. The first row is subtracted first: exact for equal rows, harmless otherwise.
-MatrixXd centred_rows(const Gaussian& g) {
+// (d, n), a column a row, and the norm of what the mean was subtracted from. The first row is subtracted first: exact
+// for equal rows, harmless otherwise.
+std::pair<MatrixXd, double> centred_rows(const Gaussian& g) {
   const Eigen::Map<const MatrixXd> rows(g.rows, g.d, g.n);
   MatrixXd f(g.d, g.n);
   VectorXd mean = VectorXd::Zero(g.d);
@@ -37,27 +47,67 @@ MatrixXd centred_rows(const Gaussian& g) {
   }
   mean /= static_cast<double>(g.n);
   const double scale = 1 / std::sqrt(static_cast<double>(g.n - 1));
+  const double reach = f.stableNorm() * scale;
   for (Index i = 0; i < g.n; ++i) f.col(i) = (f.col(i) - mean) * scale;
-  return f;
+  if (!std::isfinite(reach) || !f.allFinite())
+    throw OverflowError("the rows of a set are too far apart for float64");
+  return {std::move(f), reach};
 }
 
 // Rounding in a covariance of d dims, relative to its largest entry.
 double noise(Index d) { return std::max(kNoise, static_cast<double>(d)) * kEps; }
+
+// What is likely of it: errors of either sign.
+double rounding(Index d) { return std::max(kNoise, 4 * std::sqrt(static_cast<double>(d))) * kEps; }
+
+// Trace of the inverse of the correlation matrix of L L^T. Of large ones from a few random vectors of signs
+// (Hutchinson 1990), the same in every run.
+double inverse_correlations(const MatrixXd& l) {
+  constexpr Index kExact = 64, kProbes = 16;
+  const Index d = l.rows();
+  const VectorXd deviations = l.rowwise().norm();
+  MatrixXd x;
+  if (d <= kExact) {
+    x = deviations.asDiagonal();
+  } else {
+    std::uint32_t state = 1;
+    x = MatrixXd::NullaryExpr(d, kProbes, [&](Index i, Index) {
+      state = state * 1664525u + 1013904223u;
+      return state >> 31 ? deviations(i) : -deviations(i);
+    });
+  }
+  lapack::trsm_left(l, x);
+  return x.squaredNorm() / (d <= kExact ? 1.0 : static_cast<double>(kProbes));
+}
+
+// By how much rounding in one covariance moves the trace; see frechet.hpp.
+double moved(const VectorXd& variances, double inverse, const VectorXd& others) {
+  const double delta = rounding(variances.size());
+  const double at_most = std::sqrt(delta * variances.sum() * others.sum());
+  if (!(delta * inverse < 0.5)) return at_most;
+  return std::min(at_most, delta * std::sqrt(inverse * variances.dot(others)));
+}
 
 Index pivoted_cholesky(MatrixXd& sigma, std::vector<lapack_int>& pivots) {
   const double tolerance = noise(sigma.rows()) * sigma.diagonal().maxCoeff();
   return lapack::pstrf(sigma, tolerance, pivots);
 }
 
-Factor factor_rows(MatrixXd f) {
-  MatrixXd gram = lapack::gram(f, f.cols() <= f.rows());
+Factor factor_rows(MatrixXd rows, double reach) {
+  MatrixXd gram = lapack::gram(rows, rows.cols() <= rows.rows());
   std::vector<lapack_int> pivots;
-  const Index rank = pivoted_cholesky(gram, pivots);
-  return {std::move(f), false, rank};
+  Factor out;
+  out.rank = pivoted_cholesky(gram, pivots);
+  out.reach = reach;
+  out.variances = rows.rowwise().squaredNorm();
+  out.f = std::move(rows);
+  return out;
 }
 
 Factor factor_covariance(const Eigen::Map<const MatrixXd>& sigma) {
   const Index n = sigma.rows();
+  Factor out;
+  out.variances = sigma.diagonal();
   MatrixXd l = sigma;
   if (lapack::potrf(l)) {
     const double ratio = l.diagonal().minCoeff() / l.diagonal().maxCoeff();
@@ -65,21 +115,28 @@ Factor factor_covariance(const Eigen::Map<const MatrixXd>& sigma) {
     const double norm = sigma.cwiseAbs().colwise().sum().maxCoeff();
     if (ratio * ratio >= kWellConditioned && lapack::pocon(l, norm) >= 10 * noise(n)) {
       l.triangularView<Eigen::StrictlyUpper>().setZero();
-      return {std::move(l), true, n};
+      out.inverse = inverse_correlations(l);
+      out.f = std::move(l);
+      out.triangular = true;
+      out.rank = n;
+      return out;
     }
   }
   l = sigma;
   std::vector<lapack_int> pivots;
-  const Index rank = pivoted_cholesky(l, pivots);
+  out.rank = pivoted_cholesky(l, pivots);
   l.triangularView<Eigen::StrictlyUpper>().setZero();
-  MatrixXd f(n, rank);
-  for (Index i = 0; i < n; ++i) f.row(pivots[i] - 1) = l.row(i).head(rank);
-  const double trace = sigma.trace(), missing = std::abs(trace - f.squaredNorm());
+  out.f.resize(n, out.rank);
+  for (Index i = 0; i < n; ++i) out.f.row(pivots[i] - 1) = l.row(i).head(out.rank);
+  const double trace = sigma.trace(), missing = std::abs(trace - out.f.squaredNorm());
   if (!(trace > 0) || missing > kIndefinite * trace)
     throw IndefiniteError(
         "a covariance is indefinite: it has eigenvalues below zero, by far more than rounding");
-  const double unknown = std::max(missing, 4 * kEps * trace);
-  return {std::move(f), false, rank, rank < n ? unknown : 0.0};
+  if (out.rank < n)
+    out.unknown = std::max(missing, 4 * kEps * trace);
+  else
+    out.inverse = inverse_correlations(l);  // of the rows in another order, which is the same
+  return out;
 }
 
 // F1^T F2, or its transpose: the singular values are the same.
@@ -120,7 +177,7 @@ Sum nuclear_norm(const MatrixXd& g, double allowed) {
     squares += loss * loss;
     sum.value += root;
   }
-  sum.error = std::sqrt(squares) + kEps * sum.value;
+  sum.error = kCaution * std::sqrt(squares) + kEps * sum.value;
   if (lossy == 0) return sum;
   const MatrixXd v = reduced.smallest_eigenvectors(lossy);
   MatrixXd projected(tall ? g.rows() : g.cols(), lossy);
@@ -131,18 +188,27 @@ Sum nuclear_norm(const MatrixXd& g, double allowed) {
           sum.error + rest.error + kEps * std::sqrt(w.maxCoeff() * static_cast<double>(lossy))};
 }
 
-// Eigenvalues w of M and what taking the roots of their sum costs: sum of sqrt(w), error as a random walk.
-Sum sum_of_roots(const VectorXd& w) {
-  const double delta = 4 * kEps * w.maxCoeff();
+// Eigenvalues w of M, each known to eps of `largest`, and what taking the roots of their sum costs: sum of sqrt(w), error
+// as a random walk.
+Sum sum_of_roots(const VectorXd& w, double largest) {
+  const double delta = 4 * kEps * largest;
   const Eigen::ArrayXd clipped = w.array().max(0.0), roots = clipped.sqrt();
   return {roots.sum(), ((clipped + delta).sqrt() - roots).matrix().norm()};
 }
 
-// One side with its dead dimensions dropped: the centred rows as a factor, or a covariance.
+// One side with its dead dimensions dropped and powers of two taken out: the centred rows, or a covariance.
 class Side {
  public:
   explicit Side(const Gaussian& g) : sigma_(g.sigma), d_(g.d) {
-    if (g.rows) rows_ = centred_rows(g);
+    if (g.rows) {
+      std::tie(rows_, reach_) = centred_rows(g);
+      exponent_ = 2 * exponent_of(rows_.cwiseAbs().maxCoeff());
+      if (exponent_ != 0) rows_ = times_power_of_two(rows_, -exponent_ / 2);
+      reach_ = std::ldexp(reach_, -exponent_ / 2);
+    } else {
+      exponent_ = exponent_of(view().diagonal().maxCoeff());
+      if (exponent_ != 0) own(times_power_of_two(view(), -exponent_));
+    }
   }
 
   bool dead(Index i) const {
@@ -152,21 +218,29 @@ class Side {
 
   void keep(const std::vector<Index>& alive) {
     if (sigma_) {
-      kept_ = view()(alive, alive);
-      sigma_ = kept_.data();
+      own(view()(alive, alive));
     } else {
       rows_ = MatrixXd(rows_(alive, Eigen::all));
     }
     d_ = static_cast<Index>(alive.size());
   }
 
+  bool is_matrix() const { return sigma_ != nullptr; }
+  int exponent() const { return exponent_; }
   Eigen::Map<const MatrixXd> view() const { return {sigma_, d_, d_}; }
 
-  Factor factor() { return sigma_ ? factor_covariance(view()) : factor_rows(std::move(rows_)); }
+  Factor factor() { return sigma_ ? factor_covariance(view()) : factor_rows(std::move(rows_), reach_); }
 
  private:
+  void own(MatrixXd m) {
+    kept_ = std::move(m);
+    sigma_ = kept_.data();
+  }
+
   const double* sigma_;
   Index d_;
+  int exponent_ = 0;
+  double reach_ = 0;
   MatrixXd rows_, kept_;
 };
 
@@ -184,10 +258,24 @@ std::optional<TraceRoot> full_rank(const Eigen::Map<const MatrixXd>& s1,
   const VectorXd w = lapack::eigenvalues(product);
   // An eigenvalue as small as the rounding of the largest would be a rank that may not be there.
   if (!(w.minCoeff() > 10 * noise(w.size()) * w.maxCoeff())) return std::nullopt;
-  const Sum sum = sum_of_roots(w);
+  const Sum sum = sum_of_roots(w, w.maxCoeff());
   if (sum.error > kFastLoss * traces) return std::nullopt;
+
+  const VectorXd v1 = s1.diagonal() / scale1, v2 = s2.diagonal() / scale2;
+  l.triangularView<Eigen::StrictlyUpper>().setZero();
+  MatrixXd l2 = s2 / scale2;
+  const bool definite = lapack::potrf(l2);
+  l2.triangularView<Eigen::StrictlyUpper>().setZero();
+  // The product was formed with an error of the order of eps |L1^T| |S2| |L1|, which may be more than eps |product|.
+  const double error = kCaution * sum_of_roots(w, w.maxCoeff() + v1.dot(v2)).error + kEps * traces +
+                       moved(v1, inverse_correlations(l), v2) +
+                       moved(v2, definite ? inverse_correlations(l2) : kInfinity, v1);
+  TraceRoot out;
   const double scale = std::sqrt(scale1 * scale2);
-  return TraceRoot{scale * sum.value, scale * (sum.error + kEps * traces), w.size(), w.size()};
+  out.value = scale * sum.value;
+  out.error = scale * error;
+  out.rank1 = out.rank2 = w.size();
+  return out;
 }
 
 TraceRoot any_rank(Factor a, Factor b) {
@@ -196,21 +284,34 @@ TraceRoot any_rank(Factor a, Factor b) {
   out.rank2 = b.rank;
   const double norm1 = a.f.norm(), norm2 = b.f.norm();
   // What was cut from a factor could have added no more than the root of its trace times the other side's.
-  const double unknown = std::sqrt(a.unknown) * norm2 + std::sqrt(b.unknown) * norm1;
+  out.error = std::sqrt(a.unknown) * norm2 + std::sqrt(b.unknown) * norm1;
+  if (a.reach == 0) out.error += moved(a.variances, a.inverse, b.variances);
+  if (b.reach == 0) out.error += moved(b.variances, b.inverse, a.variances);
+  out.error += kCaution * kEps * (a.reach * norm2 + b.reach * norm1);
+  const double terms =
+      std::sqrt(static_cast<double>(a.f.rows()));  // of each entry of G, with errors of either sign
   MatrixXd g = cross_product(std::move(a), std::move(b));
+  // Forming G costs eps |F1| |F2| in the Frobenius norm, the geometric mean of the traces.
+  out.error += kCaution * kEps * terms * norm1 * norm2;
   const double scale = g.size() ? g.cwiseAbs().maxCoeff() : 0.0;
   if (scale == 0) return out;
   g /= scale;  // squares neither overflow nor vanish
   const Sum sum = nuclear_norm(g, -1);
   out.value = scale * sum.value;
-  // Forming the factors and G costs eps |F1| |F2| in the Frobenius norm, the geometric mean of the traces.
-  out.error = scale * sum.error + kEps * norm1 * norm2 + unknown;
+  out.error += scale * sum.error;
   return out;
 }
 
-}  // namespace
+// An order of any two sides that does not depend on which was given first.
+bool in_order(const Gaussian& a, const Gaussian& b) {
+  const auto data = [](const Gaussian& g) { return g.rows ? g.rows : g.sigma; };
+  const auto size = [](const Gaussian& g) { return g.rows ? g.n * g.d : g.d * g.d; };
+  if (!a.rows != !b.rows) return a.rows != nullptr;
+  if (a.n != b.n) return a.n < b.n;
+  return !std::lexicographical_compare(data(b), data(b) + size(b), data(a), data(a) + size(a));
+}
 
-TraceRoot trace_root(const Gaussian& ga, const Gaussian& gb) {
+TraceRoot ordered(const Gaussian& ga, const Gaussian& gb) {
   Side a(ga), b(gb);
   std::vector<Index> alive;
   for (Index i = 0; i < ga.d; ++i)
@@ -220,35 +321,21 @@ TraceRoot trace_root(const Gaussian& ga, const Gaussian& gb) {
     a.keep(alive);
     b.keep(alive);
   }
-  if (!ga.rows && !gb.rows)
-    if (const auto fast = full_rank(a.view(), b.view())) return *fast;
-  return any_rank(a.factor(), b.factor());
+  std::optional<TraceRoot> out;
+  if (a.is_matrix() && b.is_matrix()) out = full_rank(a.view(), b.view());
+  if (!out) out = any_rank(a.factor(), b.factor());
+  out->exponent = (a.exponent() + b.exponent()) / 2;
+  if (!std::isfinite(out->value + out->error))
+    throw LinAlgError("the trace of the square root is not finite");
+  return *out;
 }
 
-SchurTrace trace_root_schur(const double* s1, const double* s2, Index d, double eps) {
-  MatrixXd a = Eigen::Map<const MatrixXd>(s1, d, d), b = Eigen::Map<const MatrixXd>(s2, d, d);
-  MatrixXd product(d, d);
-  lapack::gemm(CblasNoTrans, CblasNoTrans, 1.0, a, b, 0.0, product);
-  SchurTrace out;
-  Root root;
-  try {
-    root = sqrtm(product);
-  } catch (const LinAlgError&) {
-    out.offset_used = true;
-    a.diagonal().array() += eps;
-    b.diagonal().array() += eps;
-    lapack::gemm(CblasNoTrans, CblasNoTrans, 1.0, a, b, 0.0, product);
-    root = sqrtm(std::move(product));
-  }
-  if (const auto* complex = std::get_if<MatrixXcd>(&root)) {
-    const double imaginary = complex->diagonal().imag().cwiseAbs().maxCoeff();
-    if (imaginary > 1e-3)
-      throw LinAlgError("the square root of sigma1 sigma2 has an imaginary component of " +
-                        std::to_string(complex->imag().cwiseAbs().maxCoeff()));
-    out.value = complex->real().trace();
-  } else {
-    out.value = std::get<MatrixXd>(root).trace();
-  }
+}  // namespace
+
+TraceRoot trace_root(const Gaussian& a, const Gaussian& b) {
+  if (in_order(a, b)) return ordered(a, b);
+  TraceRoot out = ordered(b, a);
+  std::swap(out.rank1, out.rank2);
   return out;
 }
 

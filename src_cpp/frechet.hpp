@@ -5,7 +5,7 @@
 // (Dowson & Landau 1982; Heusel et al. 2017). float64 throughout.
 //
 // Two matrices of full rank: S1 = L L^T, and the eigenvalues of the symmetric L^T S2 L are those of S1 S2. Taken
-// where their rounding costs less than 2e-10 of the geometric mean of the traces, which is then the error bound.
+// where their rounding costs less than 2e-10 of the geometric mean of the traces.
 //
 // Otherwise, with S = F F^T, they are the squared singular values of G = F1^T F2, so the trace is the nuclear norm
 // of G: real, never negative, whatever the ranks. F is
@@ -18,9 +18,22 @@
 // The nuclear norm comes from the eigenvalues w of the smaller Gram matrix of G. Squaring costs the small ones
 // their digits: an error delta of w is one of delta / (2 sqrt(w)) in the sum. So only the eigenvalues whose errors
 // add up to less than 1e-12 of the sum are taken; for the others G is projected on their eigenvectors, which has
-// no such loss, and the same is done with the projection. Error bound: 1e-12 of the sum, and for a matrix that had
-// to be cut the root of what was cut times the other side's trace.
+// no such loss, and the same is done with the projection.
+//
+// The sides are put into an order of their own first: the value does not depend on which is called the first. Powers of
+// two are taken out where squares would leave the range of a double: the trace is 2^exponent times what is given.
+//
+// The error estimate is a sum of
+//   - rounding in the eigenvalues or singular values (above), and in forming G: eps sqrt(k) |F1| |F2|;
+//   - rounding in a covariance, which also its Cholesky factor has: D E D with D^2 its diagonal and |E| <= delta, a
+//     few sqrt(d) eps. It moves the trace by delta tr(T D^2) / 2 to first order, T = S1^-1 # S2 (the optimal map between
+//     the two Gaussians; # is the geometric mean), and T <= (t S1^-1 + S2 / t) / 2 for every t. So by at most
+//     delta sqrt(tr(A^-1) sum_i s1_ii s2_ii), A the correlation matrix of S1; and, S1 of any rank, by no more than
+//     sqrt(delta tr S1 tr S2), for the root's trace is subadditive (Rotfel'd 1969);
+//   - what a deficient matrix cannot tell from zero, by the latter bound.
 #pragma once
+
+#include <stdexcept>
 
 #include "lapack.hpp"
 
@@ -29,6 +42,11 @@ namespace fastfid {
 // A matrix given as a covariance that cannot be one.
 struct IndefiniteError : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
+};
+
+// Rows too far apart for their covariance.
+struct OverflowError : std::overflow_error {
+  using std::overflow_error::overflow_error;
 };
 
 // One Gaussian: its covariance, or, where rows is set, the rows it comes from.
@@ -40,21 +58,13 @@ struct Gaussian {
 };
 
 struct TraceRoot {
-  double value = 0;  // tr sqrt(S1 S2)
-  double error = 0;  // estimate, absolute: rounding, and what a deficient matrix cannot tell
-  Index rank1 = 0;   // numerical ranks of S1 and S2, among the dimensions that are not zero on either side
+  double value = 0;  // tr sqrt(S1 S2), over 2^exponent
+  double error = 0;  // estimate, absolute, over 2^exponent: rounding, and what a deficient matrix cannot tell
+  int exponent = 0;
+  Index rank1 = 0;  // numerical ranks of S1 and S2, among the dimensions that are not zero on either side
   Index rank2 = 0;
 };
 
 TraceRoot trace_root(const Gaussian& a, const Gaussian& b);
-
-struct SchurTrace {
-  double value = 0;
-  bool offset_used = false;  // eps had to be added to both diagonals
-};
-
-// The published tools' way: the Schur square root of S1 S2; where that is not finite, again with eps added to
-// both diagonals; LinAlgError where the root's diagonal has an imaginary part above 1e-3.
-SchurTrace trace_root_schur(const double* s1, const double* s2, Index d, double eps);
 
 }  // namespace fastfid

@@ -4,6 +4,7 @@
 // packaged in scipy-openblas32: 32-bit integers, symbols prefixed `scipy_`, kernels chosen at run time.
 #pragma once
 
+#include <algorithm>
 #include <complex>
 #define lapack_complex_float std::complex<float>
 #define lapack_complex_double std::complex<double>
@@ -13,6 +14,8 @@
 #include <Eigen/Dense>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace fastfid {
@@ -116,6 +119,12 @@ inline Index pstrf(MatrixXd& a, double tolerance, std::vector<lapack_int>& pivot
 // B = L^T B, L lower triangular.
 inline void trmm_left_transposed(const MatrixXd& l, MatrixXd& b) {
   scipy_cblas_dtrmm(CblasColMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, as_int(b.rows()),
+                    as_int(b.cols()), 1.0, l.data(), as_int(l.rows()), b.data(), as_int(b.rows()));
+}
+
+// B = L^-1 B, L lower triangular.
+inline void trsm_left(const MatrixXd& l, MatrixXd& b) {
+  scipy_cblas_dtrsm(CblasColMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, as_int(b.rows()),
                     as_int(b.cols()), 1.0, l.data(), as_int(l.rows()), b.data(), as_int(b.rows()));
 }
 

@@ -1,6 +1,10 @@
 #include "moments.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <utility>
 
 namespace fastfid {
 

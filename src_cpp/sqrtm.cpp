@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <limits>
+#include <type_traits>
+#include <utility>
 
 namespace fastfid {
 namespace {
@@ -11,6 +13,12 @@ namespace {
 constexpr double kBranch = 1e-7;
 
 constexpr Index kLeaf = 64;  // Sylvester blocks up to this size go to LAPACK's unblocked solver
+
+// What to do where an equation has no solution to speak of.
+struct Rules {
+  double rounding;        // what an entry of the right side may be where it should be zero
+  bool as_scipy = false;  // see sqrtm_as_scipy
+};
 
 template <class Matrix>
 using Block = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
@@ -34,12 +42,16 @@ bool can_cut(const Block<Matrix>& t) {
   return t.rows() > 1 && cut(t) < t.rows();
 }
 
-// A X + X B = C by LAPACK; false, with C as it was, where LAPACK had to solve a nearby equation.
+// A X + X B = C by LAPACK; false, with C as it was, where LAPACK had to solve a nearby equation and that will not do.
 template <class Matrix>
-bool solve_leaf(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c) {
+bool solve_leaf(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c, const Rules& rules) {
   const Matrix rhs = c;
   bool perturbed;
   const double scale = lapack::trsyl(a, b, c, perturbed);
+  if (rules.as_scipy) {
+    if (scale != 1.0) c *= scale;  // so it does
+    return true;
+  }
   if (scale != 1.0) c /= scale;
   if (perturbed) c = rhs;
   return !perturbed;
@@ -68,25 +80,25 @@ void solve_entry(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c
 }
 
 // A X + X B = C, X in place of C; A and B upper (quasi-)triangular. Where LAPACK sees no solution the blocks
-// are split down to single entries. `rounding` is what an entry of C may be when it should be zero.
+// are split down to single entries.
 template <class Matrix>
-void sylvester(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c, double rounding) {
+void sylvester(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c, const Rules& rules) {
   const Index m = c.rows(), n = c.cols();
-  if (m <= kLeaf && n <= kLeaf && solve_leaf(a, b, c)) return;
+  if (m <= kLeaf && n <= kLeaf && solve_leaf(a, b, c, rules)) return;
   if (can_cut(a) && (m >= n || !can_cut(b))) {
     const Index k = cut(a);
     auto top = part(c, 0, 0, k, n), bottom = part(c, k, 0, m - k, n);
-    sylvester(part(a, k, k, m - k, m - k), b, bottom, rounding);
+    sylvester(part(a, k, k, m - k, m - k), b, bottom, rules);
     lapack::gemm(CblasNoTrans, CblasNoTrans, -1.0, part(a, 0, k, k, m - k), bottom, 1.0, top);
-    sylvester(part(a, 0, 0, k, k), b, top, rounding);
+    sylvester(part(a, 0, 0, k, k), b, top, rules);
   } else if (can_cut(b)) {
     const Index k = cut(b);
     auto left = part(c, 0, 0, m, k), right = part(c, 0, k, m, n - k);
-    sylvester(a, part(b, 0, 0, k, k), left, rounding);
+    sylvester(a, part(b, 0, 0, k, k), left, rules);
     lapack::gemm(CblasNoTrans, CblasNoTrans, -1.0, left, part(b, 0, k, k, n - k), 1.0, right);
-    sylvester(a, part(b, k, k, n - k, n - k), right, rounding);
+    sylvester(a, part(b, k, k, n - k, n - k), right, rules);
   } else {
-    solve_entry(a, b, c, rounding);
+    solve_entry(a, b, c, rules.rounding);
   }
 }
 
@@ -105,20 +117,28 @@ bool beside_the_branch_cut(double real, double imaginary) {
   return real < 0 && std::abs(imaginary) <= kBranch * std::abs(real);
 }
 
-double principal_root(double x) { return std::sqrt(x); }
+double principal_root(double x, const Rules&) { return std::sqrt(x); }
 
-lapack::Complex principal_root(lapack::Complex x) {
+lapack::Complex principal_root(lapack::Complex x, const Rules& rules) {
   const lapack::Complex root = std::sqrt(x);
+  if (rules.as_scipy) return root;
   return beside_the_branch_cut(x.real(), x.imag()) && root.imag() < 0 ? -root : root;
+}
+
+// Where SciPy 1.17.1 has an infinite entry: two zero eigenvalues in a block of two rows, coupled by anything.
+template <class Matrix>
+bool infinite_in_scipy(const Block<Matrix>& t) {
+  using Scalar = typename Matrix::Scalar;
+  return t.rows() == 2 && t(0, 0) == Scalar(0) && t(1, 1) == Scalar(0) && t(0, 1) != Scalar(0);
 }
 
 // Square root of an upper (quasi-)triangle, in place.
 template <class Matrix>
-void triangle_root(Block<Matrix> t, double rounding) {
+void triangle_root(Block<Matrix> t, const Rules& rules) {
   const Index n = t.rows();
   if (n == 0) return;
   if (n == 1) {
-    t(0, 0) = principal_root(t(0, 0));
+    t(0, 0) = principal_root(t(0, 0), rules);
     return;
   }
   if constexpr (std::is_same_v<Matrix, MatrixXd>) {
@@ -126,9 +146,16 @@ void triangle_root(Block<Matrix> t, double rounding) {
   }
   const Index k = cut(t);
   auto first = part(t, 0, 0, k, k), second = part(t, k, k, n - k, n - k);
-  triangle_root(first, rounding);
-  triangle_root(second, rounding);
-  sylvester(first, second, part(t, 0, k, k, n - k), rounding);
+  triangle_root(first, rules);
+  triangle_root(second, rules);
+  if (rules.as_scipy && infinite_in_scipy(t))
+    throw LinAlgError("the matrix is singular: its root is not finite in SciPy");
+  if (rules.as_scipy && n == 2) {
+    const auto sum = t(0, 0) + t(1, 1);
+    if (sum != typename Matrix::Scalar(0)) t(0, 1) /= sum;
+    return;
+  }
+  sylvester(first, second, part(t, 0, k, k, n - k), rules);
 }
 
 // Z T Z^H, the root back in the original basis.
@@ -147,11 +174,11 @@ double imaginary_part(const MatrixXd& t, Index i) {
   return std::sqrt(std::abs(t(i, i + 1))) * std::sqrt(std::abs(t(i + 1, i)));
 }
 
-bool has_negative_eigenvalue(const MatrixXd& t) {
+bool has_negative_eigenvalue(const MatrixXd& t, bool as_scipy = false) {
   const Index n = t.rows();
   for (Index i = 0; i < n; ++i) {
     const bool pair = i + 1 < n && t(i + 1, i) != 0.0;
-    if (pair ? beside_the_branch_cut(t(i, i), imaginary_part(t, i)) : t(i, i) < 0.0) return true;
+    if (pair ? !as_scipy && beside_the_branch_cut(t(i, i), imaginary_part(t, i)) : t(i, i) < 0.0) return true;
     if (pair) ++i;
   }
   return false;
@@ -179,9 +206,9 @@ void to_complex(const MatrixXd& t_real, const MatrixXd& z_real, MatrixXcd& t, Ma
 }
 
 template <class Matrix>
-Matrix root_from_schur(Matrix& t, const Matrix& z) {
-  const double rounding = 4 * std::numeric_limits<double>::epsilon() * t.norm();
-  triangle_root(Block<Matrix>(t.data(), t.rows(), t.cols(), Eigen::OuterStride<>(t.rows())), rounding);
+Matrix root_from_schur(Matrix& t, const Matrix& z, bool as_scipy = false) {
+  const Rules rules{4 * std::numeric_limits<double>::epsilon() * t.norm(), as_scipy};
+  triangle_root(Block<Matrix>(t.data(), t.rows(), t.cols(), Eigen::OuterStride<>(t.rows())), rules);
   return back(z, t);
 }
 
@@ -189,17 +216,21 @@ void require_finite(bool finite) {
   if (!finite) throw LinAlgError("the matrix has entries that are not finite");
 }
 
-}  // namespace
-
-Root sqrtm(MatrixXd a) {
+Root real_root(MatrixXd a, bool as_scipy) {
   require_finite(a.allFinite());
   MatrixXd z;
   lapack::gees(a, z);
-  if (!has_negative_eigenvalue(a)) return root_from_schur(a, z);
+  if (!has_negative_eigenvalue(a, as_scipy)) return root_from_schur(a, z, as_scipy);
   MatrixXcd t_complex, z_complex;
   to_complex(a, z, t_complex, z_complex);
-  return root_from_schur(t_complex, z_complex);
+  return root_from_schur(t_complex, z_complex, as_scipy);
 }
+
+}  // namespace
+
+Root sqrtm(MatrixXd a) { return real_root(std::move(a), false); }
+
+Root sqrtm_as_scipy(MatrixXd a) { return real_root(std::move(a), true); }
 
 Root sqrtm(MatrixXcd a) {
   require_finite(a.allFinite());

@@ -24,4 +24,11 @@ using Root = std::variant<MatrixXd, MatrixXcd>;
 Root sqrtm(MatrixXd a);
 Root sqrtm(MatrixXcd a);
 
+// The root with the decisions of SciPy 1.17.1, which published FIDs depend on where the matrix is singular. It differs
+// from the above where eigenvalues are zero, or beside the negative axis, for no reason but rounding: LAPACK's
+// solution of a nearby Sylvester equation stands, and LinAlgError is thrown only where SciPy has an infinite entry,
+// that is where two zero eigenvalues meet in a block of two rows that its recursion comes down to; a pair of complex eigenvalues is never
+// taken for two negative ones.
+Root sqrtm_as_scipy(MatrixXd a);
+
 }  // namespace fastfid

@@ -23,12 +23,21 @@ class Moments:
 
 def trace_root(
     a: NDArray[np.float64], a_rows: bool, b: NDArray[np.float64], b_rows: bool
-) -> tuple[float, float, int, int]:
-    """(trace of sqrt(S1 S2), its error, rank of S1, rank of S2); a side is rows (n, d) or a covariance (d, d)."""
+) -> tuple[float, float, int, int, int]:
+    """(trace of sqrt(S1 S2), its error, exponent, rank of S1, rank of S2); both are to be taken times 2**exponent.
 
-def trace_root_schur(sigma1: NDArray[np.float64], sigma2: NDArray[np.float64], eps: float) -> tuple[float, bool]:
-    """(trace of the Schur square root of sigma1 sigma2, whether eps had to be added)."""
+    A side is rows (n, d) or a covariance (d, d).
+    """
 
+def trace_root_schur(sigma1: NDArray[np.float64], sigma2: NDArray[np.float64], eps: float) -> tuple[float, int, float]:
+    """(trace of the Schur square root of sigma1 sigma2, exponent, what was added to both diagonals)."""
+
+def look_at(a: NDArray[np.float64]) -> tuple[bool, float, float]:
+    """(all entries are finite, largest |a - a.T|, largest |a|) of a square matrix, in one pass."""
+
+def before_fork() -> None: ...
+def after_fork_in_parent() -> None: ...
+def after_fork_in_child() -> None: ...
 def sqrtm(
     a: NDArray[np.float64] | NDArray[np.complex128],
 ) -> NDArray[np.float64] | NDArray[np.complex128]:

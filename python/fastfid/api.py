@@ -264,8 +264,8 @@ def compare(
     preflight.check(seen, fitted_dims, mode, report)
     gaussians = [side.gaussian() for side in fitted]
     result = frechet.distance(gaussians[0], gaussians[1], method=method)
-    if result.offset_used:
-        report.warn("the square root was not finite: eps was added to the diagonals of both covariances")
+    if result.offset:
+        report.warn(f"the square root would not do: {result.offset:g} was added to the diagonals of both covariances")
     interval = interval_of(gaussians, blocks, result.value, bootstrap, seed) if bootstrap else None
     return Comparison(
         fid=result.value,

@@ -7,13 +7,22 @@ import numpy as np
 from .errors import InputError
 
 
+def shown(value: Any) -> str:
+    """Show a value that was refused in a message, cut where it is long."""
+    try:
+        text = repr(value)
+    except Exception:  # a caller's own class, or a whole number of more digits than Python writes
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
 def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
     """Return `value` as an int of at least `least`, or raise `InputError`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise InputError(f"{name} must be a whole number, got {value!r}")
+        raise InputError(f"{name} must be a whole number, got {shown(value)}")
     if value < least or (most is not None and value > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise InputError(f"{name} must be {bounds}, got {value}")
+        raise InputError(f"{name} must be {bounds}, got {shown(value)}")
     return int(value)
 
 

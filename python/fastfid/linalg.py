@@ -1,22 +1,46 @@
 """The matrix square root: documented face of the core's blocked Schur method."""
 
+import os
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .errors import InputError
+from .reading import failures
+
+if hasattr(os, "register_at_fork"):
+    # A fork while another thread is in the core would leave both processes without a BLAS that returns.
+    os.register_at_fork(
+        before=_core.before_fork,
+        after_in_parent=_core.after_fork_in_parent,
+        after_in_child=_core.after_fork_in_child,
+    )
 
 
-def finite_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
-    """Return `value` as a C-contiguous float64 array of `ndim` dimensions, all finite, or raise `InputError`."""
-    array = np.asarray(value)
+def real_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
+    """Return `value` as a C-contiguous float64 array of `ndim` dimensions, or raise `InputError`."""
+    with failures(f"{name} cannot be read as an array", advice=_advice(value)):
+        array = np.asarray(value)
+    if array.size == 1 and array.ndim < ndim:
+        array = array.reshape((1,) * ndim)  # a number stands for one dimension
     if array.dtype.kind not in "fiu":
-        raise InputError(f"{name} must be an array of real numbers, got dtype {array.dtype}")
+        raise InputError(f"{name} must be an array of real numbers, got dtype {array.dtype}{_advice(value)}")
     if array.ndim != ndim:
         raise InputError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
     if array.size == 0:
         raise InputError(f"{name} is empty (shape {array.shape})")
-    array = np.ascontiguousarray(array, dtype=np.float64)
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _advice(value: object) -> str:
+    """Say how a tensor of another library becomes an array."""
+    return "; of a torch tensor give x.detach().cpu().float().numpy()" if hasattr(value, "detach") else ""
+
+
+def finite_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
+    """Return `value` as a C-contiguous float64 array of `ndim` dimensions, all finite, or raise `InputError`."""
+    array = real_array(value, name, ndim)
     require_finite(array, name)
     return array
 
@@ -67,7 +91,8 @@ def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
     array([[2., 0.],
            [0., 3.]])
     """
-    array = np.asarray(a)
+    with failures("a cannot be read as an array", advice=_advice(a)):
+        array = np.asarray(a)
     if array.dtype.kind not in "fiuc":
         raise InputError(f"a must be a matrix of numbers, got dtype {array.dtype}")
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:

@@ -45,6 +45,11 @@ class Interval:
     replicates: int
     fixed: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse bounds that are not numbers: 0 as the least bound would hide them."""
+        if not np.isfinite([self.low, self.high, self.standard_error]).all():
+            raise InputError("the interval overflows: the distances are too large for float64")
+
 
 class Blocks:
     """The rows of one side dealt to a fixed number of groups in turn, each as its own moments."""
@@ -108,13 +113,15 @@ def bootstrap(sides: Sequence[Gaussian], value: float, replicates: int, seed: in
     rng = np.random.RandomState(seed)
     a, b = sides
     fids = np.array([distance(_resampled(a, rng), _resampled(b, rng)).value for _ in range(replicates)])
-    spread = np.quantile(fids - fids.mean(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    with np.errstate(over="ignore", invalid="ignore"):  # an interval that is not finite is refused
+        spread = np.quantile(fids - fids.mean(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        error = float(fids.std(ddof=1))
     fixed = tuple(name for name, side in zip("ab", sides, strict=True) if side.rows is None)
     return Interval(
         low=max(0.0, value - float(spread[1])),
         high=value - float(spread[0]),
         level=LEVEL,
-        standard_error=float(fids.std(ddof=1)),
+        standard_error=error,
         method="bootstrap",
         replicates=replicates,
         fixed=fixed,
@@ -142,7 +149,8 @@ def jackknife(sides: Sequence[Gaussian], blocks: Sequence[Blocks | None], value:
         other = sides[1 - i]
         fids = np.array([distance(part, other).value for part in dealt.left_out()])
         g = len(fids)
-        variance += (g - 1) / g * float(np.square(fids - fids.mean()).sum())
+        with np.errstate(over="ignore", invalid="ignore"):  # an interval that is not finite is refused
+            variance += (g - 1) / g * float(np.square(fids - fids.mean()).sum())
         replicates += g
     error = float(np.sqrt(variance))
     fixed = tuple(name for name, dealt in zip("ab", blocks, strict=True) if dealt is None)
@@ -226,6 +234,9 @@ def fid_infinity(x: ArrayLike, y: ArrayLike | Statistics, *, points: int = 15, s
     rng = np.random.RandomState(seed_number(seed))
     subsets = (np.sort(rng.permutation(n)[:size]) for size in sizes)
     fids = np.array([distance(gaussian_from_rows(rows[chosen]), reference).value for chosen in subsets])
-    slope, intercept = np.polyfit(1 / sizes, fids, 1)
-    residual = float(np.sqrt(np.mean(np.square(fids - (intercept + slope / sizes)))))
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope, intercept = np.polyfit(1 / sizes, fids, 1)
+        residual = float(np.sqrt(np.mean(np.square(fids - (intercept + slope / sizes)))))
+    if not np.isfinite([slope, intercept, residual]).all():
+        raise InputError("the extrapolation overflows: the distances are too large for float64")
     return Extrapolation(float(intercept), float(slope), residual, tuple(sizes.tolist()), tuple(fids.tolist()))

@@ -3,6 +3,8 @@
 #include <limits>
 
 #include "check.hpp"
+#include "covariance.hpp"
+#include "schur.hpp"
 
 using namespace fastfid;
 using test::normal;
@@ -105,18 +107,62 @@ void scales_with_its_input() {
   }
 }
 
+void scales_to_the_ends_of_double() {
+  const MatrixXd s = covariance(normal(5, 9, 1)), t = covariance(normal(5, 9, 2));
+  const double expected = trace_root(from_sigma(s), from_sigma(t)).value;
+  const double schur = trace_root_schur(s.data(), t.data(), 5, 1e-6).value;
+  for (const int k : {-900, -304, 304, 900}) {
+    const MatrixXd sk = s * std::ldexp(1.0, k), tk = t * std::ldexp(1.0, k / 2);
+    const TraceRoot got = trace_root(from_sigma(sk), from_sigma(tk));
+    CHECK_MOST(std::abs(std::ldexp(got.value, got.exponent - k / 2 - k / 4) - expected), 1e-12 * expected);
+    const SchurTrace root = trace_root_schur(sk.data(), tk.data(), 5, 0);
+    CHECK_MOST(std::abs(std::ldexp(root.value, root.exponent - k / 2 - k / 4) - schur), 1e-12 * schur);
+  }
+  const MatrixXd far = normal(4, 3, 1) * 1e308;
+  CHECK_THROWS(OverflowError, trace_root(from_rows(far), from_rows(far)));
+}
+
+void the_order_of_the_sides_is_no_matter() {
+  for (const Index n : {3, 6, 20}) {
+    const MatrixXd x = normal(6, n, 1), y = normal(6, 8, 2), s = covariance(y);
+    for (const Gaussian& other : {from_rows(y), from_sigma(s)}) {
+      const TraceRoot there = trace_root(from_rows(x), other), back = trace_root(other, from_rows(x));
+      CHECK(there.value == back.value && there.error == back.error);
+      CHECK(there.rank1 == back.rank2 && there.rank2 == back.rank1);
+    }
+  }
+}
+
+void a_matrix_is_seen_whole() {
+  for (const Index d : {1, 5, 64, 65, 130}) {
+    MatrixXd a = covariance(normal(d, d + 3, 1));
+    Matrix seen = look_at(a.data(), d);
+    CHECK(seen.finite && seen.asymmetry == 0 && seen.largest == a.cwiseAbs().maxCoeff());
+    if (d == 1) continue;
+    for (const auto& [i, j] : {std::pair<Index, Index>{0, d - 1}, {d - 1, 0}, {d - 1, d - 2}}) {
+      MatrixXd b = a;
+      b(i, j) += 0.5;
+      CHECK(std::abs(look_at(b.data(), d).asymmetry - 0.5) < 1e-12);
+      b(i, j) = std::numeric_limits<double>::quiet_NaN();
+      CHECK(!look_at(b.data(), d).finite);
+    }
+  }
+  const MatrixXd huge = MatrixXd::Constant(3, 3, 1.7e308);
+  CHECK(look_at(huge.data(), 3).finite && look_at(huge.data(), 3).largest == 1.7e308);
+}
+
 void schur_decides_as_published() {
   const MatrixXd x = covariance(normal(10, 40, 1)), y = covariance(normal(10, 40, 2));
   const TraceRoot exact = trace_root(from_sigma(x), from_sigma(y));
   const SchurTrace t = trace_root_schur(x.data(), y.data(), 10, 1e-6);
-  CHECK(!t.offset_used);
+  CHECK(t.offset == 0);
   CHECK_MOST(std::abs(t.value - exact.value), 1e-11 * exact.value);
   // No finite root: the product is nilpotent, [[0, 1], [0, 0]]; with eps its eigenvalues are 10 and 9e-7.
   MatrixXd a(2, 2), b(2, 2);
   a << 1, 0, 0, 0;
   b << 0, 1, 1, 1e7;
   const SchurTrace again = trace_root_schur(a.data(), b.data(), 2, 1e-6);
-  CHECK(again.offset_used);
+  CHECK(again.offset == 1e-6);
   CHECK_MOST(std::abs(again.value - (std::sqrt(10.0) + std::sqrt(9e-7))), 1e-4);
   // A diagonal of the root that is not real.
   b << -4, 0, 0, -4;
@@ -133,6 +179,9 @@ int main() {
   dead_dimensions_take_no_part();
   nothing_alive_has_trace_zero();
   scales_with_its_input();
+  scales_to_the_ends_of_double();
+  the_order_of_the_sides_is_no_matter();
+  a_matrix_is_seen_whole();
   schur_decides_as_published();
   return test::result();
 }

@@ -1,0 +1,28 @@
+#include "covariance.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace fastfid {
+
+Matrix look_at(const double* a, Index d) {
+  constexpr Index kTile = 64;
+  const Eigen::Map<const MatrixXd> m(a, d, d);
+  Matrix seen;
+  for (Index j = 0; j < d; j += kTile)
+    for (Index i = 0; i <= j; i += kTile) {
+      const Index rows = std::min(kTile, d - i), cols = std::min(kTile, d - j);
+      const auto upper = m.block(i, j, rows, cols);
+      const auto lower = m.block(j, i, cols, rows);
+      // A sum is not finite where one of its terms is not; where it overflows, a look at each decides.
+      if (!std::isfinite(upper.sum() + lower.sum()) && !(upper.allFinite() && lower.allFinite()))
+        return {false, 0, 0};
+      seen.largest = std::max({seen.largest, upper.cwiseAbs().maxCoeff(), lower.cwiseAbs().maxCoeff()});
+      // Halves: the difference of two large entries of unlike sign may be too large for a double.
+      seen.asymmetry =
+          std::max(seen.asymmetry, 2 * (upper / 2 - lower.transpose() / 2).cwiseAbs().maxCoeff());
+    }
+  return seen;
+}
+
+}  // namespace fastfid

@@ -1,0 +1,33 @@
+// Powers of two taken out of very large and very small matrices, exactly, so that no product or square of their entries
+// leaves the range of a double.
+#pragma once
+
+#include <cmath>
+#include <limits>
+
+#include "lapack.hpp"
+
+namespace fastfid {
+
+constexpr int kModest =
+    300;  // exponents up to which nothing is taken out: the common case costs and changes nothing
+
+// The even exponent to take out of a covariance whose largest entry this is.
+inline int exponent_of(double largest) {
+  if (!(largest > 0) || !std::isfinite(largest)) return 0;
+  const int k = std::ilogb(largest);
+  return std::abs(k) <= kModest ? 0 : 2 * (k / 2);
+}
+
+inline MatrixXd times_power_of_two(const MatrixXd& m, int k) {
+  return m.unaryExpr([k](double x) { return std::ldexp(x, k); });
+}
+
+// Scales a covariance; returns the exponent that was taken out.
+inline int scale_down(MatrixXd& m) {
+  const int k = exponent_of(m.cwiseAbs().maxCoeff());
+  if (k != 0) m = times_power_of_two(m, -k);
+  return k;
+}
+
+}  // namespace fastfid

@@ -1,0 +1,80 @@
+"""Forks while other threads are in the core: services that load first and fork then do that."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from fastfid import Statistics, frechet_distance_from_features, set_num_threads, sqrtm
+
+FORKS = 50
+PATIENCE = 60.0  # seconds; a deadlock lasts for ever
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+
+
+def compute(x):
+    """Everything in the core that calls BLAS."""
+    Statistics(x.shape[1]).update(x).sigma  # noqa: B018 - computed when it is read
+    sqrtm(x[: x.shape[1]])
+    return frechet_distance_from_features(x, x[::-1] * 1.5)
+
+
+def in_child(work):
+    """Fork, do some work in the child, and return how the child ended; kill it where it does not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later warn of threads
+        pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = 0 if work() else 2
+        finally:
+            os._exit(code)
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.001)
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    return "hangs"
+
+
+def main():
+    """Compute in two threads, fork and compute in each child; in a process of its own, for a deadlock takes both."""
+    x, few = (np.random.RandomState(0).standard_normal((2 * d, d)) for d in (80, 24))
+    set_num_threads(2)  # with one thread BLAS has no pool to lose
+    expected = compute(few)
+    stop = threading.Event()
+
+    def load():
+        while not stop.is_set():
+            compute(x)
+
+    workers = [threading.Thread(target=load) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    try:
+        for _ in range(FORKS):
+            # The child forks once more: its own lock must be whole.
+            assert in_child(lambda: compute(few) == expected and in_child(lambda: compute(few) == expected) == 0) == 0
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+    assert compute(few) == expected
+
+
+def test_forks_under_load():
+    subprocess.run([sys.executable, __file__], check=True, timeout=5 * PATIENCE)
+
+
+if __name__ == "__main__":
+    main()
