@@ -19,9 +19,14 @@ from test_own_extractor import write_network
 
 README = Path(__file__).parents[1] / "README.md"
 COMING_FROM = README.parent / "docs" / "coming-from.md"
-MODULES = sorted(
-    m.name for m in pkgutil.walk_packages(fastfid.__path__, "fastfid.") if not re.search("__main__|openblas", m.name)
-)
+MODULES = [
+    "fastfid",
+    *sorted(
+        m.name
+        for m in pkgutil.walk_packages(fastfid.__path__, "fastfid.")
+        if not re.search("__main__|openblas", m.name)
+    ),
+]
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 

@@ -2,8 +2,11 @@
 
 import os
 import pickle
+import pickletools
+import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from hypothesis import strategies as st
 
 from fastfid import InputError, Provenance, Statistics, StatisticsMismatch, score
 
+PICKLED_ROWS = [[0.0, 1.0, 2.0], [4.0, 4.0, 3.0], [1.0, 0.0, 5.0], [2.0, 2.0, 2.0], [8.0, 3.0, 1.0]]
 PROVENANCE = Provenance("inception-v3", "6726825d" * 8, "pytorch", 4, "cpu", "fp32", 16, {"fastfid": "0.1.0"})
 
 
@@ -461,3 +465,29 @@ def test_a_pickle_is_refused_with_the_way_out(tmp_path, name):
     path.write_bytes(pickle.dumps({"fid": {"mu": np.zeros(3), "sigma": np.eye(3)}}))
     with pytest.raises(InputError, match=r"is a pickle.*numpy\.savez\('stats\.npz', mu=mu, sigma=sigma\)"):
         score(path, path)
+
+
+def test_pickles_of_0_1_0_load():
+    few, many = pickle.loads((Path(__file__).parent / "golden" / "statistics-0.1.0.pickle").read_bytes())
+    for n, loaded in ((2, few), (5, many)):
+        expected = Statistics(3).update(np.array(PICKLED_ROWS[:n]))
+        assert bits(loaded) == bits(expected)
+        assert loaded.provenance.sha256 == "0" * 64
+        assert (loaded.rows is None) == (expected.rows is None)
+        assert loaded.update(PICKLED_ROWS).n == n + 5
+
+
+def test_a_pickle_names_the_public_class_alone():
+    data = pickle.dumps(Statistics(2), protocol=4)
+    assert {module for _, module, _ in pickletools.genops(data) if module in sys.modules} == {"fastfid"}
+    assert pickle.loads(data).dims == 2
+
+
+def test_the_function_is_not_shadowed_by_a_module():
+    import fastfid.statistics
+
+    assert callable(fastfid.statistics)
+    assert not hasattr(fastfid.statistics, "__path__")
+    from fastfid.statistics import Statistics as OldName  # what code for 0.1.0 may say
+
+    assert OldName is Statistics

@@ -4,6 +4,9 @@
 >>> fid = fastfid.score("generated", "real")  # doctest: +SKIP
 """
 
+import sys
+
+from . import moments
 from ._core import __version__
 from .api import Comparison, Side, compare, score, statistics
 from .errors import (
@@ -19,9 +22,9 @@ from .errors import (
 from .extractor import Extractor
 from .frechet import frechet_distance, frechet_distance_from_features
 from .linalg import sqrtm
+from .moments import Statistics
 from .preprocess import Preprocessing
 from .provenance import Provenance
-from .statistics import Statistics
 from .threads import set_num_threads
 from .uncertainty import Extrapolation, Interval, fid_infinity
 
@@ -52,3 +55,6 @@ __all__ = [
     "sqrtm",
     "statistics",
 ]
+
+# `fastfid.statistics` is the function. Pickles of 0.1.0 look for the class Statistics in a module of that name.
+sys.modules["fastfid.statistics"] = moments

@@ -9,12 +9,12 @@ from . import frechet, preflight
 from .checks import seed_number
 from .errors import InputError, StatisticsMismatch
 from .extractor import Extractor, check_stream
+from .moments import Statistics
 from .preprocess import Preprocessing, resolve
 from .progress import ProgressOption, progress_bar
 from .provenance import Provenance, differences
 from .report import Report
 from .sources import Source, is_statistics_file, open_source
-from .statistics import Statistics
 from .tally import Tally
 from .uncertainty import Blocks, Interval, check_replicates, interval_of
 

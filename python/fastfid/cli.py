@@ -205,7 +205,7 @@ def _save_stats(options: argparse.Namespace) -> None:
 
 
 def _refuse_existing(target: str, force: bool) -> None:
-    from .statistics import statistics_path
+    from .moments import statistics_path
 
     path = statistics_path(target)
     if path.exists() and not force:
@@ -215,7 +215,7 @@ def _refuse_existing(target: str, force: bool) -> None:
 
 
 def _merge(arguments: Sequence[str]) -> None:
-    from .statistics import Statistics
+    from .moments import Statistics
 
     parser = argparse.ArgumentParser(prog="fastfid merge", description="Merge statistics of disjoint sets of images.")
     parser.add_argument("out", help="the .npz to write")

@@ -11,7 +11,7 @@ from .errors import InputError
 from .extractor import Extractor
 from .files import atomic_write
 from .frechet import distance
-from .statistics import Statistics
+from .moments import Statistics
 
 if TYPE_CHECKING:
     from PIL import Image

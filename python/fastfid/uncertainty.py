@@ -11,7 +11,7 @@ from .checks import seed_number, whole_number
 from .errors import InputError
 from .frechet import Gaussian, distance, features, gaussian_from_rows, gaussian_of
 from .linalg import finite_array
-from .statistics import Statistics
+from .moments import Statistics
 
 LEVEL = 0.95
 _Z = 1.959963984540054  # two-sided normal quantile of LEVEL

@@ -75,6 +75,8 @@ class Statistics:
            [4., 4.]]))
     """
 
+    __module__ = "fastfid"  # the name that pickles hold: the public one, wherever the class lives
+
     def __init__(self, dims: int, provenance: Provenance | None = None) -> None:
         self.dims = whole_number("dims", dims, 1)
         self.provenance = provenance
