@@ -9,6 +9,9 @@ from typing import BinaryIO
 
 from .errors import FastFIDError, InputError
 
+#: Largest file of one image, also inside an archive, in bytes. What declares or unpacks to more is refused.
+MOST_FILE_BYTES = 1 << 29
+
 _CHUNK = 1 << 20
 _LONGEST = 300  # characters of a cause; some parsers quote their whole input
 

@@ -1,0 +1,129 @@
+"""The ``.npy`` format, read without evaluating or allocating what a file says: NumPy's header is Python source.
+
+Written from numpy.lib.format's description. Only plain arrays are read: no objects, which are pickles, and no fields.
+"""
+
+import math
+import re
+import struct
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MAGIC = b"\x93NUMPY"
+_MOST_HEADER = 10_000  # as NumPy
+_CHUNK = 1 << 20
+
+# 'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), in any order. Python 2 wrote an L behind numbers.
+_PAIR = re.compile(
+    r"""
+    \s* (?: ['"]descr['"]         \s* : \s* (?: ['"] (?P<descr> [^'"\\]* ) ['"] | (?P<fields> \[ [^{}]* \] ) )
+         | ['"]fortran_order['"] \s* : \s* (?P<fortran> True | False )
+         | ['"]shape['"]         \s* : \s* \( (?P<shape> [\dL\s,]* ) \)
+    ) \s* (?: , | $ )
+    """,
+    re.ASCII | re.VERBOSE,
+)
+_DTYPE = re.compile(r"[<>|=]?[biufcSUVOmM]\d{0,9}(\[\w*\])?", re.ASCII)
+_SIDE = re.compile(r"\s*(\d{1,20})L?\s*", re.ASCII)
+_DAMAGED = "its header is damaged, or not that of an array"
+
+
+class Header(NamedTuple):
+    """What an ``.npy`` says of its array; the first value is at byte `start`. Fields have dtype V0."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+    start: int
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all values, however many."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is an array of values, neither of objects nor of fields."""
+        return self.dtype.kind not in "OV"
+
+
+def read_header(file: IO[bytes]) -> Header:
+    """Read an ``.npy``'s header, of which nothing is evaluated; `file` then stands at the first value.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It is damaged, too long or of an unknown version.
+    """
+    start = bytes(exactly(file, 8))
+    if not start.startswith(_MAGIC):
+        raise ValueError("it is no .npy: its first bytes are others")
+    if start[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
+        raise ValueError(f"format version {start[6]}.{start[7]} is unknown")
+    layout = "<H" if start[6] == 1 else "<I"
+    size = struct.calcsize(layout)
+    (length,) = struct.unpack(layout, exactly(file, size))
+    if length > _MOST_HEADER:
+        raise ValueError(f"its header has {length:,} bytes; at most {_MOST_HEADER:,} are read")
+    shape, fortran, dtype = _parse(exactly(file, length).decode("utf-8" if start[6] == 3 else "latin-1"))
+    return Header(shape, fortran, dtype, 8 + size + length)
+
+
+def read_values(file: IO[bytes], header: Header) -> NDArray[Any]:
+    """Read the values behind a header. They are held in memory: compare `header.nbytes` with a bound before.
+
+    Raises
+    ------
+    ValueError
+        They are objects or fields, or fewer than the header says.
+    """
+    if not header.plain:
+        raise ValueError(f"values of dtype {header.dtype} are not read")
+    values = exactly(file, header.nbytes)
+    return np.ndarray(header.shape, header.dtype, values, order="F" if header.fortran else "C")
+
+
+def exactly(file: IO[bytes], size: int) -> bytearray:
+    """Read so many bytes; memory grows with what is there, not with what is asked for."""
+    data = bytearray()
+    while len(data) < size:
+        chunk = file.read(min(size - len(data), _CHUNK))
+        if not chunk:
+            raise ValueError(f"it ends after {len(data):,} of {size:,} bytes")
+        data += chunk
+    return data
+
+
+def _parse(header: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    text = header.strip()
+    if not (text.startswith("{") and text.endswith("}")):
+        raise ValueError(_DAMAGED)
+    pairs, at = text[1:-1].strip(), 0
+    values: dict[str, str] = {}
+    while at < len(pairs):
+        match = _PAIR.match(pairs, at)
+        if match is None:
+            raise ValueError(_DAMAGED)
+        values |= {name: value for name, value in match.groupdict().items() if value is not None}
+        at = match.end()
+    if not {"shape", "fortran"} < values.keys():
+        raise ValueError(_DAMAGED)
+    return _shape(values["shape"]), values["fortran"] == "True", _dtype(values.get("descr"))
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    sides = text.removesuffix(",").split(",") if text.strip() else []
+    matches = [_SIDE.fullmatch(side) for side in sides]
+    if None in matches:
+        raise ValueError(_DAMAGED)
+    return tuple(int(match[1]) for match in matches if match is not None)
+
+
+def _dtype(descr: str | None) -> np.dtype[Any]:
+    if descr is None:
+        return np.dtype("V")
+    if not _DTYPE.fullmatch(descr):
+        raise ValueError(f"its dtype {descr!r} is unknown")
+    return np.dtype(descr)

@@ -1,0 +1,276 @@
+"""Zip archives from outside: the whole directory or an error, and members unpacked in bounded steps.
+
+zipfile would do but for three things: of a damaged directory it lists a part without a word, each entry takes it 800
+bytes, and one step of bzip2 or LZMA unpacks to whatever it holds, not to the size that the directory says.
+"""
+
+import bz2
+import io
+import lzma
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import IO, NamedTuple, Protocol
+
+# As in PKWARE's APPNOTE: 4.3.16, 4.3.14, 4.3.15, 4.3.12 and 4.3.7.
+_END = struct.Struct("<4s6xHLLH")  # number of entries; bytes and offset of the directory; bytes of the comment
+_END_64 = struct.Struct("<4s28xQQQ")  # number of entries; bytes and offset of the directory
+_LOCATOR_64 = struct.Struct("<4s16x")
+_ENTRY = struct.Struct("<4sxB2xHH4xLLLHHH4x2xHL")
+_LOCAL = struct.Struct("<4s2xHH16xHH")  # flags; method; lengths of the name and of the extra field
+
+_MOST_COMMENT = 0xFFFF
+_ZIP64 = 1  # an extra field with the numbers that do not fit
+_FOLLOWS = 0xFFFFFFFF  # stands for such a number
+_ON_WINDOWS = 0
+_ENCRYPTED = 0x41
+_UTF8 = 0x800
+_STORED, _DEFLATED, _BZIP2, _LZMA = 0, 8, 12, 14
+# How many times its own size a member can unpack to: deflate makes 258 bytes of 2 bits, LZMA 273 of 0.3, and a block of
+# bzip2 46 MB of 37 bytes.
+_MOST_RATIO = {_STORED: 1, _DEFLATED: 1032, _LZMA: 1 << 13, _BZIP2: 1 << 21}
+
+_CHUNK = 1 << 20
+_MOST_DICTIONARY = 1 << 30
+
+
+class Entry(NamedTuple):
+    """Where a member lies and what it is: `offset` is that of its own header."""
+
+    offset: int
+    stored: int
+    size: int
+    checksum: int
+    method: int
+    flags: int
+
+
+class Listed(NamedTuple):
+    """A line of the directory; `mode` as stat has it, 0 where no Unix wrote it."""
+
+    name: str
+    mode: int
+    entry: Entry
+
+
+def listing(file: IO[bytes]) -> Iterator[Listed]:
+    """Read the directory of a zip.
+
+    Raises
+    ------
+    ValueError
+        It is damaged: it is not where it should be, or does not hold the entries that the archive's end counts.
+    """
+    directory = _find(file)
+    file.seek(directory.start)
+    at, listed = directory.start, 0
+    while at < directory.end:
+        size, line = _read_entry(file, directory.shift)
+        at += size
+        listed += 1
+        yield line
+    if at != directory.end or (listed - directory.entries) % directory.modulus:
+        raise ValueError(f"its directory is damaged: {listed} entries of {directory.entries} can be read")
+
+
+class Member(io.RawIOBase):
+    """The bytes of a member, for reading once; what it holds at a time is bounded by what is asked for.
+
+    Raises
+    ------
+    ValueError
+        It is encrypted, packed in an unknown way, or not what the directory says, in size or checksum. A damaged one
+        raises whatever its decompressor does.
+    """
+
+    def __init__(self, file: IO[bytes], entry: Entry) -> None:
+        super().__init__()
+        file.seek(entry.offset)
+        header = file.read(_LOCAL.size)
+        if header[:4] != b"PK\3\4":
+            raise ValueError("it does not begin where the archive's directory says")
+        _, flags, method, name, extra = _LOCAL.unpack(header)
+        if (flags | entry.flags) & _ENCRYPTED:
+            raise ValueError("it is encrypted; unpack the archive with its password and give the folder")
+        if entry.method not in _MOST_RATIO:
+            raise ValueError(f"compression method {entry.method} is not supported: unpack the archive")
+        if method != entry.method:
+            raise ValueError("it is not packed as the archive's directory says")
+        check_size(entry)
+        file.seek(name + extra, io.SEEK_CUR)
+        self._file, self._entry = file, entry
+        self._packed, self._left, self._checksum = entry.stored, entry.size, 0
+        self._decompressor = None if entry.method == _STORED else self._decompressor_of(entry)
+
+    def readable(self) -> bool:
+        """As for files."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """As for files."""
+        data = self.next(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def next(self, most: int) -> bytes:
+        """Return 1 to `most` bytes; none only at the end, where the checksum has been found to be right."""
+        most = min(most, self._left)
+        data = self._unpack(most) if most else b""
+        if most and not data:
+            raise ValueError(f"it ends after {self._entry.size - self._left} of its {self._entry.size} bytes")
+        self._checksum = zlib.crc32(data, self._checksum)
+        self._left -= len(data)
+        if not self._left:
+            self._check_end()
+        return data
+
+    def _check_end(self) -> None:
+        if self._checksum != self._entry.checksum:
+            raise ValueError("its checksum (CRC-32) is wrong")
+        if self._decompressor is not None and self._unpack(1):
+            raise ValueError(f"it holds more bytes, not {self._entry.size} as the archive's directory says")
+
+    def _unpack(self, most: int) -> bytes:
+        if self._decompressor is None:
+            return self._stored(most)
+        while not self._decompressor.eof:
+            packed = self._stored(_CHUNK) if self._decompressor.needs_input else b""
+            data = self._decompressor.decompress(packed, most)
+            if data or not packed:
+                return data
+        return b""
+
+    def _stored(self, most: int) -> bytes:
+        data = self._file.read(min(most, self._packed, _CHUNK))
+        self._packed -= len(data)
+        return data
+
+    def _decompressor_of(self, entry: Entry) -> "_Decompressor":
+        if entry.method == _DEFLATED:
+            return _Inflate()
+        if entry.method == _BZIP2:
+            return bz2.BZ2Decompressor()
+        # After a version and a length come LZMA's own parameters: one byte, and the bytes to look back at. liblzma
+        # takes that much memory at once, but there is never more to look back at than the member itself.
+        header = self._stored(9)
+        if header[2:4] != b"\5\0" or len(header) != 9:
+            raise ValueError("its LZMA header is damaged")
+        dictionary = min(int.from_bytes(header[5:], "little"), max(entry.size, 1 << 12))
+        decompressor = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MOST_DICTIONARY + (1 << 20))
+        decompressor.decompress(header[4:5] + dictionary.to_bytes(4, "little") + b"\xff" * 8)
+        return decompressor
+
+
+def check_size(entry: Entry) -> None:
+    """Raise `ValueError` where a member cannot unpack to as many bytes as the directory says."""
+    if entry.size > entry.stored * _MOST_RATIO.get(entry.method, 0):
+        raise ValueError(f"it cannot hold {entry.size:,} bytes: {entry.stored:,} are stored")
+
+
+def read_member(file: IO[bytes], entry: Entry, most: int) -> bytes:
+    """Return all bytes of a member, or raise as `Member` does, or `ValueError` where there are more than `most`."""
+    if entry.size > most:
+        raise ValueError(f"it has {entry.size:,} bytes; at most {most:,} are read")
+    member = Member(file, entry)
+    return b"".join(iter(lambda: member.next(most), b""))
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Inflate:
+    """zlib with the interface of bz2 and lzma."""
+
+    def __init__(self) -> None:
+        self._zlib = zlib.decompressobj(-zlib.MAX_WBITS)
+
+    @property
+    def eof(self) -> bool:
+        return self._zlib.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._zlib.unconsumed_tail
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        return self._zlib.decompress(self._zlib.unconsumed_tail or data, max_length)
+
+
+class _Directory(NamedTuple):
+    """Where the directory lies, how far all offsets are off (where something precedes the archive), what is counted."""
+
+    start: int
+    end: int
+    shift: int
+    entries: int
+    modulus: int
+
+
+def _find(file: IO[bytes]) -> _Directory:
+    size = file.seek(0, io.SEEK_END)
+    tail_at = max(0, size - _END.size - _MOST_COMMENT)
+    file.seek(tail_at)
+    tail = file.read(size - tail_at)
+    at = tail.rfind(b"PK\5\6", 0, max(0, len(tail) - _END.size + 4))
+    if at < 0:
+        raise ValueError("it is no zip file, or its end is missing")
+    end = tail_at + at
+    _, entries, length, offset, _ = _END.unpack_from(tail, at)
+    modulus = 1 << 16  # macOS wrote large archives without the 64-bit record: then the count has its low bits alone
+    if _read_at(file, end - _LOCATOR_64.size, 4) == b"PK\6\7":
+        modulus = 1 << 64
+        end -= _LOCATOR_64.size + _END_64.size
+        record = _read_at(file, end, _END_64.size)
+        if record[:4] != b"PK\6\6":
+            raise ValueError("its 64-bit end record is damaged")
+        _, entries, length, offset = _END_64.unpack(record)
+    start = end - length
+    if not 0 <= offset <= start:
+        raise ValueError("its directory does not fit into it")
+    return _Directory(start, end, start - offset, entries, modulus)
+
+
+def _read_at(file: IO[bytes], at: int, size: int) -> bytes:
+    if at < 0:
+        return b""
+    file.seek(at)
+    return file.read(size)
+
+
+def _read_entry(file: IO[bytes], shift: int) -> tuple[int, Listed]:
+    """Return the next entry, and how many bytes it takes."""
+    header = file.read(_ENTRY.size)
+    if len(header) != _ENTRY.size or header[:4] != b"PK\1\2":
+        raise ValueError("its directory is damaged")
+    _, system, flags, method, checksum, stored, size, name, extra, comment, mode, offset = _ENTRY.unpack(header)
+    rest = file.read(name + extra + comment)
+    if _FOLLOWS in (size, stored, offset):
+        size, stored, offset = _wide(rest[name : name + extra], size, stored, offset)
+    text = rest[:name].decode("utf-8" if flags & _UTF8 else "cp437").partition("\0")[0]
+    if system == _ON_WINDOWS:
+        text = text.replace("\\", "/")  # not allowed, but .NET wrote it; no name has a backslash there
+    entry = Entry(offset + shift, stored, size, checksum, method, flags)
+    return _ENTRY.size + name + extra + comment, Listed(text, mode, entry)
+
+
+def _wide(extra: bytes, *numbers: int) -> Iterator[int]:
+    """Replace the numbers that stand for a 64-bit one."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
+        if kind == _ZIP64:
+            break
+        at += 4 + length
+    else:
+        raise ValueError("its directory is damaged: a 64-bit size is missing")
+    at += 4
+    for number in numbers:
+        if number == _FOLLOWS:
+            (number,) = struct.unpack_from("<Q", extra, at)
+            at += 8
+        yield number
