@@ -1,12 +1,26 @@
 """What a run has to tell besides its number: warnings, notes, images left out."""
 
 import logging
+import os
+import sys
 import warnings
 from dataclasses import dataclass, field
+from types import FrameType
 
 from .errors import FastFIDWarning
 
 log = logging.getLogger("fastfid")
+
+_PACKAGE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - as frames spell it
+
+
+def warn(message: str) -> None:
+    """Issue a `FastFIDWarning` that points at the line which called this package, however deep we are in it."""
+    frame: FrameType | None = sys._getframe(1)
+    level = 2
+    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, FastFIDWarning, stacklevel=level)
 
 
 @dataclass
@@ -28,7 +42,7 @@ class Report:
     def warn(self, message: str) -> None:
         """Record a warning and issue it."""
         self.warnings.append(message)
-        warnings.warn(message, FastFIDWarning, stacklevel=2)
+        warn(message)
 
     def warn_once(self, about: object, message: str) -> None:
         """Warn, unless this report has warned about the same before: then only the record takes the new message."""
