@@ -5,6 +5,7 @@ import pickle
 import pickletools
 import sys
 import threading
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastfid import InputError, Provenance, Statistics, StatisticsMismatch, score
+from fastfid import FastFIDWarning, InputError, Provenance, Statistics, StatisticsMismatch, score
+from fastfid.linalg import require_finite
 
 PICKLED_ROWS = [[0.0, 1.0, 2.0], [4.0, 4.0, 3.0], [1.0, 0.0, 5.0], [2.0, 2.0, 2.0], [8.0, 3.0, 1.0]]
 PROVENANCE = Provenance("inception-v3", "6726825d" * 8, "pytorch", 4, "cpu", "fp32", 16, {"fastfid": "0.1.0"})
@@ -21,6 +23,21 @@ PROVENANCE = Provenance("inception-v3", "6726825d" * 8, "pytorch", 4, "cpu", "fp
 
 def normal(n, d=4, seed=0, dtype=np.float64):
     return np.random.RandomState(seed).standard_normal((n, d)).astype(dtype)
+
+
+class Unconvertible:
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("no numpy() here")
+
+
+class Tensor:
+    """As torch's, where a gradient is asked for."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad")
+
+    def detach(self):
+        return self
 
 
 def bits(s):
@@ -92,11 +109,58 @@ class TestUpdate:
             stats.update(features)
         assert bits(stats) == before
 
+    @pytest.mark.parametrize(
+        ("features", "message"),
+        [
+            ([[1.0] * 4, [1.0]], "features cannot be made an array"),
+            (Unconvertible(), r"features cannot be made an array: no numpy\(\) here$"),
+            (Tensor(), r"requires grad; of a torch tensor, give tensor\.detach\(\)\.float\(\)\.cpu\(\)\.numpy\(\)"),
+            (np.full((2, 4), np.longdouble(1e300) ** 2), "not finite"),
+        ],
+    )
+    def test_what_is_no_array_of_numbers(self, stats, features, message):
+        before = bits(stats)
+        with pytest.raises(InputError, match=message):
+            stats.update(features)
+        assert bits(stats) == before
+
+    def test_a_bfloat16_array_is_told_how_to_convert(self):
+        bfloat16 = pytest.importorskip("ml_dtypes").bfloat16  # where onnx or JAX brings it
+        with pytest.raises(InputError, match=r"dtype bfloat16: convert it with \.astype\('float32'\)"):
+            Statistics(4).update(np.zeros((2, 4), bfloat16))
+
+    def test_blocks_change_nothing(self, monkeypatch):
+        rows = normal(700)
+        expected = bits(Statistics(4).update(rows))
+        monkeypatch.setattr("fastfid.moments.SNAPSHOT", 1000)
+        monkeypatch.setattr("fastfid.feature_rows.SNAPSHOT", 1000)
+        monkeypatch.setattr("fastfid.feature_rows._BLOCK", 7 * 32)
+        for same in (rows, np.asfortranarray(rows), rows.astype(">f8"), np.repeat(rows, 2, axis=0)[::2]):
+            assert bits(Statistics(4).update(same)) == expected
+        rows[690, 1] = np.nan
+        s = Statistics(4)
+        with pytest.raises(InputError, match=r"features from row 686 on .* nan at index \(4, 1\)"):
+            s.update(rows)
+        assert s.n == 0
+
+    def test_what_another_thread_writes_meanwhile_is_not_seen(self, monkeypatch):
+        rows = normal(600)
+        expected = bits(Statistics(4).update(rows))
+
+        def scribble(part, name):
+            rows[:] = np.nan
+            rows.resize((1, 4), refcheck=False)
+            return require_finite(part, name)
+
+        monkeypatch.setattr("fastfid.feature_rows.require_finite", scribble)
+        assert bits(Statistics(4).update(rows)) == expected
+        assert np.isnan(rows).all()
+
     def test_no_rows_are_no_change(self, stats):
         before = bits(stats)
         assert bits(stats.update(np.zeros((0, 4)))) == before
 
-    @pytest.mark.parametrize("dims", [0, -1, 2.0, True, "4", None])
+    @pytest.mark.parametrize("dims", [0, -1, 2.0, True, "4", None, 2**31, 2**63])
     def test_refuses_impossible_dims(self, dims):
         with pytest.raises(InputError, match="dims must be"):
             Statistics(dims)
@@ -165,6 +229,65 @@ class TestMerge:
         with pytest.raises(StatisticsMismatch, match=message):
             stats.merge(other)
         assert bits(stats) == before
+
+
+def made(device="cpu", precision="fp32", batch_size=16, **versions):
+    return Provenance("inception-v3", "6726825d" * 8, "pytorch", 4, device, precision, batch_size, versions)
+
+
+class TestMergedProvenance:
+    def test_what_differs_is_told_and_recorded(self):
+        a = Statistics(4, made("cpu", "fp32", 16, pillow="11", numpy="2")).update(normal(9))
+        b = Statistics(4, made("cuda:0", "fp16", 64, pillow="12", onnxruntime="1")).update(normal(9))
+        with pytest.warns(FastFIDWarning, match="device cpu and cuda:0; precision fp32 and fp16; pillow 11 and 12"):
+            merged = Statistics(4).merge(a).merge(b).provenance
+        versions = {"pillow": "11 + 12", "numpy": "2", "onnxruntime": "1"}
+        assert merged == made("cpu + cuda:0", "fp16 + fp32", 0, **versions)
+
+    @given(order=st.permutations([("cpu", "fp32"), ("cuda:0", "fp32"), ("cuda:1", "fp16"), ("cpu", "fp16")]))
+    def test_the_order_does_not_matter(self, order):
+        merged = Statistics(4, made(*order[0])).update(normal(2))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FastFIDWarning)
+            for kind in order[1:]:
+                merged.merge(Statistics(4, made(*kind)).update(normal(2)))
+        assert merged.provenance == made("cpu + cuda:0 + cuda:1", "fp16 + fp32")
+
+    def test_what_is_known_to_be_mixed_is_told_once(self):
+        parts = [Statistics(4, made(device)).update(normal(9)) for device in ("cpu", "cuda:0", "cpu", "cuda:0")]
+        with pytest.warns(FastFIDWarning, match="device cpu and cuda:0"):
+            parts[0].merge(parts[1])
+        parts[0].merge(parts[2]).merge(parts[3])
+
+    def test_a_comparison_warns_against_either(self):
+        mixed = Statistics(4, made("cpu + cuda:0")).update(normal(9))
+        for device in ("cpu", "cuda:0"):
+            with pytest.warns(FastFIDWarning, match=rf"device cpu \+ cuda:0 and {device}"):
+                score(mixed, Statistics(4, made(device)).update(normal(9, seed=1)))
+
+    def test_a_merge_that_fails_changes_nothing(self):
+        known = Statistics(4, made()).update(normal(9))
+        files = [
+            Statistics.from_moments(np.zeros(4), np.eye(4)),
+            Statistics.from_moments(np.zeros(4), np.eye(4), provenance=made("cuda:0")),
+            Statistics.from_moments(np.zeros(4), np.eye(4), 2**53 - 1, made("cuda:0")),
+            Statistics(5).update(normal(9, 5)),
+            "s.npz",
+            None,
+        ]
+        before = bits(known)
+        for other in files:
+            with pytest.raises(InputError):
+                known.merge(other)
+            assert known.provenance == made()
+            assert bits(known) == before
+
+    def test_a_warning_made_an_error_stops_before_anything_changes(self):
+        known, before = Statistics(4, made()).update(normal(9)), bits(Statistics(4).update(normal(9)))
+        with pytest.raises(FastFIDWarning):
+            known.merge(Statistics(4, made("cuda:0")).update(normal(9)))
+        assert bits(known) == before
+        assert known.provenance == made()
 
 
 class TestFile:

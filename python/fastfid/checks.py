@@ -3,8 +3,10 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
+from .reading import failures
 
 
 def shown(value: Any) -> str:
@@ -29,3 +31,16 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
 def seed_number(seed: Any) -> int:
     """Return a seed that NumPy's RandomState takes, or raise `InputError`."""
     return whole_number("seed", seed, 0, 2**32 - 1)
+
+
+def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
+    """Return `value` as an array of real numbers, or raise `InputError` that says how to convert it."""
+    tensor = hasattr(value, "detach")
+    advice = "; of a torch tensor, give tensor.detach().float().cpu().numpy()" if tensor else ""
+    with failures(f"{name} cannot be made an array", advice=advice):
+        array = np.asarray(value)
+    if array.dtype.kind not in "fiu":
+        own = array.dtype.name.startswith(("bfloat", "float"))  # ml_dtypes, which NumPy cannot tell from raw bytes
+        advice = ": convert it with .astype('float32')" if own else ""
+        raise InputError(f"{name} must be real numbers, got dtype {array.dtype}{advice}")
+    return array

@@ -205,7 +205,7 @@ def _save_stats(options: argparse.Namespace) -> None:
 
 
 def _refuse_existing(target: str, force: bool) -> None:
-    from .moments import statistics_path
+    from .statistics_file import statistics_path
 
     path = statistics_path(target)
     if path.exists() and not force:

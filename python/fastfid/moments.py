@@ -2,28 +2,24 @@
 
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _core
-from .checks import whole_number
+from . import _core, provenance, statistics_file
+from .checks import real_array, whole_number
 from .errors import InputError, StatisticsMismatch
-from .files import atomic_write
+from .feature_rows import SNAPSHOT, require_same, snapshots
 from .frechet import Gaussian, gaussian_from_moments
-from .linalg import require_finite
 from .provenance import Provenance
+from .reading import failures
+from .report import warn
 
-
-def statistics_path(path: str | os.PathLike[str]) -> Path:
-    """Return the file that `Statistics.save` writes for `path`: the ending .npz is appended where it is missing."""
-    name = os.fspath(path)
-    target = Path(name if name.endswith(".npz") else f"{name}.npz")
-    if not name or name.endswith(("/", os.sep)) or target.is_dir():
-        raise InputError(f"{name!r} is not the name of a file to write statistics to")
-    return target
+MOST_DIMS = 2**31 - 1  # as LAPACK counts
+MOST_ROWS = 2**53 - 1  # as float64 counts
 
 
 def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -31,15 +27,10 @@ def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
     return array
 
 
-def _require_same(rows: NDArray[np.float64], known: "Statistics") -> None:
-    """Refuse rows that are not those behind the mean and covariance beside them."""
-    scale = np.abs(rows).max(initial=0.0)
-    variances = rows.var(axis=0, ddof=1)
-    if not (
-        np.allclose(rows.mean(axis=0), known.mu, rtol=0, atol=1e-6 * scale)
-        and np.allclose(variances, known.sigma.diagonal(), rtol=0, atol=1e-6 * max(scale**2, variances.max()))
-    ):
-        raise InputError("rows do not have the mean mu and the variances in sigma")
+def _count_of_rows(n: Any, least: int = 2) -> int:
+    if whole_number("n", n, least) > MOST_ROWS:
+        raise InputError(f"n must be below 2^53, got {n}")
+    return int(n)
 
 
 class Statistics:
@@ -78,7 +69,9 @@ class Statistics:
     __module__ = "fastfid"  # the name that pickles hold: the public one, wherever the class lives
 
     def __init__(self, dims: int, provenance: Provenance | None = None) -> None:
-        self.dims = whole_number("dims", dims, 1)
+        self.dims = whole_number("dims", dims, 1, MOST_DIMS)
+        if provenance is not None and provenance.dims != self.dims:
+            raise InputError(f"a provenance of {provenance.dims} dims does not fit statistics of {self.dims}")
         self.provenance = provenance
         self._lock = threading.RLock()  # the core drops the GIL while it works on the moments
         self._moments: _core.Moments | None = _core.Moments(self.dims)
@@ -91,9 +84,14 @@ class Statistics:
         cls, mu: ArrayLike, sigma: ArrayLike, n: int | None = None, provenance: Provenance | None = None
     ) -> "Statistics":
         """Make statistics of a known mean (d,) and covariance (d, d); without `n` they cannot be updated or merged."""
-        known = gaussian_from_moments(np.array(mu), np.array(sigma), "")  # copies: the caller may go on with these
-        result = cls(known.mu.size, provenance)
-        result._moments, result._n = None, None if n is None else whole_number("n", n, 2)
+        # Copied first: the caller may go on with these.
+        known = gaussian_from_moments(real_array(mu, "mu").copy(), real_array(sigma, "sigma").copy(), "")
+        return cls._of(known, n, provenance)
+
+    @classmethod
+    def _of(cls, known: Gaussian, n: int | None, made_by: Provenance | None) -> "Statistics":
+        result = cls(known.mu.size, made_by)
+        result._moments, result._n = None, None if n is None else _count_of_rows(n)
         result._mu, result._sigma = _frozen(known.mu), _frozen(known.covariance)
         return result
 
@@ -133,6 +131,9 @@ class Statistics:
     def update(self, features: ArrayLike) -> "Statistics":
         """Add rows.
 
+        They are copied first: what another thread writes into the array meanwhile is not seen. An array of more than
+        64 MB is checked first, and then copied block by block: it must not change before `update` returns.
+
         Parameters
         ----------
         features : array_like, shape (k, dims)
@@ -146,26 +147,31 @@ class Statistics:
         Raises
         ------
         InputError
-            Where the shape does not fit or a value is not finite; nothing is added then.
+            Where the shape does not fit or a value is not finite; nothing is added then. Only where an array of more
+            than 64 MB changed after it was checked, the blocks before the bad one stay.
         """
-        rows = np.asarray(features)
-        if rows.dtype.kind not in "fiu":
-            raise InputError(f"features must be real numbers, got dtype {rows.dtype}")
+        rows = real_array(features, "features")
         if rows.ndim != 2 or rows.shape[1] != self.dims:
             raise InputError(f"features must have shape (n, {self.dims}), got {rows.shape}")
-        rows = np.ascontiguousarray(rows, dtype=np.float32 if rows.dtype == np.float32 else np.float64)
-        require_finite(rows, "features")
+        if rows.nbytes > SNAPSHOT:
+            for _ in snapshots(rows):  # all are finite before any is added
+                pass
         with self._lock:
             moments = self._writable()
-            moments.update(rows)
-            self._changed(moments.count)
+            _count_of_rows(moments.count + len(rows), least=0)
+            for part in snapshots(rows):
+                try:
+                    moments.update(part)
+                finally:
+                    self._changed(moments.count)
         return self
 
     def merge(self, other: "Statistics") -> "Statistics":
         """Add the rows behind another statistics, as if they had followed.
 
         Exact to rounding for any split of the rows, deterministic for a given order. Where one of the two has no
-        provenance, neither has the result.
+        provenance, neither has the result. Where device, precision or versions differ there is a warning, and the
+        result's provenance has both.
 
         Returns
         -------
@@ -175,26 +181,36 @@ class Statistics:
         Raises
         ------
         StatisticsMismatch
-            Where dims differ, or the two were made by different models or modes.
+            Where dims differ, or the two were made by different models or modes; nothing is changed then.
         InputError
-            Where one of them does not know its n.
+            Where one of them does not know its n; nothing is changed then.
         """
+        if not isinstance(other, Statistics):
+            raise InputError(f"merge takes another Statistics, got a {type(other).__name__}")
         if self.dims != other.dims:
             raise StatisticsMismatch(f"cannot merge statistics of {self.dims} and {other.dims} dims")
-        mine, theirs = self.provenance, other.provenance
-        if mine and theirs and (mine.sha256, mine.mode) != (theirs.sha256, theirs.mode):
-            raise StatisticsMismatch(
-                f"cannot merge statistics of {mine.model} ({mine.sha256[:12]}), mode {mine.mode} "
-                f"and {theirs.model} ({theirs.sha256[:12]}), mode {theirs.mode}"
-            )
         first, second = sorted((self, other), key=id)  # the same order in every thread: no deadlock
         with first._lock, second._lock:
-            moments = self._writable()
-            if other._n != 0:
-                self.provenance = theirs if self._n == 0 or theirs is None else mine
-            moments.merge(other._writable())
-            self._changed(moments.count)
+            made_by, news = self._joined_provenance(other)
+            moments, others = self._writable(), other._writable()
+            _count_of_rows(moments.count + others.count, least=0)
+            if news:
+                warn(f"merged statistics were made differently: {news}")
+            try:
+                moments.merge(others)
+            finally:
+                self._changed(moments.count)
+            self.provenance = made_by
         return self
+
+    def _joined_provenance(self, other: "Statistics") -> tuple[Provenance | None, str]:
+        mine, theirs = self.provenance, other.provenance
+        both, news = provenance.merged(mine, theirs) if mine and theirs else (None, "")
+        if other._n == 0:
+            return mine, ""
+        if self._n == 0:
+            return theirs, ""
+        return both, news
 
     def gaussian(self) -> Gaussian:
         """Return what the distance works on: the rows while they are kept, else the covariance."""
@@ -205,11 +221,17 @@ class Statistics:
                 return Gaussian(self.mu, self.sigma)
             return Gaussian(self.mu, rows=np.asarray(rows, dtype=np.float64))
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
         """Write a ``.npz`` that pytorch-fid, TTUR and clean-fid read too.
 
         The ending is appended where it is missing. Holds ``mu``, ``sigma``, ``n``, the provenance as JSON in
         ``fastfid``, and ``rows`` while n ≤ dims. Atomic: the file is there whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+        overwrite : bool
+            Whether a file that exists is replaced; where it is not, the first of several writers wins.
 
         Returns
         -------
@@ -219,11 +241,11 @@ class Statistics:
         Raises
         ------
         InputError
-            Where the file cannot be written.
+            Where the file cannot be written, or exists and is not to be replaced.
         """
-        target = statistics_path(path)
+        target = statistics_file.statistics_path(path)
         with self._lock:
-            arrays: dict[str, NDArray[Any]] = {"mu": self.mu, "sigma": self.sigma}
+            arrays: statistics_file.Arrays = {"mu": self.mu, "sigma": self.sigma}
             if self.n is not None:
                 arrays["n"] = np.array(self.n, dtype=np.int64)
             if self.provenance is not None:
@@ -231,12 +253,7 @@ class Statistics:
             rows = self.rows
             if rows is not None:
                 arrays["rows"] = rows
-        try:
-            with atomic_write(target) as file:
-                savez: Any = np.savez  # its keywords are the names of the arrays
-                savez(file, **arrays)
-        except OSError as error:
-            raise InputError(f"cannot write {target}: {error.strerror or error}") from error
+        statistics_file.write(target, arrays, overwrite=overwrite)
         return target
 
     @classmethod
@@ -248,37 +265,34 @@ class Statistics:
         InputError
             Where the file is missing or damaged, lacks ``mu`` or ``sigma``, or holds values that are no statistics.
         """
-        name = os.fspath(path)
-        try:
-            with Path(path).open("rb") as handle:  # opened here: NumPy leaves a damaged zip open
-                file = np.load(handle, allow_pickle=False)
-                if isinstance(file, np.ndarray):
-                    raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has a single array")
-                if not {"mu", "sigma"} <= set(file):
-                    raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has {', '.join(file)}")
-                arrays = {key: file[key] for key in ("mu", "sigma", "n", "fastfid", "rows") if key in file}
-        except InputError:
-            raise
-        except FileNotFoundError:
-            raise InputError(f"{name} does not exist") from None
-        except Exception as error:  # of a damaged file, zipfile, zlib and NumPy's header parser raise a dozen kinds
-            raise InputError(f"{name} cannot be read as a statistics file: {error}") from error
-        return cls._from_arrays(arrays, name)
+        return cls._load(path, warn, force=False)
 
     @classmethod
-    def _from_arrays(cls, arrays: dict[str, NDArray[Any]], name: str) -> "Statistics":
-        provenance = Provenance.from_json(str(arrays["fastfid"]), name) if "fastfid" in arrays else None
+    def _load(cls, path: str | os.PathLike[str], tell: Callable[[str], object], *, force: bool) -> "Statistics":
+        """Read a file; what there is to warn of goes to `tell`, and `force` takes a sigma that is not symmetric."""
+        name = statistics_file.path_name(path)
+        arrays = statistics_file.read(path)
+        with failures(name):
+            text = str(arrays["fastfid"]) if "fastfid" in arrays else None
+        made_by = None if text is None else Provenance.from_json(text, name)
         try:
-            n = arrays["n"].item() if "n" in arrays else None
-            result = cls.from_moments(arrays["mu"], arrays["sigma"], n, provenance)
-            rows = arrays.get("rows")
-            if rows is not None and rows.shape != (n, result.dims):
-                raise InputError(f"rows must have shape ({n}, {result.dims}), got {rows.shape}")
-            if rows is not None:
-                result._moments = cls(result.dims).update(rows)._moments
-                _require_same(rows.astype(np.float64), result)
-        except (InputError, TypeError, ValueError) as error:
+            with failures("they are no statistics"):
+                return cls._from_arrays(arrays, made_by)
+        except InputError as error:
             raise InputError(f"{name}: {error}") from error
+
+    @classmethod
+    def _from_arrays(cls, arrays: statistics_file.Arrays, made_by: Provenance | None) -> "Statistics":
+        known = gaussian_from_moments(arrays["mu"], arrays["sigma"], "")
+        n = arrays["n"].item() if "n" in arrays else None
+        result = cls._of(known, n, made_by)
+        rows = arrays.get("rows")
+        if rows is not None:
+            if rows.shape != (n, result.dims):
+                raise InputError(f"rows must have shape ({n}, {result.dims}), got {rows.shape}")
+            moments = cls(result.dims).update(rows)._writable()
+            require_same(rows.astype(np.float64), moments, known)
+            result._moments = moments
         return result
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Where statistics come from, so that two numbers that cannot be compared are not."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_origin, get_type_hints
 
 from .errors import InputError, StatisticsMismatch
+from .reading import failures
 
 FORMAT = 1  # of the JSON in a statistics file
+_AND = " + "  # between the values of statistics that were merged
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class Provenance:
     dims : int
         Length of a feature vector.
     device, precision : str
-        Where and how the network ran.
+        Where and how the network ran. Of merged statistics that differ, each once and sorted: "cpu + cuda:0".
     batch_size : int
-        Images per run of the network.
+        Images per run of the network; 0 where it is not known, or differed between what was merged.
     versions : dict of str to str
-        Versions of fastfid and of what decided the features.
+        Versions of fastfid and of what decided the features; of merged statistics as for `device`.
     """
 
     model: str
@@ -48,19 +49,30 @@ class Provenance:
     @classmethod
     def from_json(cls, text: str, name: str) -> "Provenance":
         """Read what `to_json` wrote; `name` is the file, for the error message."""
-        try:
+        with failures(f"{name}: its provenance cannot be read"):
             data: dict[str, Any] = json.loads(text)
-            if data.pop("format") > FORMAT:
+            written = data.pop("format")
+            if not _is_a(written, int) or written < 1:
+                raise TypeError(f"format is {written!r}")
+            if written > FORMAT:
                 raise InputError(f"{name} was written by a newer fastfid; upgrade to read it")
             result = cls(**data)
-            for key, kind in get_type_hints(cls).items():
-                if not isinstance(getattr(result, key), get_origin(kind) or kind):
-                    raise TypeError(f"{key} is {getattr(result, key)!r}")
-            return result
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{name}: its provenance cannot be read ({error})") from error
+            result._check()
+        return result
+
+    def _check(self) -> None:
+        for name, kind in get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            if not _is_a(value, get_origin(kind) or kind):
+                raise TypeError(f"{name} is {value!r}")
+        if not all(isinstance(version, str) for version in self.versions.values()):
+            raise TypeError(f"versions are {self.versions!r}")
+        if self.dims < 1 or self.batch_size < 0:
+            raise ValueError(f"dims are {self.dims}, batch_size is {self.batch_size}")
+
+
+def _is_a(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 
 # What makes two numbers incomparable, and what only makes them differ in their last digits.
@@ -96,20 +108,55 @@ def differences(
     if clashes and not force:
         raise StatisticsMismatch(f"these cannot be compared: {'; '.join(clashes)} (force=True, --force overrides)")
     warnings = [f"compared by force although they do not fit: {'; '.join(clashes)}"] if clashes else []
-    soft = [
-        f"{name} {getattr(a, name)} and {getattr(b, name)}"
-        for name in _CIRCUMSTANCE
-        if getattr(a, name) != getattr(b, name)
-    ]
-    soft += [f"{name} {v} and {w}" for name, v, w in _version_changes(a.versions, b.versions)]
+    soft = _circumstances(a, b)
     if soft:
         warnings.append(f"{names[0]} and {names[1]} were made differently: {'; '.join(soft)}")
     return warnings, bool(clashes)
+
+
+def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:
+    """Return the provenance of two sets of features taken together, and what is in `b` that is not in `a`.
+
+    Each circumstance that differs holds the values of both, in the same way whatever was merged first.
+
+    Returns
+    -------
+    provenance : Provenance
+    news : str
+        For a warning: "device cpu and cuda:0; precision fp32 and fp16"; empty where there is nothing to say.
+
+    Raises
+    ------
+    StatisticsMismatch
+        Where model, mode or dims differ.
+    """
+    if any(getattr(a, name) != getattr(b, name) for name in _IDENTITY):
+        shown = (f"{_shown(p, 'sha256')}, mode {p.mode}, {p.dims} dims" for p in (a, b))
+        raise StatisticsMismatch(f"cannot merge statistics of {' and '.join(shown)}")
+    both = replace(
+        a,
+        device=_joined(a.device, b.device),
+        precision=_joined(a.precision, b.precision),
+        batch_size=a.batch_size if a.batch_size == b.batch_size else 0,
+        versions={**b.versions, **a.versions, **{name: _joined(v, w) for name, v, w in _version_changes(a, b)}},
+    )
+    return both, "; ".join(_circumstances(a, b)) if _circumstances(a, both) else ""
+
+
+def _joined(value: str, other: str) -> str:
+    return _AND.join(sorted({*value.split(_AND), *other.split(_AND)}))
+
+
+def _circumstances(a: Provenance, b: Provenance) -> list[str]:
+    """What differs without making a comparison meaningless, with both values."""
+    changes = [(name, getattr(a, name), getattr(b, name)) for name in _CIRCUMSTANCE] + _version_changes(a, b)
+    return [f"{name} {value} and {other}" for name, value, other in changes if value != other]
 
 
 def _shown(p: Provenance, name: str) -> str:
     return f"{p.model} ({p.sha256[:12]})" if name == "sha256" else str(getattr(p, name))
 
 
-def _version_changes(a: Mapping[str, str], b: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    return [(name, a[name], b[name]) for name in a if name in b and a[name] != b[name]]
+def _version_changes(a: Provenance, b: Provenance) -> list[tuple[str, str, str]]:
+    ours, theirs = a.versions, b.versions
+    return [(name, ours[name], theirs[name]) for name in ours if name in theirs and ours[name] != theirs[name]]

@@ -1,0 +1,358 @@
+"""Statistics files from outside: what they say is checked before it is read, and what does not fit is refused."""
+
+import functools
+import io
+import json
+import os
+import threading
+import tracemalloc
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+
+from fastfid import FastFIDWarning, InputError, Provenance, Statistics
+from fuzz import CASES, SEED, mutants, rng_of
+
+SIGMA = np.array([[2.0, 0.5], [0.5, 1.0]])
+MADE_BY = {"format": 1, "model": "m", "sha256": "a" * 64, "mode": "pytorch", "dims": 2}
+
+
+def npz(path, **arrays):
+    np.savez(path, **arrays)
+    return path
+
+
+def refused(path, message):
+    with pytest.raises(InputError, match=message) as caught:
+        Statistics.load(path)
+    assert str(path) in str(caught.value)
+
+
+class TestRowsBesideSigma:
+    ROWS = np.random.RandomState(0).standard_normal((6, 8)) * 3 + 5
+
+    def file(self, tmp_path, rows=ROWS, **changed):
+        whole = dict(np.load(Statistics(8).update(self.ROWS).save(tmp_path / "whole")))
+        return npz(tmp_path / "f.npz", **{**whole, "rows": rows, **changed})
+
+    def test_a_sigma_with_the_right_diagonal_alone_is_refused(self, tmp_path):
+        sigma = np.diag(np.cov(self.ROWS, rowvar=False).diagonal())
+        refused(self.file(tmp_path, sigma=sigma), "rows do not have the mean mu and the covariance sigma")
+
+    @pytest.mark.parametrize("entry", [(0, 0), (0, 7), (3, 4)])
+    def test_one_entry_that_differs_is_refused(self, tmp_path, entry):
+        sigma = np.cov(self.ROWS, rowvar=False)
+        sigma[entry] = sigma[entry[::-1]] = sigma[entry] + 1e-3
+        refused(self.file(tmp_path, sigma=sigma), "rows do not have")
+
+    def test_an_outlier_does_not_hide_what_differs(self, tmp_path):
+        rows = self.ROWS.copy()
+        rows[0, 0] = 1e6
+        sigma = np.cov(rows, rowvar=False)
+        mu = rows.mean(axis=0)
+        assert Statistics.load(self.file(tmp_path, rows, mu=mu, sigma=sigma)).n == 6
+        sigma[1, 2] = sigma[2, 1] = sigma[1, 2] + 0.1
+        refused(self.file(tmp_path, rows, mu=mu, sigma=sigma), "rows do not have")
+
+    @pytest.mark.parametrize("shift", [0, 100, 1e6])
+    @pytest.mark.parametrize("scale", [1e-30, 1, 1e30])
+    def test_rows_rounded_to_float32_are_those_behind_sigma(self, tmp_path, shift, scale):
+        rows = (self.ROWS + shift) * scale
+        mu, sigma = rows.mean(axis=0), np.cov(rows, rowvar=False)
+        path = self.file(tmp_path, rows.astype(np.float32), mu=mu, sigma=sigma)
+        assert Statistics.load(path).rows.dtype == np.float32
+
+    def test_more_rows_than_dims_are_refused(self, tmp_path):
+        rows = np.zeros((9, 2))
+        refused(npz(tmp_path / "f.npz", mu=np.zeros(2), sigma=SIGMA * 0, n=9, rows=rows), "at most")
+
+
+class TestNumberOfRows:
+    @pytest.mark.parametrize("n", [2**53, 2**63 - 1, np.uint64(2**63), -3, 0, True])
+    def test_an_absurd_n_is_refused(self, tmp_path, n):
+        refused(npz(tmp_path / "f.npz", mu=np.zeros(2), sigma=SIGMA, n=n), "n must be")
+
+    def test_n_does_not_run_over(self):
+        full = Statistics.from_moments(np.zeros(2), SIGMA, 2**53 - 1)
+        other = Statistics.from_moments(np.ones(2), SIGMA, 2**52)
+        half = Statistics.from_moments(np.zeros(2), SIGMA, 2**52)
+        for change in (lambda: full.update(np.eye(2)), lambda: full.merge(other), lambda: half.merge(half)):
+            with pytest.raises(InputError, match=r"n must be below 2\^53"):
+                change()
+        assert (full.n, half.n) == (2**53 - 1, 2**52)
+        np.testing.assert_array_equal(full.sigma, SIGMA)
+        assert half.update(np.eye(2)).n == 2**52 + 2
+
+    def test_from_moments_takes_no_absurd_n(self):
+        with pytest.raises(InputError, match="n must be below"):
+            Statistics.from_moments(np.zeros(2), SIGMA, 2**53)
+
+
+class TestProvenance:
+    def load(self, tmp_path, **fields):
+        text = json.dumps({**MADE_BY, **fields})
+        return Statistics.load(npz(tmp_path / "f.npz", mu=np.zeros(2), sigma=SIGMA, n=9, fastfid=text))
+
+    def test_as_written(self, tmp_path):
+        assert self.load(tmp_path).provenance.dims == 2
+
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ({"dims": 4}, "a provenance of 4 dims does not fit statistics of 2"),
+            ({"dims": 2.0}, "dims is 2.0"),
+            ({"dims": True}, "dims is True"),
+            ({"batch_size": -1}, "batch_size is -1"),
+            ({"format": -5}, "format is -5"),
+            ({"format": True}, "format is True"),
+            ({"format": float("nan")}, "format is nan"),
+            ({"format": 1.0}, "format is 1.0"),
+            ({"versions": {"a": [1]}}, "versions are"),
+            ({"model": None}, "model is None"),
+        ],
+    )
+    def test_that_says_nonsense_is_refused(self, tmp_path, fields, message):
+        with pytest.raises(InputError, match=rf"f\.npz.*{message}"):
+            self.load(tmp_path, **fields)
+
+    def test_with_a_code_point_that_does_not_exist(self, tmp_path):
+        text = json.dumps(MADE_BY)
+        codes = np.array([text]).view(np.uint32).copy()
+        codes[3] = 0x40000062
+        path = npz(tmp_path / "f.npz", mu=np.zeros(2), sigma=SIGMA, fastfid=codes.view(f"U{len(text)}")[0])
+        refused(path, "f.npz")
+
+    def test_of_other_dims_is_refused_everywhere(self):
+        made_by = Provenance("m", "a" * 64, "pytorch", 4)
+        with pytest.raises(InputError, match="4 dims does not fit statistics of 2"):
+            Statistics(2, made_by)
+        with pytest.raises(InputError, match="4 dims does not fit statistics of 2"):
+            Statistics.from_moments(np.zeros(2), SIGMA, 9, made_by)
+
+
+class TestSizes:
+    @pytest.mark.parametrize("member", ["mu.npy", "sigma.npy", "n.npy", "rows.npy", "fastfid.npy"])
+    def test_a_member_that_is_no_array(self, tmp_path, member):
+        good = {"mu": np.zeros(2), "sigma": SIGMA, "n": np.array(9)}
+        with zipfile.ZipFile(tmp_path / "f.npz", "w") as file:
+            for key, array in good.items():
+                data = io.BytesIO()
+                np.save(data, array)
+                if f"{key}.npy" != member:
+                    file.writestr(f"{key}.npy", data.getvalue())
+            file.writestr(member, b"5")
+        refused(tmp_path / "f.npz", "cannot be read")
+
+    def test_a_small_file_that_unpacks_to_much_is_refused_unread(self, tmp_path):
+        path = tmp_path / "f.npz"
+        np.savez_compressed(path, mu=np.zeros(2), sigma=np.zeros((2000, 2000)))
+        tracemalloc.start()
+        refused(path, r"sigma must have shape \(2, 2\) to fit mu, got \(2000, 2000\)")
+        assert tracemalloc.get_traced_memory()[1] < 1 << 22
+        tracemalloc.stop()
+
+    @pytest.mark.parametrize(
+        "arrays",
+        [
+            {"mu": np.zeros(40_000), "sigma": SIGMA},
+            {"mu": np.zeros(2), "sigma": SIGMA, "n": np.zeros(300_000)},
+            {"mu": np.zeros(2), "sigma": SIGMA, "fastfid": np.array("a" * 300_000)},
+            {"mu": np.zeros(2), "sigma": SIGMA, "n": 2000, "rows": np.zeros((2000, 2))},
+        ],
+    )
+    def test_what_is_larger_than_it_can_be_is_refused(self, tmp_path, arrays):
+        refused(npz(tmp_path / "f.npz", **arrays), "at most .* are read")
+
+    def test_a_fifo_is_refused_at_once(self, tmp_path):
+        os.mkfifo(tmp_path / "f.npz")
+        refused(tmp_path / "f.npz", "a FIFO")
+
+
+@pytest.mark.parametrize("path", ["a\0.npz", "a\ud800.npz", "a" * 5000, "no-such-folder/" * 400 + "a"])
+def test_paths_that_no_file_can_have(path):
+    some = Statistics(2).update(np.eye(2))
+    with pytest.raises(InputError, match="cannot write"):
+        some.save(path)
+    with pytest.raises(InputError, match="does not exist|cannot be read"):
+        Statistics.load(path)
+
+
+@pytest.mark.parametrize("path", [None, 5])
+def test_what_is_no_path(path):
+    with pytest.raises(InputError, match="a path is a str or a Path"):
+        Statistics.load(path)
+    with pytest.raises(InputError, match="a path is a str or a Path"):
+        Statistics(2).update(np.eye(2)).save(path)
+
+
+def test_without_overwrite_the_first_file_stays(tmp_path):
+    first = Statistics(2).update(np.eye(2)).save(tmp_path / "s", overwrite=False)
+    data = first.read_bytes()
+    with pytest.raises(InputError, match=r"s\.npz exists already"):
+        Statistics(2).update(np.ones((2, 2))).save(tmp_path / "s", overwrite=False)
+    assert first.read_bytes() == data
+    assert list(tmp_path.iterdir()) == [first]
+
+
+def test_of_many_writers_without_overwrite_one_wins(tmp_path):
+    outcomes = []
+
+    def write(value):
+        try:
+            Statistics(2).update(np.full((2, 2), value)).save(tmp_path / "s", overwrite=False)
+        except InputError:
+            outcomes.append(None)
+        else:
+            outcomes.append(value)
+
+    writers = [threading.Thread(target=write, args=(value,)) for value in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    (winner,) = [value for value in outcomes if value is not None]
+    assert Statistics.load(tmp_path / "s.npz").mu[0] == winner
+    assert [p.name for p in tmp_path.iterdir()] == ["s.npz"]
+
+
+@functools.cache
+def good_files():
+    rows = np.random.RandomState(3).standard_normal((5, 3))
+    made_by = Provenance("m", "a" * 64, "pytorch", 3, versions={"fastfid": "0.1.0"})
+    files = []
+    for save, n in ((np.savez, 2), (np.savez_compressed, 3), (np.savez, 5), (np.savez_compressed, 5)):
+        s, file = Statistics(3, made_by).update(rows[:n]), io.BytesIO()
+        arrays = {"mu": s.mu, "sigma": s.sigma, "n": np.array(s.n), "fastfid": np.array(made_by.to_json())}
+        save(file, **arrays, **({} if s.rows is None else {"rows": s.rows}))
+        files.append(file.getvalue())
+    return files
+
+
+def check_loaded(path):
+    """Load a file of any kind: our error, or statistics that are some."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FastFIDWarning)  # no other may come
+        try:
+            s = Statistics.load(path)
+        except InputError:
+            return False
+    assert np.isfinite(s.mu).all()
+    assert np.isfinite(s.sigma).all()
+    assert s.n is None or 2 <= s.n < 2**53
+    assert s.provenance is None or s.provenance.dims == s.dims
+    if s.rows is not None:
+        with np.errstate(over="ignore"):
+            scale = np.float64(max(1, np.abs(s.rows).max())) ** 2
+        np.testing.assert_allclose(np.cov(s.rows, rowvar=False), s.sigma, rtol=0, atol=1e-5 * scale)
+    return True
+
+
+def test_damaged_files_are_refused_or_harmless(tmp_path):
+    path = tmp_path / "f.npz"
+    accepted = 0
+    for case, data in mutants("statistics file", good_files()):
+        path.write_bytes(data)
+        try:
+            accepted += check_loaded(path)
+        except Exception as error:
+            raise AssertionError(case) from error
+    assert 0 < accepted < CASES
+
+
+ARRAYS = [
+    *(
+        np.zeros(()),
+        np.zeros(0),
+        np.zeros(3),
+        np.zeros((3, 1)),
+        np.zeros((2, 3)),
+        np.zeros((3, 3)),
+        np.zeros((1, 3, 3)),
+    ),
+    *(np.eye(3), -np.eye(3), np.eye(3) * 1e200, np.eye(3) * 1e-320, np.triu(np.ones((3, 3))), np.ones((3, 3))),
+    *(np.full(3, np.nan), np.full(3, np.inf), np.full((3, 3), -np.inf), np.full(3, 1e308), np.full(3, 5e-324)),
+    *(np.eye(3, dtype=np.float16), np.eye(3, dtype=">f4"), np.eye(3, dtype=complex), np.eye(3, dtype=bool)),
+    *(np.eye(3, dtype=np.longdouble), np.arange(3, dtype=np.uint64) + 2**63, np.asfortranarray(np.eye(3))),
+    *(np.array("text"), np.array(b"bytes"), np.array(["a"] * 3), np.zeros(3, "M8[s]"), np.zeros(3, [("a", "i4")])),
+    *(np.array(5), np.array([5]), np.array(2**64 - 1, np.uint64), np.array(-(2**63)), np.array(3.0), np.array(1e300)),
+]
+
+
+def hostile_arrays(rng):
+    """Return the arrays of a good file with one to three of them replaced, scaled, left out or added."""
+    with np.load(io.BytesIO(good_files()[rng.randint(4)])) as file:
+        arrays = dict(file)
+    for _ in range(rng.randint(1, 4)):
+        key = ["mu", "sigma", "n", "rows", "fastfid", "images"][rng.randint(6)]
+        kind = rng.randint(4)
+        if kind == 0:
+            arrays.pop(key, None)
+        elif kind == 1 and key in arrays and arrays[key].dtype.kind in "fiuc":
+            with np.errstate(all="ignore"):
+                arrays[key] = np.asarray(arrays[key]) * 10.0 ** rng.randint(-300, 300)
+        elif kind == 2 and key == "fastfid":
+            arrays[key] = np.array(hostile_json(rng))
+        else:
+            arrays[key] = ARRAYS[rng.randint(len(ARRAYS))]
+    return arrays
+
+
+def test_files_of_strange_arrays_are_refused_or_right(tmp_path):
+    path = tmp_path / "f.npz"
+    accepted = 0
+    for case in range(CASES):
+        np.savez(path, **hostile_arrays(rng_of("statistics arrays", case)))
+        try:
+            accepted += check_loaded(path)
+        except Exception as error:
+            raise AssertionError(f"statistics arrays, case {case} of FASTFID_TEST_SEED={SEED}") from error
+    assert 0 < accepted < CASES
+
+
+VALUES = [
+    *(None, True, False, 0, 1, -1, 2, 3, 2**31, 2**53, 2**63, 2**64, 10**400, 0.5, 1e308, float("nan"), float("inf")),
+    *("", "m", "\ud800", "\x00", "\x1b[2J", "a" * 70_000, [], [1], {}, {"a": 1}, {"a": {"b": []}}),
+]
+
+
+def hostile_json(rng):
+    """Return the JSON of a provenance with some of its values replaced, left out or added."""
+    data = {**MADE_BY, "versions": {"fastfid": "0.1.0"}, "device": "cpu", "precision": "fp32", "batch_size": 16}
+    for _ in range(rng.randint(1, 4)):
+        key = [*data, "unheard of"][rng.randint(len(data) + 1)]
+        if rng.randint(4):
+            data[key] = VALUES[rng.randint(len(VALUES))]
+        else:
+            data.pop(key, None)
+    text = json.dumps(data, allow_nan=True)
+    return text if rng.randint(8) else "[" * rng.choice([1, 100, 100_000]) + text
+
+
+def test_hostile_provenance_is_refused_or_right():
+    accepted = 0
+    for case in range(CASES):
+        text = hostile_json(rng_of("provenance", case))
+        try:
+            made_by = Provenance.from_json(text, "f.npz")
+        except InputError:
+            continue
+        except Exception as error:
+            raise AssertionError(f"provenance, case {case} of FASTFID_TEST_SEED={SEED}") from error
+        accepted += 1
+        assert Provenance.from_json(made_by.to_json(), "again") == made_by
+        assert type(made_by.dims) is int
+        assert all(isinstance(version, str) for version in made_by.versions.values())
+    assert accepted
+
+
+def test_damaged_json_is_refused_or_read():
+    good = [json.dumps({**MADE_BY, "versions": {"fastfid": "0.1.0"}}).encode()]
+    for case, data in mutants("provenance text", good):
+        try:
+            Provenance.from_json(data.decode("latin-1"), "f.npz")
+        except InputError:
+            pass
+        except Exception as error:
+            raise AssertionError(case) from error
