@@ -1,5 +1,7 @@
 """score, compare and statistics: the main job, on the built-in network's cheapest tap."""
 
+import dataclasses
+import inspect
 import json
 
 import numpy as np
@@ -242,6 +244,29 @@ class TestBadInput:
             fastfid.statistics(pictures(2), model=extractor, mode="tensorflow")
         with pytest.raises(fastfid.InputError, match="dims=192"):
             fastfid.statistics(pictures(2), model=extractor, dims=192)
+
+    @pytest.mark.parametrize(
+        ("option", "value"),
+        [("mode", "pytorch"), ("dims", 2048), ("batch_size", 16), ("precision", "fp32"), ("device", "cpu")],
+    )
+    def test_a_default_that_is_given_is_a_value(self, monkeypatch, option, value):
+        other = fastfid.Extractor("inception-v3-random", mode="tensorflow", dims=64, batch_size=8)
+        monkeypatch.setattr(other._session, "precision", "fp16")
+        monkeypatch.setattr(other._session, "device", "cuda:1")
+        assert fastfid.statistics(pictures(2), model=other, device="auto").n == 2
+        for function, sides in ((fastfid.score, 2), (fastfid.compare, 2), (fastfid.statistics, 1)):
+            with pytest.raises(fastfid.InputError, match=f"{option}={value!r} does not fit the Extractor"):
+                function(*[pictures(2)] * sides, model=other, **{option: value})
+
+    @pytest.mark.parametrize("function", [fastfid.score, fastfid.compare, fastfid.statistics, fastfid.Extractor])
+    def test_signatures_show_the_defaults(self, function):
+        shown = str(inspect.signature(function))
+        options = ("Preprocessing = 'pytorch'", "dims: int = 2048", "device: str = 'auto'", "precision: str = 'fp32'")
+        assert all(text in shown for text in options)
+
+    def test_what_made_the_features_is_plain_data(self, extractor):
+        made_by = extractor.provenance
+        assert all(type(value) in (str, int, dict) for value in dataclasses.asdict(made_by).values())
 
     @pytest.mark.parametrize("name", ["DeviceError", "ImageError", "InputError", "LinAlgError", "ModelError"])
     def test_every_error_has_one_base(self, name):

@@ -104,6 +104,23 @@ def test_by_metadata(tmp_path, name):
         fastfid.Extractor(path, mode="clean")
 
 
+def test_a_default_that_is_given_is_a_value(tmp_path, capsys):
+    path = write_network(tmp_path / "own.onnx", "clip", mode="clip")
+    assert fastfid.Extractor(path).mode == str(fastfid.Preprocessing.parse("clip"))
+    with pytest.raises(fastfid.ModelError, match="exported for mode clip, and mode pytorch was asked for"):
+        fastfid.Extractor(path, mode="pytorch")
+    with pytest.raises(fastfid.ModelError, match="2048 were asked for"):
+        fastfid.Extractor(path, dims=2048)
+    sets = str(save_images(tmp_path / "a", "clip")), str(save_images(tmp_path / "b", "clip", 1))
+    assert main([*sets, "--model", str(path), "--quiet"]) == 0
+    for option in (["--mode", "pytorch"], ["--dims", "2048"]):
+        assert main([*sets, "--model", str(path), *option]) == 1
+        assert "asked for" in capsys.readouterr().err
+    with pytest.raises(fastfid.ModelError, match="exported for mode clip"):
+        models.export(path, tmp_path / "copy.onnx", mode="pytorch")
+    assert models.load(models.export(path, tmp_path / "copy.onnx")).mode == "clip"
+
+
 def test_on_the_command_line(tmp_path, capsys):
     path = write_network(tmp_path / "own.onnx", "dinov2")
     a, b = save_images(tmp_path / "a", "dinov2"), save_images(tmp_path / "b", "dinov2", 2)

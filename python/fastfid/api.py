@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from . import frechet, preflight
 from .checks import seed_number
+from .defaults import default, given
 from .errors import InputError, StatisticsMismatch
 from .extractor import Extractor, check_stream
 from .moments import Statistics
@@ -95,12 +96,12 @@ def score(
     b: Any,
     *,
     model: Model = "inception-v3",
-    mode: str | Preprocessing = "pytorch",
-    dims: int = 2048,
+    mode: str | Preprocessing = default("pytorch"),
+    dims: int = default(2048),
     method: str = "auto",
     batch_size: int | None = None,
-    device: str = "auto",
-    precision: str = "fp32",
+    device: str = default("auto"),
+    precision: str = default("fp32"),
     num_workers: int | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -200,12 +201,12 @@ def compare(
     b: Any,
     *,
     model: Model = "inception-v3",
-    mode: str | Preprocessing = "pytorch",
-    dims: int = 2048,
+    mode: str | Preprocessing = default("pytorch"),
+    dims: int = default(2048),
     method: str = "auto",
     batch_size: int | None = None,
-    device: str = "auto",
-    precision: str = "fp32",
+    device: str = default("auto"),
+    precision: str = default("fp32"),
     num_workers: int | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -288,11 +289,11 @@ def statistics(
     source: Any,
     *,
     model: Model = "inception-v3",
-    mode: str | Preprocessing = "pytorch",
-    dims: int = 2048,
+    mode: str | Preprocessing = default("pytorch"),
+    dims: int = default(2048),
     batch_size: int | None = None,
-    device: str = "auto",
-    precision: str = "fp32",
+    device: str = default("auto"),
+    precision: str = default("fp32"),
     num_workers: int | None = None,
     limit: int | None = None,
     seed: int = 0,
@@ -371,24 +372,23 @@ def _extractor(
             report=report,
         )
     else:
-        _check_brought(
-            model,
-            mode=(resolve(mode).name, "pytorch"),
-            dims=(dims, 2048),
-            batch_size=(batch_size, None),
-            device=("cuda:0" if device == "cuda" else device, "auto"),
-            precision=(precision, "fp32"),
-        )
+        _check_brought(model, mode=mode, dims=dims, batch_size=batch_size, device=device, precision=precision)
     if not model.comparable:
         report.note(f"made with {model.provenance.model}: not comparable with published FIDs")
     return model
 
 
-def _check_brought(extractor: Extractor, **options: tuple[Any, Any]) -> None:
-    """An Extractor brings its own settings: refuse another value, unless it is just the default."""
-    for name, (value, default) in options.items():
+def _check_brought(extractor: Extractor, **options: Any) -> None:
+    """An Extractor brings its own settings: refuse another value that was given beside it."""
+    for name, value in options.items():
+        if not given(value):
+            continue
+        if name == "mode":
+            value = resolve(value).name
+        elif name == "device":
+            value = {"auto": extractor.device, "cuda": "cuda:0"}.get(value, value)
         own = getattr(extractor, name)
-        if value not in (default, own):
+        if value != own:
             raise InputError(f"{name}={value!r} does not fit the Extractor given as model, which has {name}={own!r}")
 
 

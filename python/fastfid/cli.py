@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .defaults import default
 from .device import parse as parse_device
 from .errors import FastFIDError, FastFIDWarning, InputError
 from .preflight import CODES
@@ -131,14 +132,14 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
         help="a name from `fastfid models list`, weights (.pth, or .h5 of Keras) or an extractor (.onnx)",
     )
     _add_mode(parser)
-    parser.add_argument("--dims", type=_whole(1), default=2048, help="64, 192, 768, 2048 or 1008 (logits)")
+    parser.add_argument("--dims", type=_whole(1), default=default(2048), help="64, 192, 768, 2048 or 1008 (logits)")
 
 
 def _add_mode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
         type=_passing(resolve),
-        default="pytorch",
+        default=default("pytorch"),
         help=f"whose preprocessing: {', '.join(MODES)} (default: pytorch). For a network other than Inception: "
         f"{', '.join(PRESETS)}, or fields such as '{PRESETS['dinov2']}'",
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from . import models
 from .checks import whole_number
+from .defaults import default, given
 from .errors import ImageError, InputError, ModelError
 from .preprocess import Preprocessing, resolve
 from .progress import Progress
@@ -80,10 +81,10 @@ class Extractor:
         self,
         model: str | os.PathLike[str] = "inception-v3",
         *,
-        mode: str | Preprocessing = "pytorch",
-        dims: int = 2048,
-        device: str = "auto",
-        precision: str = "fp32",
+        mode: str | Preprocessing = default("pytorch"),
+        dims: int = default(2048),
+        device: str = default("auto"),
+        precision: str = default("fp32"),
         batch_size: int | None = None,
         progress: bool = False,
         report: Report | None = None,
@@ -91,7 +92,9 @@ class Extractor:
         protocol = resolve(mode)
         check_settings(device, precision, batch_size)  # before a download
         report = report or Report()
-        network = models.load(model, dims=dims, mode=protocol.name, progress=progress)
+        network = models.load(
+            model, dims=dims, mode=protocol.name if given(mode) else default("pytorch"), progress=progress
+        )
         if network.mode is None:
             report.note(f"{network.name} does not say which preprocessing it wants: mode {protocol.name} is applied")
         else:
@@ -113,7 +116,7 @@ class Extractor:
             report=report,
         )
         self.dims = self._session.dims
-        if network.dims is None and dims not in (2048, self.dims):
+        if network.dims is None and given(dims) and dims != self.dims:
             raise ModelError(f"{network.name} gives {self.dims} dims, {dims} were asked for")
         if network.dims not in (None, self.dims):
             raise ModelError(f"{network.name} says that it gives {network.dims} dims, and gives {self.dims}")
@@ -124,7 +127,7 @@ class Extractor:
             mode=protocol.name,
             dims=self.dims,
             device=self._session.device,
-            precision=precision,
+            precision=self._session.precision,
             batch_size=self._session.batch_size,
             versions=_versions(),
         )

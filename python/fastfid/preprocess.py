@@ -222,7 +222,7 @@ def resolve(mode: str | Preprocessing) -> Protocol:
     1.0
     """
     if isinstance(mode, str) and mode in MODES:
-        return Protocol(mode, MODES[mode])
+        return Protocol(str(mode), MODES[mode])
     if isinstance(mode, str) and (mode.strip() in PRESETS or "=" in mode):
         mode = Preprocessing.parse(mode)
     if not isinstance(mode, Preprocessing):

@@ -128,7 +128,7 @@ class Session:
 
         check_settings(device, precision, batch_size)
         self.name = name
-        self.precision = precision
+        self.precision = str(precision)
         self._process = os.getpid()
         problem = devices.both_runtimes()
         if problem is not None:

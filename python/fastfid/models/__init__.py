@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy.typing as npt
 
 from ..checks import whole_number
+from ..defaults import default, given
 from ..errors import InputError, ModelError
 from ..files import atomic_write
 from ..preprocess import MODES, resolve
@@ -69,7 +70,9 @@ class Row(NamedTuple):
     note: str
 
 
-def load(model: str | os.PathLike[str], *, dims: int = 2048, mode: str = "pytorch", progress: bool = False) -> Network:
+def load(
+    model: str | os.PathLike[str], *, dims: int = 2048, mode: str = default("pytorch"), progress: bool = False
+) -> Network:
     """Load a model by name or path.
 
     Parameters
@@ -80,7 +83,7 @@ def load(model: str | os.PathLike[str], *, dims: int = 2048, mode: str = "pytorc
         Which features: 64, 192, 768, 1008 (logits, not in Keras' weights) or 2048.
     mode : str
         The preprocessing that the features are for, as `preprocess.resolve` names it; an exported file is checked
-        against it, but one that states a preprocessing of its own keeps it where `mode` is the default.
+        against it, but one that states a preprocessing of its own keeps it where `mode` is not given.
     progress : bool
         Whether a download shows a bar on stderr.
 
@@ -207,9 +210,9 @@ def _load_onnx(path: Path, data: bytes, dims: int, mode: str) -> Network:
 
 
 def _fits(path: Path, own: str, mode: str) -> bool:
-    """Whether a file that states its own preprocessing may be used in a mode: in the same, or in the default one."""
+    """Whether a file that states its own preprocessing may be used in a mode: in the same, or where none was given."""
     try:
-        return resolve(own).name == resolve(mode).name or (mode == "pytorch" and own not in MODES)
+        return resolve(own).name == resolve(mode).name or (not given(mode) and own not in MODES)
     except InputError as error:
         raise ModelError(f"{path}: its metadata fastfid.mode cannot be read: {error}") from error
 
@@ -231,7 +234,7 @@ def export(
     out: str | os.PathLike[str],
     *,
     dims: int = 2048,
-    mode: str = "pytorch",
+    mode: str = default("pytorch"),
     force: bool = False,
     progress: bool = False,
 ) -> Path:
