@@ -12,6 +12,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import fastfid
 from fastfid import FastFIDWarning, InputError, Provenance, Statistics
 from fuzz import CASES, SEED, mutants, rng_of
 
@@ -215,6 +216,56 @@ def test_of_many_writers_without_overwrite_one_wins(tmp_path):
     (winner,) = [value for value in outcomes if value is not None]
     assert Statistics.load(tmp_path / "s.npz").mu[0] == winner
     assert [p.name for p in tmp_path.iterdir()] == ["s.npz"]
+
+
+@pytest.mark.filterwarnings("ignore:.*no record of the model:fastfid.FastFIDWarning")
+class TestAsymmetry:
+    """pytorch-fid computes with any; float32 explains some of it."""
+
+    ROWS = np.random.RandomState(0).standard_normal((60, 4)) * [0.1, 1, 10, 0.01] + 3
+
+    def file(self, tmp_path, apart):
+        sigma = np.cov(self.ROWS, rowvar=False)
+        deviations = np.sqrt(sigma.diagonal())
+        sigma += np.triu(np.outer(deviations, deviations), 1) * apart
+        return npz(tmp_path / "f.npz", mu=self.ROWS.mean(axis=0), sigma=sigma), (sigma + sigma.T) / 2
+
+    def test_of_sums_in_float32_is_told_and_made_symmetric(self, tmp_path):
+        path, mean = self.file(tmp_path, 5e-4)
+        with pytest.warns(FastFIDWarning, match=r"f\.npz: sigma is not symmetric: .* as sums in float32 do"):
+            loaded = Statistics.load(path)
+        np.testing.assert_array_equal(loaded.sigma, mean)
+        with pytest.warns(FastFIDWarning, match="float32"):
+            result = fastfid.compare(path, Statistics(4).update(self.ROWS[:30]))
+        assert any("not symmetric" in text for text in result.warnings)
+        with pytest.warns(FastFIDWarning, match="sigma1 is not symmetric"):
+            assert fastfid.frechet_distance(loaded.mu, np.load(path)["sigma"], loaded.mu, mean) < 1e-9
+
+    def test_of_more_needs_force(self, tmp_path):
+        path, mean = self.file(tmp_path, 5e-3)
+        other = Statistics(4).update(self.ROWS[:30])
+        for refuse in (lambda: Statistics.load(path), lambda: fastfid.compare(path, other)):
+            with pytest.raises(InputError, match=r"f\.npz: sigma is not symmetric.* no rounding explains"):
+                refuse()
+        with pytest.warns(FastFIDWarning, match="not symmetric: .* by force"):
+            forced = fastfid.compare(path, other, force=True)
+        mu = np.load(path)["mu"]
+        assert forced.fid == pytest.approx(fastfid.frechet_distance(mu, mean, other.mu, other.sigma), rel=1e-9)
+
+    def test_of_one_small_dim_is_not_hidden_by_a_large_one(self, tmp_path):
+        sigma = np.cov(self.ROWS, rowvar=False)
+        sigma[0, 3] += 0.5 * np.sqrt(sigma[0, 0] * sigma[3, 3])  # 5e-6 of the largest entry
+        refused(npz(tmp_path / "f.npz", mu=np.zeros(4), sigma=sigma), "not symmetric")
+
+    def test_a_negative_diagonal_stays_refused(self, tmp_path):
+        sigma = np.diag([1.0, -1e-9])
+        for force in (False, True):
+            with pytest.raises(InputError, match="not a covariance"):
+                fastfid.compare(npz(tmp_path / "f.npz", mu=np.zeros(2), sigma=sigma), pair(), force=force)
+
+
+def pair():
+    return Statistics(2).update(np.eye(2))
 
 
 @functools.cache

@@ -144,7 +144,7 @@ def score(
     recursive : bool
         Whether subfolders are searched.
     force : bool
-        Compare statistics although their model or mode differ; recorded in the result.
+        Compare statistics although their model or mode differ, or a covariance is not symmetric; the result says so.
     progress : None, bool or callable
         None shows a bar where stderr is a terminal; a callable gets (done, total).
 
@@ -236,7 +236,7 @@ def compare(
     check_stream(num_workers, on_error)
     report = Report()
     # Both sides are opened and checked before the network runs on either: a typo in the second must not cost the first.
-    inputs = [_open(side, recursive, limit, seed, report) for side in (a, b)]
+    inputs = [_open(side, recursive, limit, seed, report, force=force) for side in (a, b)]
     extractor = None
     if any(isinstance(side, Source) for side in inputs):
         extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
@@ -335,12 +335,14 @@ class _Streaming:
     progress: ProgressOption
 
 
-def _open(side: Any, recursive: bool, limit: int | None, seed: int, report: Report) -> Statistics | Source:
+def _open(
+    side: Any, recursive: bool, limit: int | None, seed: int, report: Report, *, force: bool = False
+) -> Statistics | Source:
     known = isinstance(side, Statistics)
     if known or (isinstance(side, str | os.PathLike) and is_statistics_file(side)):
         if limit is not None:
             report.warn(f"limit={limit} does not apply to {_name(side, 'statistics')}: it has no images to choose from")
-        return side if known else Statistics.load(side)
+        return side if known else Statistics._load(side, report.warn, force=force)
     source = open_source(side, recursive=recursive)
     source.items(limit, seed)  # nothing is read yet, but a limit that cannot be had is refused
     if source.size is not None and source.size < 2:

@@ -260,6 +260,8 @@ class Statistics:
     def load(cls, path: str | os.PathLike[str]) -> "Statistics":
         """Read a statistics file: ours, pytorch-fid's, TTUR's, clean-fid's or ADM's.
 
+        A ``sigma`` that is asymmetric by no more than sums in float32 explain is made symmetric, with a warning.
+
         Raises
         ------
         InputError
@@ -277,13 +279,15 @@ class Statistics:
         made_by = None if text is None else Provenance.from_json(text, name)
         try:
             with failures("they are no statistics"):
-                return cls._from_arrays(arrays, made_by)
+                known = gaussian_from_moments(
+                    arrays["mu"], arrays["sigma"], "", tell=lambda text: tell(f"{name}: {text}"), force=force
+                )
+                return cls._from_arrays(known, arrays, made_by)
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
 
     @classmethod
-    def _from_arrays(cls, arrays: statistics_file.Arrays, made_by: Provenance | None) -> "Statistics":
-        known = gaussian_from_moments(arrays["mu"], arrays["sigma"], "")
+    def _from_arrays(cls, known: Gaussian, arrays: statistics_file.Arrays, made_by: Provenance | None) -> "Statistics":
         n = arrays["n"].item() if "n" in arrays else None
         result = cls._of(known, n, made_by)
         rows = arrays.get("rows")
