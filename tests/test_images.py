@@ -87,7 +87,7 @@ def in_thread(function, *args):
 def test_equals_pillow(tmp_path, name, image, options, losses):
     path = tmp_path / name
     image.save(path, **options)
-    pixels, found, encoding, quality, digest = in_thread(decode, path, str(path))
+    pixels, found, encoding, quality, digest, damage = in_thread(decode, path, str(path))
     assert pixels.dtype == np.uint8
     assert pixels.flags.c_contiguous
     np.testing.assert_array_equal(pixels, reference(path))
@@ -97,7 +97,8 @@ def test_equals_pillow(tmp_path, name, image, options, losses):
     assert (quality is not None) == (encoding == "JPEG")
     again = decode(path.read_bytes(), name)
     np.testing.assert_array_equal(again.pixels, pixels)
-    assert again[1:] == (found, encoding, quality, digest)
+    assert again[1:] == (found, encoding, quality, digest, damage)
+    assert damage == ""
 
 
 @pytest.mark.parametrize("quality", [25, 49, 50, 51, 75, 90, 95, 99, 100])
@@ -165,7 +166,7 @@ def test_missing_file_says_why(tmp_path):
 
 
 def test_memory_error_is_not_a_bad_image(tmp_path, monkeypatch):
-    def exhausted(*args):
+    def exhausted(*args, **options):
         raise MemoryError
 
     monkeypatch.setattr(Image, "open", exhausted)

@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import fastfid
-from fastfid import preflight
+from fastfid import images, preflight
 from fastfid.cli import main
 from fastfid.images import Decoded
 from fastfid.preflight import CODES, Side, check
 from fastfid.report import Report
-from fastfid.sources import open_source
+from fastfid.sources import base, open_source
+from fastfid.sources import folder as folder_source
 from fastfid.tally import Seen, Tally
 from pictures import folder, pictures
 
@@ -189,6 +190,45 @@ def test_a_glance_reads_few_files_and_leaves_bad_ones_to_the_run(tmp_path):
     assert preflight.glance(open_source(pictures(3))) is None
 
 
+@pytest.mark.parametrize(("limit", "looked_at"), [(None, 16), (5, 5), (20, 16), (99, 16)])
+def test_a_glance_looks_at_chosen_images_alone_and_each_is_decoded_once(tmp_path, monkeypatch, limit, looked_at):
+    decoded = []
+
+    def counting(file, name):
+        decoded.append(name)
+        return images.decode(file, name)
+
+    monkeypatch.setattr(folder_source, "decode", counting)
+    source = open_source(folder(tmp_path / "set", pictures(40)))
+    chosen = [item.name for item in source.items(limit, 7)]
+    assert sum(preflight.glance(source, limit, 7).sizes.values()) == looked_at
+    assert set(decoded) <= set(chosen)
+    found = [item.load() for item in source.items(limit, 7)]
+    assert sorted(decoded) == sorted(chosen)
+    again = [item.load() for item in source.items(limit, 7)]  # nothing is kept for ever
+    assert len(decoded) == 2 * len(chosen)
+    for one, other in zip(found, again, strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+        assert one[1:] == other[1:]
+
+
+def test_a_glance_keeps_no_more_than_memory_allows(tmp_path, monkeypatch):
+    monkeypatch.setattr(base, "_MOST_KEPT", 5 * 32 * 32 * 3)
+    source = open_source(folder(tmp_path / "set", pictures(40)))
+    preflight.glance(source)
+    assert len(source._kept) == 5
+
+
+def test_damaged_files_are_counted_and_the_first_are_named():
+    damaged = [Seen(size=(9, 9), digest=i, damage=f"{i}.png (its checksum)" if i % 2 else "") for i in range(12)]
+    text = "damaged: a: 6 of 12 images were decoded from files that say they are damaged: "
+    only(codes(side("a", damaged)), f"{text}1.png (its checksum); 3.png (its checksum); 5.png (its checksum), ...")
+    only(
+        codes(side("a", damaged[:2])),
+        "damaged: a: 1 of 2 images were decoded from files that say they are damaged: 1.p",
+    )
+
+
 class TestRun:
     @pytest.fixture
     def sets(self, tmp_path):
@@ -211,7 +251,7 @@ class TestRun:
         assert "3 of 83 images are copies" in result.warnings[-1]
 
     def test_what_a_glance_misses_is_told_at_the_end(self, extractor, sets, monkeypatch):
-        monkeypatch.setattr(preflight, "glance", lambda source: None)
+        monkeypatch.setattr(preflight, "glance", lambda *_: None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", fastfid.FastFIDWarning)
             result = fastfid.compare(*sets, model=extractor)
@@ -235,6 +275,22 @@ class TestRun:
         assert "duplicates:" not in err
         with pytest.raises(SystemExit):
             main([*common, "--silence", "everything"])
+
+    def test_damaged_files_of_each_side_once(self, extractor, tmp_path, capsys):
+        sets = [folder(tmp_path / name, pictures(70, seed=seed)) for seed, name in enumerate("ab")]
+        for file in [path / f"00{i}.png" for path in sets for i in range(5)]:
+            file.write_bytes(file.read_bytes()[:-2] + b"\0\0")
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always", fastfid.FastFIDWarning)
+            result = fastfid.compare(*sets, model=extractor)
+        assert list(result.warnings) == [str(w.message) for w in heard]
+        for path, text in zip(sets, result.warnings, strict=True):
+            first = f"{path / '000.png'} (the checksum of its chunk IEND is wrong)"
+            say = "images were decoded from files that say they are damaged"
+            assert text.startswith(f"damaged: {path}: 5 of 70 {say}: {first}; ")
+        common = [*map(str, sets), "--model", "inception-v3-random", "--dims", "64", "--quiet"]
+        assert main([*common, "--silence", "damaged"]) == 0
+        assert "damaged:" not in capsys.readouterr().err
 
     def test_of_one_side(self, extractor, sets):
         with pytest.warns(fastfid.FastFIDWarning, match="duplicates: .*3 of 83"):

@@ -153,7 +153,7 @@ def test_files_that_are_refused(tmp_path, name, message):
 
 # --- arrays
 
-shapes = st.sampled_from([(4, 5, 6, 3), (2, 3, 3, 1), (3, 5, 6), (1, 1, 1, 3), (5, 2, 2)])
+shapes = st.sampled_from([(4, 5, 6, 3), (2, 3, 3, 1), (1, 5, 6), (4, 5, 6), (1, 1, 1, 3), (5, 2, 2)])
 dtypes = st.sampled_from(["u1", "i1", "u2", ">u2", "i4", "i8", "u8"])
 
 
@@ -448,7 +448,7 @@ def test_other_things_are_refused(source, message):
 
 @given(st.integers(2, 40), st.integers(2, 50), st.integers(0, 2**32 - 1))
 def test_limit_is_a_seeded_subset_in_order(size, limit, seed):
-    array = np.arange(size, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    array = np.arange(size, dtype=np.uint8)[:, None, None, None] * np.ones((1, 2, 2, 1), np.uint8)
     expected = sorted(np.random.RandomState(seed).permutation(size)[:limit])
     assert len(set(expected)) == min(limit, size)
 

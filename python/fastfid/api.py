@@ -250,7 +250,7 @@ def compare(
     mode = extractor.mode if extractor else ""
     how = _Streaming(num_workers, limit, seed, on_error, progress)
     fitted_dims = extractor.dims if extractor else cast(Statistics, inputs[0]).dims
-    first = [_glance(side, name, limit) for side, name in zip(inputs, names, strict=True)]
+    first = [_glance(side, name, limit, seed) for side, name in zip(inputs, names, strict=True)]
     preflight.check(first, fitted_dims, mode, report)
     fitted, blocks, seen = [], [], []
     for side, name in zip(inputs, names, strict=True):
@@ -317,7 +317,7 @@ def statistics(
         return side
     extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
     name, tally = _name(source, "the source"), Tally()
-    preflight.check([_glance(side, name, limit)], extractor.dims, extractor.mode, report)
+    preflight.check([_glance(side, name, limit, seed)], extractor.dims, extractor.mode, report)
     how = _Streaming(num_workers, limit, seed, on_error, progress)
     result = _run(extractor, side, how, report, tally)
     preflight.check([preflight.Side(name, result.n, tally)], extractor.dims, extractor.mode, report)
@@ -417,10 +417,10 @@ def _run(
     return result
 
 
-def _glance(side: Statistics | Source, name: str, limit: int | None) -> preflight.Side:
+def _glance(side: Statistics | Source, name: str, limit: int | None, seed: int) -> preflight.Side:
     if isinstance(side, Statistics):
         return preflight.Side(name, side.n)
-    return preflight.Side(name, side.expected(limit), preflight.glance(side))
+    return preflight.Side(name, side.expected(limit), preflight.glance(side, limit, seed))
 
 
 def _side(seen: preflight.Side) -> Side:

@@ -1,4 +1,4 @@
-"""One image, from a file or from memory, to one RGB array; and what is refused on the way."""
+"""One image file, or PIL image, to one RGB array; and what is worth knowing about it."""
 
 import os
 import threading
@@ -6,23 +6,27 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
-from importlib import import_module
-from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ImageError, InputError
+from .damage import damage_of
+from .errors import ImageError
+from .formats import check_size, open_image
+from .reading import failures, read_regular
+from .rgb import as_rgb, check_arrays
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
+    from PIL.ImageFile import ImageFile
 
-__all__ = ["ENDINGS", "Decoded", "as_rgb", "check_arrays", "decode", "digest", "from_pil"]
+__all__ = ["ENDINGS", "MOST_FILE_BYTES", "Decoded", "as_rgb", "check_arrays", "decode", "digest", "from_pil"]
 
 #: File endings taken for images: those of pytorch-fid, here in any case.
 ENDINGS = frozenset({"bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"})
+#: Largest image file that is read: twice `PIL.Image.MAX_IMAGE_PIXELS`, at which Pillow refuses, fits uncompressed.
+MOST_FILE_BYTES = 1 << 29
 
 # Sum of the luminance table in Annex K of the JPEG standard; libjpeg scales that table by its `quality`.
 _STANDARD_LUMINANCE = 3685
@@ -45,6 +49,8 @@ class Decoded(NamedTuple):
         Of a JPEG: the quality, up to 99, at which libjpeg would write a luminance table of the same sum.
     digest : int or None
         64 bits of a hash of the file's bytes; None for what was no file.
+    damage : str
+        The image's name and what is wrong with its file, where that tells it and Pillow decodes it; see `damage`.
     """
 
     pixels: NDArray[np.uint8]
@@ -52,6 +58,7 @@ class Decoded(NamedTuple):
     encoding: str | None = None
     quality: int | None = None
     digest: int | None = None
+    damage: str = ""
 
 
 def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
@@ -74,19 +81,22 @@ def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
     Raises
     ------
     ImageError
-        The image is missing, truncated, corrupt, of an unknown format, without pixels or a decompression bomb.
+        The image is missing, no regular file or larger than `MOST_FILE_BYTES`; truncated, corrupt, of a format that is
+        not read, without pixels, a decompression bomb, or has a side longer than `fastfid.formats.LONGEST_SIDE`.
     """
-    _load_plugins()
-    from PIL import Image
-
     with _failures(name):
-        data = file if isinstance(file, bytes) else Path(file).read_bytes()
-        with Image.open(BytesIO(data)) as image:
+        data = file if isinstance(file, bytes) else read_regular(file, MOST_FILE_BYTES)
+        with open_image(data) as image:
+            start = _start_of_pixels(image)
             decoded = _convert(image)
-            limit = Image.MAX_IMAGE_PIXELS
-            if limit is not None and image.width * image.height > limit:
-                decoded = decoded._replace(losses=(*decoded.losses, "larger than PIL.Image.MAX_IMAGE_PIXELS"))
-            return decoded._replace(encoding=image.format, quality=_quality(image), digest=digest(data))
+            damage = damage_of(image.format, data, start)
+            return decoded._replace(
+                losses=decoded.losses + _largeness(image),
+                encoding=image.format,
+                quality=_quality(image),
+                digest=digest(data),
+                damage=f"{name} ({damage})" if damage else "",
+            )
 
 
 def from_pil(image: "PillowImage.Image", name: str) -> Decoded:
@@ -104,87 +114,8 @@ def digest(data: bytes | NDArray[np.uint8]) -> int:
     return int.from_bytes(hashed.digest(), "big")
 
 
-def as_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Bring one in-memory image to the form that every later stage takes.
-
-    Parameters
-    ----------
-    array : ndarray of integers, shape (H, W, 3), (H, W, 1) or (H, W)
-        Values in 0...255, of any integer dtype.
-    name : str
-        How an error names the image.
-
-    Returns
-    -------
-    ndarray of uint8, shape (H, W, 3)
-        C-contiguous; grey is repeated. A read-only view of `array` where that already has this form.
-
-    Raises
-    ------
-    InputError
-        A dtype that is not an integer, a value outside 0...255, or another shape.
-
-    Examples
-    --------
-    >>> as_rgb(np.array([[0, 255]]), "grey").tolist()
-    [[[0, 0, 0], [255, 255, 255]]]
-    """
-    check_arrays(array.shape, array.dtype, name, stack=False)
-    if array.dtype != np.uint8:
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high > 255:
-            raise InputError(f"{name}: the value {low if low < 0 else high} is outside 0...255")
-        array = array.astype(np.uint8)
-    if array.ndim == 2:
-        array = array[..., None]
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
-
-
-def check_arrays(shape: tuple[int, ...], dtype: np.dtype[Any], name: str, *, stack: bool) -> None:
-    """Refuse a dtype or shape that cannot be one image or, where `stack`, N of them.
-
-    Raises
-    ------
-    InputError
-        The message names the dtype or shape, and the way out.
-    """
-    if dtype.kind not in "iu":
-        raise InputError(f"{name}: dtype {dtype} is not accepted, give integers in 0...255; {_dtype_hint(dtype)}")
-    one = shape[1:] if stack else shape
-    if stack and len(shape) == 3 and shape[2] in (1, 3, 4):
-        # Grey images of that width are legal but absurd; one colour image in place of N is a common slip.
-        raise InputError(
-            f"{name}: shape {shape} looks like one image, not (N, H, W); give many images as (N, H, W, 3), "
-            "or x[..., None] if these really are grey ones"
-        )
-    if not (len(one) == 2 or (len(one) == 3 and one[2] in (1, 3))):
-        wanted = "(N, H, W, 3), (N, H, W, 1) or (N, H, W)" if stack else "(H, W, 3), (H, W, 1) or (H, W)"
-        raise InputError(f"{name}: shape {shape} is not {wanted}{_shape_hint(one, stack)}")
-    if 0 in shape:
-        raise InputError(f"{name}: shape {shape} holds no pixels")
-
-
-def _dtype_hint(dtype: np.dtype[Any]) -> str:
-    if dtype.kind == "b":
-        return 'convert it with x.astype("uint8") * 255'
-    if dtype.kind == "f":
-        return 'convert values in [0, 1] with (x * 255).round().astype("uint8")'
-    if dtype.kind in "OUS":
-        return "give paths or PIL images as a list, x.tolist()"
-    return "uint8 is best"
-
-
-def _shape_hint(one: tuple[int, ...], stack: bool) -> str:
-    if len(one) == 3 and one[2] == 4:
-        return "; drop the alpha channel with x[..., :3]"
-    if len(one) == 3 and one[0] in (1, 3):
-        return f"; put the channels last with x.transpose({'0, 2, 3, 1' if stack else '1, 2, 0'})"
-    if len(one) == 4 and not stack:
-        return "; this is a batch: give its images one by one, (image for batch in batches for image in batch)"
-    return ""
-
-
 def _convert(image: "PillowImage.Image") -> Decoded:
+    check_size(image.width, image.height)
     image.load()
     if 0 in image.size:
         raise ValueError(f"its size is {image.width}x{image.height}")
@@ -194,6 +125,21 @@ def _convert(image: "PillowImage.Image") -> Decoded:
     if image.has_transparency_data and not _opaque(image):
         losses += ("alpha",)
     return Decoded(np.asarray(image.convert("RGB")), losses)
+
+
+def _largeness(image: "PillowImage.Image") -> tuple[str, ...]:
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    large = limit is not None and image.width * image.height > limit
+    return ("larger than PIL.Image.MAX_IMAGE_PIXELS",) if large else ()
+
+
+def _start_of_pixels(image: "ImageFile") -> int:
+    """Return where the first chunk or scan with pixels begins: of what stands before, Pillow has read every byte."""
+    if image.format == "PNG" and image.tile:
+        return int(image.tile[0][2]) - 8
+    return image.fp.tell() if image.format == "JPEG" and image.fp else 0
 
 
 def _quality(image: "PillowImage.Image") -> int | None:
@@ -213,17 +159,8 @@ def _opaque(image: "PillowImage.Image") -> bool:
 @contextmanager
 def _failures(name: str) -> Iterator[None]:
     """Turn whatever Pillow raises into an `ImageError` and silence what it warns of."""
-    try:
-        with _muted():
-            yield
-    except MemoryError:
-        raise  # says something about the machine, not the image: must not be skipped as a bad file
-    except Exception as error:  # decoders of damaged files raise nearly every class there is
-        if type(error).__name__ == "UnidentifiedImageError":
-            cause = "no image format that Pillow knows"
-        else:
-            cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise ImageError(f"cannot decode {name}: {cause}") from error
+    with failures(f"cannot decode {name}", ImageError), _muted():
+        yield
 
 
 # Pillow warns of large images, of palettes with several transparent entries, of damaged EXIF data. Here that would
@@ -251,23 +188,3 @@ def _muted() -> Iterator[None]:
         yield
     finally:
         _thread.decoding = False
-
-
-_plugins_lock = threading.Lock()
-_plugins_loaded = False
-
-
-def _load_plugins() -> None:
-    """Register Pillow's formats before any thread decodes: its own lazy way is not safe in several threads at once."""
-    global _plugins_loaded
-    if _plugins_loaded:
-        return
-    with _plugins_lock:
-        from PIL import Image
-
-        Image.preinit()
-        # Next the rest of ENDINGS, so that an exotic format with a lax signature is not asked before them.
-        for plugin in ("TiffImagePlugin", "WebPImagePlugin"):
-            import_module(f"PIL.{plugin}")
-        Image.init()
-        _plugins_loaded = True

@@ -23,6 +23,7 @@ CODES = {
     "jpeg-quality": "the JPEG files of the two sides were compressed differently",
     "size": "the images of the two sides have different sizes",
     "upscaled": "mode clean enlarges images from below 64 pixels",
+    "damaged": "files that can be decoded and yet say themselves that they are damaged",
     "duplicates": "exact copies, within a side or across both",
     "few-images": "fewer images than dims",
     "unequal-n": "very different numbers of images",
@@ -49,17 +50,22 @@ class Side(NamedTuple):
     seen: Tally | None = None
 
 
-def glance(source: Source) -> Tally | None:
-    """Look at a few images of a folder or an archive; what cannot be read is left to the run."""
+def glance(source: Source, limit: int | None = None, seed: int = 0) -> Tally | None:
+    """Look at a few images of a folder or an archive, of those that `limit` and `seed` choose.
+
+    What cannot be read is left to the run. The source keeps what is decoded here: the run does not do it again.
+    """
     if source.arrays or source.size is None:
         return None
     tally = Tally()
     try:
-        for item in source.items(_GLANCE):
-            tally.add([Seen.of(item.load())])
+        for image in source.look(_GLANCE, limit, seed):
+            tally.add([Seen.of(image)])
     except FastFIDError:
         return None
-    tally.repeated, tally.digests = 0, set()  # too few to tell copies: a later look will
+    # Left to the later look: copies, which so few cannot show, and damage, of which the number is told.
+    tally.repeated, tally.digests = 0, set()
+    tally.damaged, tally.damages = 0, []
     tally.sampled = True
     return tally
 
@@ -84,6 +90,10 @@ def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str, str]]:
     if mode == "clean" and small >= (total if side.seen.sampled else 1):
         text = f"{side.name}: {small / total:.0%} of the images have a side below {_SMALL} pixels and are enlarged"
         yield "upscaled", side.name, f"{text}; the antialiasing of 'clean' only acts where it shrinks"
+    if side.seen.damaged:
+        more = ", ..." if side.seen.damaged > len(side.seen.damages) else ""
+        text = f"{side.name}: {side.seen.damaged} of {total} images were decoded from files that say they are damaged"
+        yield "damaged", side.name, f"{text}: {'; '.join(side.seen.damages)}{more}"
     if side.seen.repeated:
         yield "duplicates", side.name, f"{side.name}: {side.seen.repeated} of {total} images are copies of others in it"
 

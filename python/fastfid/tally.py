@@ -7,6 +7,7 @@ from .images import Decoded, digest
 
 # Two names that Pillow has for JPEG files: phones write several pictures into one (MPO).
 _SAME = {"MPO": "JPEG"}
+_MOST_NAMES = 3  # of damaged files
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Seen:
     encoding: str | None = None
     quality: int | None = None
     digest: int = 0
+    damage: str = ""
     rejected: str | None = None
 
     @classmethod
@@ -32,6 +34,7 @@ class Seen:
             encoding=_SAME.get(image.encoding or "", image.encoding),
             quality=image.quality,
             digest=digest(image.pixels) if image.digest is None else image.digest,
+            damage=image.damage,
         )
 
 
@@ -56,6 +59,10 @@ class Tally:
         Of the images' bytes.
     repeated : int
         How many images were exact copies of an earlier one.
+    damaged : int
+        How many files were decoded that say themselves that they are damaged.
+    damages : list of str
+        The first of those, with what is wrong.
     chunk : int
         Images per run of the network, where memory did not suffice for the batch size; see `Session.chunk`.
     sampled : bool
@@ -70,6 +77,8 @@ class Tally:
     qualities: Counter[int] = field(default_factory=Counter)
     digests: set[int] = field(default_factory=set)
     repeated: int = 0
+    damaged: int = 0
+    damages: list[str] = field(default_factory=list)
     chunk: int = 0
     sampled: bool = False
 
@@ -87,5 +96,8 @@ class Tally:
                 self.encodings[image.encoding] += 1
             if image.quality is not None:
                 self.qualities[image.quality] += 1
+            if image.damage:
+                self.damaged += 1
+                self.damages = [*self.damages, image.damage][:_MOST_NAMES]
             self.repeated += image.digest in self.digests
             self.digests.add(image.digest)

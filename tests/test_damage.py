@@ -1,0 +1,111 @@
+"""What a file itself tells of its damage: nothing of good files, and of damaged ones what tests/README.md says."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fastfid.errors import ImageError
+from fastfid.images import decode
+from kinds import picture
+
+
+def saved(encoding, size=200, **options):
+    file = io.BytesIO()
+    Image.fromarray(picture(size, size)).save(file, encoding, **options)
+    return file.getvalue()
+
+
+def with_exif():
+    thumbnail = io.BytesIO()
+    Image.fromarray(picture(20, 20)).save(thumbnail, "JPEG")
+    exif = Image.Exif()
+    exif[0x010E] = thumbnail.getvalue().decode("latin-1")
+    return exif
+
+
+PNG, JPEG, WEBP = saved("PNG"), saved("JPEG", exif=with_exif()), saved("WEBP")
+MPO = saved("MPO", save_all=True, append_images=[Image.fromarray(picture(200, 200))])
+GOOD = {
+    "PNG": PNG,
+    "PNG, many chunks": saved("PNG", size=500),
+    "PNG, text at its end": PNG[:-12] + b"\0\0\0\4tEXta\0bc" + struct.pack(">I", zlib.crc32(b"tEXta\0bc")) + PNG[-12:],
+    "PNG, more after its end": PNG + b"more",
+    "PNG, animated": saved("PNG", save_all=True, append_images=[Image.fromarray(picture(200, 200)[::-1])]),
+    "JPEG": JPEG,
+    "JPEG, progressive": saved("JPEG", progressive=True),
+    "JPEG, restarts": saved("JPEG", restart_marker_rows=1),
+    "JPEG, more after its end": JPEG + bytes(99) + b"more",
+    "MPO": MPO,
+    "WebP": WEBP,
+    "WebP, lossless": saved("WEBP", lossless=True),
+    "WebP, with EXIF": saved("WEBP", exif=with_exif()),
+    "WebP, more after its end": WEBP + b"more",
+    "WebP, animated": saved("WEBP", save_all=True, append_images=[Image.fromarray(picture(200, 200)[::-1])]),
+    "GIF": saved("GIF"),
+    "TIFF": saved("TIFF", compression="tiff_lzw"),
+    "BMP": saved("BMP"),
+    "PPM": saved("PPM"),
+}
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_good_files_are_not_told(kind):
+    assert decode(GOOD[kind], "x").damage == ""
+
+
+def zeroed(data, start, stop=None):
+    stop = len(data) if stop is None else stop
+    return data[:start] + bytes(stop - start) + data[stop:]
+
+
+def outcome(data):
+    try:
+        return decode(data, "here/x.png").damage
+    except ImageError:
+        return "refused"
+
+
+TEXT = GOOD["PNG, text at its end"]
+DAMAGED = {
+    "PNG, no end": (PNG[:-12], "its end, the chunk IEND, is missing"),
+    "PNG, end cut": (PNG[:-3], "its end, the chunk IEND, is missing"),
+    "PNG, zeros at the end": (zeroed(PNG, len(PNG) - 900), "the checksum of its chunk IDAT is wrong"),
+    "PNG, another checksum": (zeroed(PNG, len(PNG) - 16, len(PNG) - 12), "the checksum of its chunk IDAT is wrong"),
+    "PNG, text damaged": (TEXT[:-18] + b"x" + TEXT[-17:], "the checksum of its chunk tEXt is wrong"),
+    "PNG, a name damaged": (TEXT[:-24] + b"\xff" + TEXT[-23:], "the checksum of its chunk without a name is wrong"),
+    "JPEG, zeros at the end": (JPEG[:-5] + bytes(9), "its end marker is missing"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_damaged_files_are_told(kind):
+    data, message = DAMAGED[kind]
+    assert outcome(data) == f"here/x.png ({message})"
+
+
+@pytest.mark.parametrize("cut", range(1, 40))
+def test_a_png_with_zeros_at_its_end_is_never_passed_over(cut):
+    data = saved("PNG", size=400)
+    assert outcome(zeroed(data, len(data) - cut * 997))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in GOOD if kind.startswith("PNG") and "more" not in kind])
+def test_no_changed_bit_of_a_png_is_passed_over(kind):
+    data = GOOD[kind]
+    rng = np.random.RandomState(3)
+    for at in [*rng.randint(8, len(data), 200), *range(len(data) - 60, len(data))]:
+        changed = bytearray(data)
+        changed[at] ^= 1 << rng.randint(8)
+        found = outcome(bytes(changed))
+        assert found or np.array_equal(decode(bytes(changed), "x").pixels, decode(data, "x").pixels), at
+
+
+def test_pixels_stay_those_of_pillow():
+    data = zeroed(PNG, len(PNG) - 900)
+    assert outcome(data) != "refused"
+    with Image.open(io.BytesIO(data)) as image:
+        np.testing.assert_array_equal(decode(data, "x").pixels, np.asarray(image.convert("RGB")))
