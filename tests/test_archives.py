@@ -235,7 +235,7 @@ def test_headers_are_all_that_is_read_to_list(tmp_path, kind, monkeypatch):
             return read
 
     monkeypatch.setattr(
-        archive_module.Path, "open", lambda self, mode, buffering: io.BufferedReader(Counting(self), buffering)
+        archive_module, "open_regular", lambda path, buffering: io.BufferedReader(Counting(path), buffering)
     )
     assert open_source(path).size == 20
     assert 0 < count < 500_000  # of 20 MB
@@ -456,14 +456,17 @@ def test_a_sparse_member(tmp_path):
         return info, "".join(f"{number}\n" for number in numbers).encode().ljust(512, b"\0") + data
 
     good = sparse("a.bmp", [(0, 512), (last, 1)], image[:512] + image[last:])
-    bad = sparse("c.bmp", [(0, 512), (last, 1 << 20)], image[:512] + image[last:])
-    source = open_source(write_tar(tmp_path / "a.tar", [good, ("b.png", PNG), bad]))
-    assert members(source) == ["a.bmp", "b.png", "c.bmp"]
-    one, two, three = source.items()
+    outside = sparse("c.bmp", [(0, 512), (last, 1 << 20)], image[:512] + image[last:])
+    short = sparse("d.bmp", [(0, last)], image[:512])
+    source = open_source(write_tar(tmp_path / "a.tar", [good, ("b.png", PNG), outside, short]))
+    assert members(source) == ["a.bmp", "b.png", "c.bmp", "d.bmp"]
+    one, two, three, four = source.items()
     equal([one.load().pixels, two.load().pixels], [np.asarray(Image.open(io.BytesIO(image)).convert("RGB")), STACK[0]])
     assert np.flatnonzero(one.load().pixels).size == 1
-    with pytest.raises(ImageError, match=r"a\.tar/c\.bmp: the archive ends after \d+ of its 1048576 bytes"):
+    with pytest.raises(ImageError, match=r"a\.tar/c\.bmp: a piece of it, 1048576 bytes from byte 49205, lies outside"):
         three.load()
+    with pytest.raises(ImageError, match=r"a\.tar/d\.bmp: the archive ends after \d+ of its 49205 bytes"):
+        four.load()
 
 
 def test_every_other_member_is_an_image_that_cannot_be_read(tmp_path):
@@ -520,13 +523,13 @@ def test_damaged_members_of_a_zip_are_bad_images(tmp_path):
     good, *bad = open_source(path).items()
     good.load()
     causes = [
-        "Bad CRC-32",
+        "checksum",
         "it is encrypted; unpack",
         "not supported",
-        "EOF|CRC|bytes",
+        "it ends after",
         "does not begin where",
-        ".",
-        "bytes, not",
+        "does not begin where",
+        "bytes are stored, not",
     ]
     for item, cause in zip(bad, causes, strict=True):
         with pytest.raises(ImageError, match=rf"cannot read .*a\.zip/{Path(item.name).name}: .*({cause})"):

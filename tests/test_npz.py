@@ -94,12 +94,13 @@ def test_reads_what_numpy_writes(array, fortran, method, version):
 )
 def test_headers_of_other_writers(header):
     values = np.arange(6, dtype="<i2").tobytes()
-    found = read_header(io.BytesIO(npy(header, values)))
+    data = npy(header, values)
+    found = read_header(io.BytesIO(data), len(data))
     assert found[:3] == ((2, 3), False, np.dtype("<i2"))
     assert (found.start, found.nbytes) == (10 + len(header), 12)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # NumPy's, of Python 2
-        np.testing.assert_array_equal(np.load(io.BytesIO(npy(header, values))).shape, found.shape)
+        np.testing.assert_array_equal(np.load(io.BytesIO(data)).shape, found.shape)
 
 
 def header(shape, descr="'|u1'", fortran="False"):
@@ -196,7 +197,7 @@ def test_sizes_that_cannot_be(tmp_path, method):
     data = npy(header((size,)))
     packed = data if method == 0 else {8: deflated, 12: bz2.compress, 14: lzma_packed}[method](data)
     path = wide(tmp_path / "a.npz", packed, size + len(data), method)
-    with pytest.raises(InputError, match=r"a\.npz: it cannot hold 1,099,511,627,\d+ bytes"), tracked(1 << 20):
+    with pytest.raises(InputError, match=r"a\.npz: .* 1,099,511,627,\d+"), tracked(1 << 20):
         read(path, 1 << 50)
 
 

@@ -49,13 +49,19 @@ class Header(NamedTuple):
         return self.dtype.kind not in "OV"
 
 
-def read_header(file: IO[bytes]) -> Header:
+def read_header(file: IO[bytes], size: int) -> Header:
     """Read an ``.npy``'s header, of which nothing is evaluated; `file` then stands at the first value.
+
+    Parameters
+    ----------
+    file : binary file
+    size : int
+        Bytes of the whole ``.npy``: those of its values must be what the header says, no fewer and no more.
 
     Raises
     ------
     ValueError, TypeError
-        It is damaged, too long or of an unknown version.
+        It is damaged, too long, of an unknown version or does not fit its size.
     """
     start = bytes(exactly(file, 8))
     if not start.startswith(_MAGIC):
@@ -63,12 +69,15 @@ def read_header(file: IO[bytes]) -> Header:
     if start[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
         raise ValueError(f"format version {start[6]}.{start[7]} is unknown")
     layout = "<H" if start[6] == 1 else "<I"
-    size = struct.calcsize(layout)
-    (length,) = struct.unpack(layout, exactly(file, size))
+    (length,) = struct.unpack(layout, exactly(file, struct.calcsize(layout)))
     if length > _MOST_HEADER:
         raise ValueError(f"its header has {length:,} bytes; at most {_MOST_HEADER:,} are read")
-    shape, fortran, dtype = _parse(exactly(file, length).decode("utf-8" if start[6] == 3 else "latin-1"))
-    return Header(shape, fortran, dtype, 8 + size + length)
+    text = exactly(file, length).decode("utf-8" if start[6] == 3 else "latin-1")
+    header = Header(*_parse(text), 8 + struct.calcsize(layout) + length)
+    held = size - header.start
+    if header.plain and header.nbytes != held:
+        raise ValueError(f"its array of shape {header.shape} takes {header.nbytes:,} bytes, but {held:,} are there")
+    return header
 
 
 def read_values(file: IO[bytes], header: Header) -> NDArray[Any]:

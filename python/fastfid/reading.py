@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from .errors import FastFIDError, InputError
 
@@ -90,6 +90,12 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
             data += chunk  # it has grown, or a file system that does not tell its size
     _check_size(len(data), most)
     return data
+
+
+def state_of(file: IO[bytes]) -> tuple[int, int]:
+    """Return what tells that an open file was changed or replaced: its size and the time of its last change."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
 def _without_waiting(path: str, flags: int) -> int:

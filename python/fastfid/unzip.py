@@ -18,6 +18,7 @@ _END_64 = struct.Struct("<4s28xQQQ")  # number of entries; bytes and offset of t
 _LOCATOR_64 = struct.Struct("<4s16x")
 _ENTRY = struct.Struct("<4sxB2xHH4xLLLHHH4x2xHL")
 _LOCAL = struct.Struct("<4s2xHH16xHH")  # flags; method; lengths of the name and of the extra field
+_LOCAL_MARK = b"PK\3\4"
 
 _MOST_COMMENT = 0xFFFF
 _ZIP64 = 1  # an extra field with the numbers that do not fit
@@ -30,7 +31,7 @@ _STORED, _DEFLATED, _BZIP2, _LZMA = 0, 8, 12, 14
 # bzip2 46 MB of 37 bytes.
 _MOST_RATIO = {_STORED: 1, _DEFLATED: 1032, _LZMA: 1 << 13, _BZIP2: 1 << 21}
 
-_CHUNK = 1 << 20
+_CHUNK = 1 << 16
 _MOST_DICTIONARY = 1 << 30
 
 
@@ -62,15 +63,24 @@ def listing(file: IO[bytes]) -> Iterator[Listed]:
         It is damaged: it is not where it should be, or does not hold the entries that the archive's end counts.
     """
     directory = _find(file)
-    file.seek(directory.start)
     at, listed = directory.start, 0
     while at < directory.end:
+        file.seek(at)  # the caller may read in between
         size, line = _read_entry(file, directory.shift)
         at += size
         listed += 1
         yield line
     if at != directory.end or (listed - directory.entries) % directory.modulus:
         raise ValueError(f"its directory is damaged: {listed} entries of {directory.entries} can be read")
+
+
+def own_name(file: IO[bytes], entry: Entry) -> str:
+    """Return the name that stands before a member itself, as the directory has it again; empty if there is none."""
+    header = _read_at(file, entry.offset, _LOCAL.size)
+    if header[:4] != _LOCAL_MARK or len(header) != _LOCAL.size:
+        return ""
+    _, flags, _, length, _ = _LOCAL.unpack(header)
+    return _decode(file.read(length), flags)
 
 
 class Member(io.RawIOBase):
@@ -87,7 +97,7 @@ class Member(io.RawIOBase):
         super().__init__()
         file.seek(entry.offset)
         header = file.read(_LOCAL.size)
-        if header[:4] != b"PK\3\4":
+        if header[:4] != _LOCAL_MARK or len(header) != _LOCAL.size:
             raise ValueError("it does not begin where the archive's directory says")
         _, flags, method, name, extra = _LOCAL.unpack(header)
         if (flags | entry.flags) & _ENCRYPTED:
@@ -156,15 +166,22 @@ class Member(io.RawIOBase):
         if header[2:4] != b"\5\0" or len(header) != 9:
             raise ValueError("its LZMA header is damaged")
         dictionary = min(int.from_bytes(header[5:], "little"), max(entry.size, 1 << 12))
-        decompressor = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MOST_DICTIONARY + (1 << 20))
+        decompressor = lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MOST_DICTIONARY)
         decompressor.decompress(header[4:5] + dictionary.to_bytes(4, "little") + b"\xff" * 8)
         return decompressor
 
 
 def check_size(entry: Entry) -> None:
     """Raise `ValueError` where a member cannot unpack to as many bytes as the directory says."""
+    if entry.method == _STORED and entry.size != entry.stored:
+        raise ValueError(f"{entry.stored:,} bytes are stored, not {entry.size:,}")
     if entry.size > entry.stored * _MOST_RATIO.get(entry.method, 0):
         raise ValueError(f"it cannot hold {entry.size:,} bytes: {entry.stored:,} are stored")
+
+
+def begins_with_member(file: IO[bytes]) -> bool:
+    """Whether a zip's first bytes are those of a member."""
+    return _read_at(file, 0, 4) == _LOCAL_MARK
 
 
 def read_member(file: IO[bytes], entry: Entry, most: int) -> bytes:
@@ -251,11 +268,15 @@ def _read_entry(file: IO[bytes], shift: int) -> tuple[int, Listed]:
     rest = file.read(name + extra + comment)
     if _FOLLOWS in (size, stored, offset):
         size, stored, offset = _wide(rest[name : name + extra], size, stored, offset)
-    text = rest[:name].decode("utf-8" if flags & _UTF8 else "cp437").partition("\0")[0]
+    text = _decode(rest[:name], flags)
     if system == _ON_WINDOWS:
         text = text.replace("\\", "/")  # not allowed, but .NET wrote it; no name has a backslash there
     entry = Entry(offset + shift, stored, size, checksum, method, flags)
     return _ENTRY.size + name + extra + comment, Listed(text, mode, entry)
+
+
+def _decode(name: bytes, flags: int) -> str:
+    return name.decode("utf-8" if flags & _UTF8 else "cp437").partition("\0")[0]
 
 
 def _wide(extra: bytes, *numbers: int) -> Iterator[int]:

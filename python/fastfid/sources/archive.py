@@ -1,10 +1,5 @@
-"""One archive of images: which members are its images, and how one of them is read, in any thread.
+"""One archive of images: which members are its images, and how one of them is read, in any thread or process."""
 
-The archive is opened anew for each image, as each file of a folder is: nothing has to be shared between threads, and
-nothing is left open when a stream is abandoned. That costs ten microseconds an image, a fifth of decoding 32x32 pixels.
-"""
-
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -13,11 +8,14 @@ from typing import IO, Any, NamedTuple
 
 from ..errors import ImageError, InputError
 from ..images import Decoded, decode
+from ..reading import failures, open_regular
 from .names import is_image
+from .unchanged import Unchanged
 
 # While the members are listed, the file is read a few hundred bytes here and there: large buffers would read all of it.
 _BUFFER = 4096
 _MOST_LINKS = 40  # one after the other; as many as Linux follows
+_MOST_NAME = 1 << 16  # of a name or a link's target; sixteen times what Linux takes
 
 
 class Link(NamedTuple):
@@ -27,74 +25,76 @@ class Link(NamedTuple):
     hard: bool
 
 
-class Archive(ABC):
-    """The list of an archive's images.
+class Listing(NamedTuple):
+    """The images of an archive.
 
     Attributes
     ----------
-    path : Path
-    images : list of (str, Any)
-        The images' names within the archive, sorted as pathlib sorts, and where each is; what `load` takes.
+    names : list of str
+        The images' names within the archive, sorted as pathlib sorts.
+    places : list of bytes, or what else `Archive.load` takes
+        Where each is. Bytes are what takes the least memory, and there may be millions.
     repeated : int
         How many of these names occur more than once: the last one counts, as when the archive is unpacked.
     sidecars : int
         How many members with an image's ending were left out because macOS wrote them beside the real files.
-    ended : bool
-        False where the mark at the archive's end is missing, so that whole members might be missing, too.
-
-    Raises
-    ------
-    InputError
-        The archive cannot be read, is damaged or cut short.
     """
 
-    def __init__(self, path: Path, recursive: bool) -> None:
+    names: list[str]
+    places: list[Any]
+    repeated: int
+    sidecars: int
+
+
+class Archive(ABC):
+    """An archive of images.
+
+    Attributes
+    ----------
+    path : Path
+    ended : bool
+        False where the mark at the archive's end is missing, so that whole members might be missing, too.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.ended = True
-        try:
-            with path.open("rb", buffering=_BUFFER) as file:
-                self._state = _state(file)
-                found, repeated = _last_of_each(self._members(file))
-        except (InputError, MemoryError):
-            raise
-        except Exception as error:  # of damaged headers, nearly every class there is
-            raise InputError(
-                f"cannot read the archive {path}: {_cause(error)}; "
-                "get it again, or unpack what can be saved and give the folder"
-            ) from error
+
+    def list(self, recursive: bool) -> Listing:
+        """List the images; before it none can be read.
+
+        Raises
+        ------
+        InputError
+            The archive cannot be read, is damaged or cut short.
+        """
+        what = f"cannot read the archive {self.path}"
+        with failures(what):
+            file = open_regular(self.path, buffering=_BUFFER)
+        with file, failures(what, advice="; get it again, or unpack what can be saved and give the folder"):
+            self._file = Unchanged(self.path, f"the archive {self.path}", file)
+            found, repeated = _last_of_each(self._members(file))
         candidates = [name for name in found if is_image(name) and (recursive or "/" not in name)]
         names = [name for name in candidates if not _is_sidecar(name)]
         names.sort(key=lambda name: name.replace("/", "\0"))  # part by part, as pathlib does
-        self.images = [(name, _follow(name, found)) for name in names]
-        self.repeated = len(repeated.intersection(names))
-        self.sidecars = len(candidates) - len(names)
+        places = [_follow(name, found) for name in names]
+        return Listing(names, places, len(repeated.intersection(names)), len(candidates) - len(names))
 
-    def load(self, name: str, where: Any) -> Decoded:
-        """Decode one of `images`.
+    def load(self, name: str, place: Any) -> Decoded:
+        """Decode an image of the `Listing`.
 
         Raises
         ------
         ImageError
-            This member is damaged, encrypted or no image.
+            This member is damaged, too large, encrypted or no image.
         InputError
             The archive itself is gone or has changed.
         """
         shown = f"{self.path}/{name}"
-        try:
-            file = self.path.open("rb")
-        except OSError as error:
-            raise InputError(f"cannot open the archive {self.path} again: {_cause(error)}") from error
-        with file:
-            if _state(file) != self._state:
-                raise InputError(f"the archive {self.path} has changed since it was listed: start again")
-            try:
-                if isinstance(where, Link):
-                    raise ValueError(f"it is a link to {where.target}, which the archive does not hold")
-                data = self._read(file, where)
-            except MemoryError:
-                raise
-            except Exception as error:
-                raise ImageError(f"cannot read {shown}: {_cause(error)}") from error
+        with self._file.open() as file, failures(f"cannot read {shown}", ImageError):
+            if isinstance(place, Link):
+                raise ValueError(f"it is a link to {place.target}, which the archive does not hold")
+            data = self._read(file, place)
         return decode(data, shown)
 
     @abstractmethod
@@ -102,8 +102,8 @@ class Archive(ABC):
         """Yield each member that is no folder, in the archive's order: its name, and a `Link` or what `_read` takes."""
 
     @abstractmethod
-    def _read(self, file: IO[bytes], where: Any) -> bytes:
-        """Return all bytes of a member."""
+    def _read(self, file: IO[bytes], place: Any) -> bytes:
+        """Return all bytes of a member; it has not been checked that they are few."""
 
 
 def compressed(path: Path) -> InputError:
@@ -118,25 +118,28 @@ def _last_of_each(members: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], s
     """Return where each name leads, and which names occurred more than once."""
     found: dict[str, Any] = {}
     repeated = set()
-    for raw, where in members:
+    for raw, place in members:
+        target = place.target if isinstance(place, Link) else ""
+        if max(len(raw), len(target)) > _MOST_NAME:
+            raise ValueError(f"a name in it has more than {_MOST_NAME:,} characters")
         name = _clean(raw)
-        if isinstance(where, Link) and where.hard:
-            where = found.get(_clean(where.target), where)  # another name of a file that came before
+        if isinstance(place, Link) and place.hard:
+            place = found.get(_clean(target), place)  # another name of a file that came before
         if name in found:
             repeated.add(name)
-        found[name] = where
+        found[name] = place
     return found, repeated
 
 
 def _follow(name: str, found: dict[str, Any]) -> Any:
     """Return where a member leads when links are followed: a `Link` only where its target is not in the archive."""
-    where = found[name]
+    place = found[name]
     for _ in range(_MOST_LINKS):
-        if not isinstance(where, Link) or where.hard:
+        if not isinstance(place, Link) or place.hard:
             break
-        name = normpath(join(dirname(name), where.target))
-        where = found.get(name, where)
-    return where
+        name = normpath(join(dirname(name), place.target))
+        place = found.get(name, place)
+    return place
 
 
 def _clean(name: str) -> str:
@@ -146,12 +149,3 @@ def _clean(name: str) -> str:
 
 def _is_sidecar(name: str) -> bool:
     return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._")
-
-
-def _state(file: IO[bytes]) -> tuple[int, int]:
-    status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns
-
-
-def _cause(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -1,24 +1,28 @@
-"""Arrays of images: in memory, mapped from an ``.npy``, or read image by image from an ``.npz``."""
+"""Arrays of images: in memory, or read image by image from an ``.npy`` or ``.npz``."""
 
+import math
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..images import Decoded, as_rgb, check_arrays
+from ..npy import Header, exactly, read_header, read_values
+from ..npz import Npz
+from ..reading import MOST_FILE_BYTES, failures, open_regular
 from .base import Item, Source
+from .unchanged import Unchanged
+
+_MOST_NAMED = 10
 
 
 class Stack(Source):
-    """An array in memory, or mapped into it."""
+    """An array in memory, or mapped into it by the caller."""
 
     def __init__(self, array: NDArray[Any], name: str) -> None:
         check_arrays(array.shape, array.dtype, name, stack=True)
@@ -40,32 +44,27 @@ def to_array(array: object, name: str, *, copy: bool) -> NDArray[Any]:
 
 
 def open_npy(path: Path) -> Source:
-    """Map an ``.npy`` into memory."""
-    with _reading(path):  # what np.load does for a memory map, without its fallback to other formats
-        return Stack(np.lib.format.open_memmap(path, mode="r"), str(path))
+    """Open the images in an ``.npy``."""
+    with failures(f"cannot read {path}"), open_regular(path) as file:
+        header = read_header(file, os.fstat(file.fileno()).st_size)
+        nbytes = _check(header, path)
+        if header.fortran:
+            return Stack(read_values(file, header), str(path))
+        return _Npy(header, nbytes, Unchanged(path, str(path), file), str(path))
 
 
 def open_npz(path: Path) -> Source:
-    """Find the images in an ``.npz``: its ``arr_0``, or its only array of 3 or 4 dimensions."""
-    with _reading(path), zipfile.ZipFile(path) as archive:
-        headers = {}
-        for member in archive.namelist():
-            if member.endswith(".npy"):
-                with archive.open(member) as file:
-                    headers[member] = _read_header(file)
-        images = [member for member, (shape, _, _) in headers.items() if len(shape) in (3, 4)]
-        member = "arr_0.npy" if "arr_0.npy" in headers else images[0] if len(images) == 1 else ""
-        if not member:
-            held = ", ".join(f"{key.removesuffix('.npy')} {header[0]}" for key, header in headers.items())
-            half = "; statistics need both mu and sigma" if {"mu.npy", "sigma.npy"} & headers.keys() else ""
-            question = "which array holds the images? Name it arr_0"
-            raise InputError(f"{path}: {question}; it holds {held or 'no arrays'}{half}")
-        shape, fortran, dtype = headers[member]
-        check_arrays(shape, dtype, str(path), stack=True)
-        if not fortran:
-            return _Npz(path, member, shape, dtype)
-        with archive.open(member) as file:  # its images are interleaved: there is no reading one after the other
-            return Stack(np.lib.format.read_array(file, allow_pickle=False), str(path))
+    """Find the images in an ``.npz``: its ``arr_0``, or its only array, of 3 or 4 dimensions."""
+    with failures(f"cannot read {path}"), Npz(path) as npz:
+        headers = {key: npz.header(key) for key in npz.keys}
+        images = [key for key, header in headers.items() if len(header.shape) in (3, 4)]
+        if "arr_0" not in images and len(images) != 1:
+            raise InputError(f"{path}: which array holds the images? Name it arr_0; {_held(headers)}")
+        key = "arr_0" if "arr_0" in images else images[0]
+        nbytes = _check(headers[key], path)
+        if headers[key].fortran:
+            return Stack(npz.read(key, MOST_FILE_BYTES), str(path))
+        return _Npz(key, headers[key], nbytes, Unchanged(path, str(path), npz.file), path)
 
 
 def is_statistics_file(path: str | os.PathLike[str]) -> bool:
@@ -77,35 +76,52 @@ def is_statistics_file(path: str | os.PathLike[str]) -> bool:
         It ends in ``.npz`` and is not a readable zip file.
     """
     path = Path(path)
-    if path.suffix.lower() != ".npz" or not path.is_file():
-        return False
-    with _reading(path), zipfile.ZipFile(path) as archive:
-        return {"mu", "sigma"} <= {name.removesuffix(".npy") for name in archive.namelist()}
+    with failures(f"cannot read {path}"):
+        if path.suffix.lower() != ".npz" or not path.is_file():
+            return False
+        with Npz(path) as npz:
+            return {"mu", "sigma"} <= set(npz.keys)
+
+
+class _Npy(Source):
+    """A C-ordered array in a file, of which each image is read at its place when it is loaded."""
+
+    def __init__(self, header: Header, nbytes: int, file: Unchanged, name: str) -> None:
+        super().__init__(name, header.shape[0])
+        self._header, self._nbytes, self._file = header, nbytes, file
+
+    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
+        shape, dtype, start = self._header.shape[1:], self._header.dtype, self._header.start
+        assert self.size is not None
+        for index in range(self.size) if chosen is None else chosen:
+            name = f"image {index} of {self.name}"
+            yield Item(name, partial(_load_at, self._file, start + index * self._nbytes, shape, dtype, name))
 
 
 class _Npz(Source):
-    """A C-ordered array inside a zip, of which one image at a time is read."""
+    """A C-ordered array inside a zip, whose images are read one after the other."""
 
-    def __init__(self, path: Path, member: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        super().__init__(str(path), shape[0])
-        self._path, self._member, self._shape, self._dtype = path, member, shape[1:], dtype
+    def __init__(self, key: str, header: Header, nbytes: int, file: Unchanged, path: Path) -> None:
+        super().__init__(str(path), header.shape[0])
+        self._key, self._header, self._nbytes, self._file, self._path = key, header, nbytes, file, path
 
     def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
         assert self.size is not None
         wanted = range(self.size) if chosen is None else frozenset(chosen)
-        nbytes = self._dtype.itemsize * int(np.prod(self._shape, dtype=np.int64))
-        with zipfile.ZipFile(self._path) as archive, archive.open(self._member) as file:
-            _read_header(file)
-            for index in range(max(wanted) + 1):
+        last = self.size - 1 if chosen is None else chosen[-1]
+        reading = f"cannot read {self._path}"
+        with failures(reading):
+            npz = Npz(self._path)
+        with npz:
+            self._file.check(npz.file)
+            with failures(reading):
+                _, values = npz.open(self._key)
+            for index in range(last + 1):
                 name = f"image {index} of {self.name}"
-                with _reading(self._path):
-                    raw = file.read(nbytes)
-                    if len(raw) != nbytes:
-                        raise InputError(f"{self.name} ends in the middle of image {index} of {self.size}")
-                    if index + 1 == self.size:
-                        file.read(1)  # zipfile compares the checksum when it finds the end
+                with failures(reading):
+                    raw = exactly(values, self._nbytes)
                 if index in wanted:
-                    array = np.frombuffer(raw, self._dtype).reshape(self._shape)
+                    array = np.frombuffer(raw, self._header.dtype).reshape(self._header.shape[1:])
                     yield Item(name, partial(_load_array, array, name))
 
 
@@ -113,22 +129,29 @@ def _load_array(array: NDArray[Any], name: str) -> Decoded:
     return Decoded(as_rgb(array, name))
 
 
-def _read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return an ``.npy``'s shape, whether it is Fortran-ordered and dtype; `file` then stands at the first value."""
-    version = np.lib.format.read_magic(file)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return np.lib.format.read_array_header_2_0(file)
-    raise ValueError(f"format version {version} is for structured arrays")
+def _load_at(file: Unchanged, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> Decoded:
+    with file.open() as opened, failures(f"cannot read {name}"):
+        opened.seek(offset)
+        values = opened.read(math.prod(shape) * dtype.itemsize)
+        return _load_array(np.frombuffer(values, dtype).reshape(shape), name)
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what a damaged or unreadable ``.npy`` or ``.npz`` raises into an `InputError` that names it."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (ValueError, OSError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+def _check(header: Header, path: Path) -> int:
+    """Refuse an array of no images, or of images that are too large; return the bytes of an image."""
+    check_arrays(header.shape, header.dtype, str(path), stack=True)
+    nbytes = header.nbytes // header.shape[0]
+    if nbytes > MOST_FILE_BYTES:
+        raise InputError(f"{path}: an image has {nbytes:,} bytes; at most {MOST_FILE_BYTES:,} are read")
+    if header.fortran and header.nbytes > MOST_FILE_BYTES:
+        raise InputError(
+            f"{path}: its images are interleaved (Fortran order), so that all {header.nbytes:,} bytes would have to be "
+            f"read at once; at most {MOST_FILE_BYTES:,} are: save np.ascontiguousarray of it"
+        )
+    return nbytes
+
+
+def _held(headers: dict[str, Header]) -> str:
+    arrays = [f"{key} {header.shape}" for key, header in headers.items()]
+    more = f" and {len(arrays) - _MOST_NAMED} more" if len(arrays) > _MOST_NAMED else ""
+    half = "; statistics need both mu and sigma" if {"mu", "sigma"} & headers.keys() else ""
+    return f"it holds {', '.join(arrays[:_MOST_NAMED]) or 'no arrays'}{more}{half}"

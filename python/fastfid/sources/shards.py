@@ -1,11 +1,13 @@
 """The images of one archive, or of several archives as one set."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 from ..errors import InputError
-from .archive import Archive, compressed
+from .archive import Archive, Listing, compressed
 from .base import Item, Source
 from .names import COMPRESSED_TARS, foreign_note, has_upper_ending, image_endings
 from .tars import Tar
@@ -16,42 +18,48 @@ class Shards(Source):
     """The images of the archives at `paths`, archive by archive, those of each in the order of their names."""
 
     def __init__(self, name: str, paths: list[Path], recursive: bool, *, notes: tuple[str, ...] = ()) -> None:
-        archives = [_open(path, recursive) for path in paths]
-        self._images = [(archive, *image) for archive in archives for image in archive.images]
-        if not self._images:
+        self._archives = [_open(path) for path in paths]
+        self._listings = [archive.list(recursive) for archive in self._archives]
+        self._ends = list(accumulate(len(listing.names) for listing in self._listings))
+        size = self._ends[-1]
+        if not size:
             among = name if len(paths) == 1 else f"the {len(paths)} archives in {name}"
             where = "" if recursive else " (subfolders were not searched)"
             raise InputError(f"no images in {among}{where}: looked for members ending in {image_endings()}")
-        members = [member for archive in archives for member, _ in archive.images]
-        nested = sum("/" in member for member in members)
-        notes += foreign_note(len(members), nested, sum(map(has_upper_ending, members)))
-        super().__init__(name, len(members), notes=notes + _notes(archives), arrays=False)
+        nested = sum("/" in member for listing in self._listings for member in listing.names)
+        upper = sum(has_upper_ending(member) for listing in self._listings for member in listing.names)
+        notes += foreign_note(size, nested, upper) + _notes(self._archives, self._listings)
+        super().__init__(name, size, notes=notes, arrays=False)
 
     def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
-        for archive, name, where in self._images if chosen is None else (self._images[index] for index in chosen):
-            yield Item(f"{archive.path}/{name}", partial(archive.load, name, where))
+        assert self.size is not None
+        for index in range(self.size) if chosen is None else chosen:
+            shard = bisect_right(self._ends, index)
+            archive, listing = self._archives[shard], self._listings[shard]
+            name, place = (column[index - self._ends[shard]] for column in (listing.names, listing.places))
+            yield Item(f"{archive.path}/{name}", partial(archive.load, name, place))
 
 
-def _open(path: Path, recursive: bool) -> Archive:
+def _open(path: Path) -> Archive:
     name = path.name.lower()
     if name.endswith(".zip"):
-        return Zip(path, recursive)
+        return Zip(path)
     if name.endswith(".tar"):
-        return Tar(path, recursive)
+        return Tar(path)
     if name.endswith(COMPRESSED_TARS):
         raise compressed(path)
     raise InputError(f"{path} is an archive of a kind that is not read in place: unpack it and give the folder")
 
 
-def _notes(archives: list[Archive]) -> tuple[str, ...]:
+def _notes(archives: list[Archive], listings: list[Listing]) -> tuple[str, ...]:
     notes = []
-    if repeated := sum(archive.repeated for archive in archives):
+    if repeated := sum(listing.repeated for listing in listings):
         notes.append(f"{repeated} names occur more than once in an archive; the last of each counts, as if unpacked")
-    if sidecars := sum(archive.sidecars for archive in archives):
+    if sidecars := sum(listing.sidecars for listing in listings):
         notes.append(f"{sidecars} files that macOS adds to archives (__MACOSX, ._*) were left out")
     if unended := [archive.path.name for archive in archives if not archive.ended]:
         which = unended[0] if len(unended) == 1 else f"{len(unended)} archives, {unended[0]} among them,"
         notes.append(f"{which} lacks the mark at its end: if it was cut short there, images are missing")
-    if empty := [archive.path.name for archive in archives if not archive.images]:
+    if empty := [archive.path.name for archive, listing in zip(archives, listings, strict=True) if not listing.names]:
         notes.append(f"{len(empty)} of {len(archives)} archives hold no images: {', '.join(empty[:3])}")
     return tuple(notes)

@@ -1,57 +1,111 @@
 """Tar archives, uncompressed: listed by tarfile from the headers, each member read at its own place."""
 
+import io
+import struct
 import tarfile
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
+from ..reading import MOST_FILE_BYTES
 from .archive import Archive, Link, compressed
 
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"
 _CHUNK = 1 << 16
+_PLACE = struct.Struct("<QQ")  # offset and size of a member's bytes
+_MOST_HEADER = 1 << 20  # bytes of one member's headers: long names, pax records, maps of sparse files
+_MOST_DEFAULTS = 1000  # pax records for all members that follow
 
 
-class Extent(NamedTuple):
-    """Where a member's bytes are; of a sparse one, `pieces` (start, length) are stored and the rest is zero."""
+class Sparse(NamedTuple):
+    """Where the headers of a sparse member begin. What they hold is read again with the member: it may be long."""
 
     offset: int
-    size: int
-    pieces: list[tuple[int, int]] | None
 
 
 class Tar(Archive):
     """A ``.tar``: v7, ustar, pax or GNU."""
 
-    def _members(self, file: IO[bytes]) -> Iterator[tuple[str, Extent | Link]]:
-        with self._listing(file) as archive:
-            end = 0
-            while (info := archive.next()) is not None:
-                archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
-                if archive.offset <= end:
-                    raise tarfile.ReadError(f"the header at byte {info.offset} points backwards")
-                end = archive.offset
-                if info.islnk() or info.issym():
-                    yield info.name, Link(info.linkname, hard=info.islnk())
-                elif not info.isdir():
-                    yield info.name, Extent(info.offset_data, info.size, info.sparse)  # type: ignore[arg-type]
+    def _members(self, file: IO[bytes]) -> Iterator[tuple[str, bytes | Sparse | Link]]:
+        headers = _Headers(file)
+        archive = self._listing(headers)
+        end = 0
+        while (info := archive.next()) is not None:
+            headers.taken = 0
+            archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
+            if archive.offset <= end:
+                raise ValueError(f"the header at byte {info.offset} points backwards")
+            if len(archive.pax_headers) > _MOST_DEFAULTS:
+                raise ValueError(f"more than {_MOST_DEFAULTS} pax records apply to all members")
+            end = archive.offset
+            if info.islnk() or info.issym():
+                yield info.name, Link(info.linkname, hard=info.islnk())
+            elif info.issparse():
+                yield info.name, Sparse(info.offset)
+            elif not info.isdir():
+                yield info.name, _PLACE.pack(info.offset_data, info.size)
         self.ended = _has_end_mark(file, end)
 
-    def _listing(self, file: IO[bytes]) -> tarfile.TarFile:
+    def _listing(self, headers: "_Headers") -> tarfile.TarFile:
         try:
-            return tarfile.open(fileobj=file, mode="r:", encoding="utf-8", errors="surrogateescape")
+            return _open(headers)
         except tarfile.ReadError:
-            file.seek(0)
-            if file.read(8).startswith((_GZIP, _BZIP2, _XZ, _ZSTD)):
+            headers.seek(0)
+            if headers.read(8).startswith((_GZIP, _BZIP2, _XZ, _ZSTD)):
                 raise compressed(self.path) from None
             raise
 
-    def _read(self, file: IO[bytes], where: Extent) -> bytes:
-        file.seek(where.offset)
-        if where.pieces is None:
-            return _exactly(file, where.size)
-        data = bytearray(where.size)
-        for start, length in where.pieces:
-            data[start : start + length] = _exactly(file, length)
-        return bytes(data)
+    def _read(self, file: IO[bytes], place: bytes | Sparse) -> bytes:
+        if isinstance(place, Sparse):
+            return _read_sparse(file, place)
+        offset, size = _PLACE.unpack(place)
+        _check_size(size)
+        file.seek(offset)
+        return _exactly(file, size)
+
+
+class _Headers(io.RawIOBase):
+    """What tarfile reads of a tar: bounded, since it holds headers whole, however long they say that they are."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self.taken = 0  # bytes, since a member began
+
+    def read(self, size: int = -1, /) -> bytes:
+        self.taken += size
+        if self.taken > _MOST_HEADER:
+            raise ValueError(f"the headers of one member take more than {_MOST_HEADER:,} bytes")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+def _open(headers: _Headers) -> tarfile.TarFile:
+    return tarfile.open(fileobj=headers, mode="r:", encoding="utf-8", errors="surrogateescape")
+
+
+def _read_sparse(file: IO[bytes], place: Sparse) -> bytes:
+    file.seek(place.offset)
+    info = _open(_Headers(file)).next()
+    assert info is not None
+    pieces: list[tuple[int, int]] = info.sparse  # type: ignore[assignment]  # typeshed says bytes
+    _check_size(info.size)
+    data = bytearray(info.size)
+    file.seek(info.offset_data)
+    for start, length in pieces:
+        if not 0 <= start <= start + length <= info.size:
+            raise ValueError(f"a piece of it, {length} bytes from byte {start}, lies outside its {info.size} bytes")
+        data[start : start + length] = _exactly(file, length)
+    return bytes(data)
+
+
+def _check_size(size: int) -> None:
+    if size > MOST_FILE_BYTES:
+        raise ValueError(f"it has {size:,} bytes; at most {MOST_FILE_BYTES:,} are read")
 
 
 def _exactly(file: IO[bytes], size: int) -> bytes:
@@ -71,14 +125,14 @@ def _has_end_mark(file: IO[bytes], end: int) -> bool:
 
     Raises
     ------
-    ReadError
+    ValueError
         Something else follows, there or later.
     """
     file.seek(end)
     mark = file.read(tarfile.BLOCKSIZE)
     if any(mark):
-        raise tarfile.ReadError(f"it is damaged or cut short at byte {end}")
+        raise ValueError(f"it is damaged or cut short at byte {end}")
     while chunk := file.read(_CHUNK):
         if chunk.count(0) != len(chunk):
-            raise tarfile.ReadError("more data follows its end, as in tars joined by cat; tar -xif unpacks all of it")
+            raise ValueError("more data follows its end, as in tars joined by cat; tar -xif unpacks all of it")
     return bool(mark)

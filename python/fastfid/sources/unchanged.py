@@ -1,0 +1,41 @@
+"""A file of many images, opened anew for each image, as each file of a folder is.
+
+Nothing has to be shared between threads or processes, nothing is left open when a stream is abandoned, and nothing is
+mapped into memory, where a file that gets shorter ends the process. It costs ten microseconds an image, a fifth of
+decoding 32x32 pixels.
+"""
+
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from ..errors import InputError
+from ..reading import failures, open_regular, state_of
+
+
+class Unchanged:
+    """A file that must stay what it was; `name` begins what is said about it."""
+
+    def __init__(self, path: Path, name: str, file: IO[bytes]) -> None:
+        self._path, self._name, self._state = path, name, state_of(file)
+
+    def open(self) -> BinaryIO:
+        """Open it again.
+
+        Raises
+        ------
+        InputError
+            It is gone or has changed.
+        """
+        with failures(f"cannot open {self._name} again"):
+            file = open_regular(self._path)
+        try:
+            self.check(file)
+        except InputError:
+            file.close()
+            raise
+        return file
+
+    def check(self, file: IO[bytes]) -> None:
+        """Raise `InputError` if `file`, the same file opened again, has changed."""
+        if state_of(file) != self._state:
+            raise InputError(f"{self._name} has changed since it was opened: start again")
