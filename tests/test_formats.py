@@ -11,7 +11,8 @@ from PIL import Image
 
 from fastfid import formats
 from fastfid.errors import ImageError
-from fastfid.images import MOST_FILE_BYTES, decode, from_pil
+from fastfid.images import decode, from_pil
+from fastfid.reading import MOST_FILE_BYTES
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
 # The first bytes of what Pillow reads and does not write.

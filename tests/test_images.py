@@ -13,6 +13,7 @@ from PIL import Image
 
 from fastfid.errors import ImageError, InputError
 from fastfid.images import ENDINGS, as_rgb, decode, digest, from_pil
+from fuzz import mutants
 
 RNG = np.random.RandomState(7)
 RGB = RNG.randint(0, 256, (23, 31, 3), dtype=np.uint8)
@@ -308,7 +309,15 @@ def test_as_rgb_names_the_value_out_of_range(dtype, data):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((4, 4, 3), "f4"), r'dtype float32 .*\(x \* 255\)\.round\(\)\.astype\("uint8"\)'),
+        (np.zeros((4, 4, 3), "f4"), r'dtype float32 .*\[0, 1\] with \(x \* 255\)\.round\(\)\.astype\("uint8"\)'),
+        (np.ones((4, 4, 3), "f4"), r'torchmetrics with normalize=True truncates: \(x \* 255\)\.astype\("uint8"\)$'),
+        (np.full((4, 4, 3), -0.5), r'\[-1, 1\] with \(\(x \+ 1\) \* 127\.5\)\.round\(\)\.astype\("uint8"\)'),
+        (np.full((4, 4, 3), 254.5), r'\[0, 255\] with x\.round\(\)\.astype\("uint8"\)$'),
+        (np.full((4, 4, 3), -3.5), r"its values, from -3\.5 to -3\.5, must be brought to 0\.\.\.255"),
+        (np.full((4, 4, 3), np.nan), "it holds NaN or infinite values"),
+        (np.zeros((4, 4, 3), "V2"), r'dtype \|V2 .* x\.astype\("float32"\)'),
+        (np.zeros(64, "f4"), r"float32 of shape \(64,\) .* frechet_distance_from_features.*Statistics\(dims\)\.update"),
+        (np.zeros((1, 65536), "u1"), r"shape \(1, 65536\) has a side longer than 65535 pixels"),
         (np.zeros((4, 4, 3), "f8"), "dtype float64"),
         (np.zeros((4, 4), bool), r'dtype bool .*x\.astype\("uint8"\) \* 255'),
         (np.zeros((4, 4), object), r"dtype object .*x\.tolist\(\)"),
@@ -327,3 +336,49 @@ def test_as_rgb_refuses(array, message):
     with pytest.raises(InputError, match=message) as caught:
         as_rgb(array, "image 17")
     assert str(caught.value).startswith("image 17: ")
+
+
+def test_bfloat16_is_told_how_to_convert():
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    with pytest.raises(InputError, match=r'image 17: dtype bfloat16 is not accepted.* x\.astype\("float32"\)'):
+        as_rgb(np.zeros((4, 4, 3), bfloat16), "image 17")
+
+
+def test_the_conversions_that_are_told_give_what_they_say():
+    x = np.linspace(-1, 1, 511)[:, None]
+    assert np.array_equal(np.unique(((x + 1) * 127.5).round().astype("uint8")), np.arange(256))
+    x = np.linspace(0, 1, 256)[:, None]
+    assert np.array_equal((x * 255).round().astype("uint8")[:, 0], np.arange(256))
+
+
+@pytest.mark.parametrize("encoding", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF"])
+def test_mutants_are_images_or_image_errors(encoding):
+    good = []
+    for image, options in [
+        (rgb(), {}),
+        (rgb().convert("L"), {}),
+        (rgb().quantize(16) if encoding not in ("JPEG", "PPM") else rgb(), {}),
+        *{
+            "PNG": [(alpha("RGB"), {"save_all": True, "append_images": [rgb().convert("RGBA")]})],
+            "JPEG": [(rgb(), {"progressive": True}), (rgb(), {"exif": rotated()})],
+            "WEBP": [(alpha("RGB"), {"lossless": True}), (rgb(), {"save_all": True, "append_images": [rgb()]})],
+            "TIFF": [(rgb(), {"compression": c}) for c in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")],
+        }.get(encoding, []),
+    ]:
+        file = io.BytesIO()
+        image.save(file, encoding, **options)
+        good.append(file.getvalue())
+    for case, data in mutants(f"image {encoding}", good):
+        try:
+            decoded = decode(data, "here/x.png")
+        except ImageError as problem:
+            if str(problem).startswith("cannot decode here/x.png: "):
+                continue
+            raise AssertionError(case) from problem
+        except Exception as problem:
+            raise AssertionError(case) from problem
+        height, width, channels = decoded.pixels.shape
+        assert (decoded.pixels.dtype, channels) == (np.uint8, 3), case
+        assert 1 <= min(height, width) <= max(height, width) <= 65535, case
+        assert decoded.encoding in {"PNG", "JPEG", "MPO", "WEBP", "TIFF", "BMP", "PPM", "GIF"}, case
+        assert decoded.damage == "" or decoded.damage.startswith("here/x.png ("), case

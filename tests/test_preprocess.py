@@ -252,6 +252,8 @@ def test_the_protocols_stay_what_they_are(mode):
         ("size=8 resize=box std=one", "std=one: std takes numbers"),
         ("size=0 resize=box", "size must be at least 1, got 0"),
         ("size=8,-1 resize=box", "size must be at least 1, got -1"),
+        ("size=65536 resize=box", "size must be at most 65535 pixels, got 65536"),
+        ("size=8 resize=box shortest=65536", "shortest must be at most 65535 pixels, got 65536"),
         ("size=1,2,3 resize=box", r"size must be one number, or height and width; got \(1, 2, 3\)"),
         ("size=8 resize=cubic", "resize must be one of nearest, .*, lanczos; got 'cubic'"),
         ("size=8 resize=box shortest=7", "shortest must be at least 8, .* got 7; leave it out to stretch"),
@@ -299,3 +301,17 @@ def test_refused_fields(field, value):
 def test_a_mode_is_resolved_without_pillow():
     code = "import sys; from fastfid.preprocess import resolve; resolve('clip'); print('PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [("legacy_pytorch", "pytorch"), ("legacy_tensorflow", "tensorflow")])
+def test_names_of_clean_fid_name_ours(theirs, ours):
+    with pytest.raises(InputError, match=f"mode '{theirs}' is clean-fid's name of what is mode='{ours}' here"):
+        resolve(theirs)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("shape", [(1, 65535, 3), (65535, 1, 3)])
+def test_the_longest_side_there_may_be(mode, shape):
+    out = np.empty((3, 299, 299), np.float32)
+    kernel(mode)(np.full(shape, 255, np.uint8), out)
+    assert np.abs(out - 1).max() < 0.01

@@ -1,4 +1,8 @@
+import io
 import itertools
+import os
+import pickle
+import re
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +17,7 @@ from PIL import Image, ImageSequence
 from fastfid.errors import ImageError, InputError
 from fastfid.images import ENDINGS
 from fastfid.sources import Item, is_statistics_file, open_source
+from fuzz import mutants
 
 RNG = np.random.RandomState(11)
 STACK = RNG.randint(0, 256, (9, 6, 5, 3), dtype=np.uint8)
@@ -151,6 +156,162 @@ def test_files_that_are_refused(tmp_path, name, message):
     assert str(tmp_path / name) in str(caught.value)
 
 
+def test_a_fifo_in_a_folder_is_an_image_that_cannot_be_read(tmp_path):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("no FIFOs on this system")
+    save(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    good, bad = open_source(tmp_path).items()
+    good.load()
+    with pytest.raises(ImageError, match=r"b\.png: it is a FIFO, not a regular file"):
+        bad.load()
+
+
+def test_names_are_sorted_as_pathlib_sorts(tmp_path):
+    for name in ("b-c.png", "b/a.png", "b.png", "b/a/z.png", "B.png", "b/a-a.png"):
+        save(tmp_path / name)
+    assert names(open_source(tmp_path).items()) == [str(path) for path in sorted(tmp_path.rglob("*.png"))]
+
+
+def test_the_current_folder(tmp_path, monkeypatch):
+    save(tmp_path / "a.png")
+    save(tmp_path / "sub/b.png")
+    monkeypatch.chdir(tmp_path)
+    assert names(open_source(".").items()) == ["a.png", os.path.join("sub", "b.png")]  # noqa: PTH118
+    assert open_source(".").notes == open_source(tmp_path).notes
+
+
+def test_a_folder_takes_few_bytes_a_file(tmp_path):
+    for index in range(2000):
+        (tmp_path / f"{index:08}.png").touch()
+    open_source(tmp_path)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        source = open_source(tmp_path)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert source.size == 2000
+    assert (after - before) / 2000 < 90
+
+
+# --- endings
+
+
+def test_exactly_the_files_of_pytorch_fid(tmp_path):
+    kept = [f"a.{ending}" for ending in sorted(ENDINGS)] + [".png", "b.c.png"]
+    for name in [*kept, "UPPER.PNG", "Mixed.Jpg", "sub/a.png", "a.gif", "png", "a.png.txt"]:
+        save(tmp_path / name)
+    theirs = sorted(file for ending in ENDINGS for file in tmp_path.glob(f"*.{ending}"))  # its own line, but for N
+    source = open_source(tmp_path, endings="pytorch-fid")
+    assert names(source.items()) == [str(file) for file in theirs]
+    assert sorted(file.name for file in theirs) == sorted(kept)
+    assert source.notes == ()
+
+
+@pytest.mark.parametrize("endings", ["png,jpg", " .PNG , *.jpg", ["png", "jpg"], {"PNG", ".jpg"}])
+def test_chosen_endings_in_any_case(tmp_path, endings):
+    for name in ("a.png", "b.JPG", "c.tiff", "sub/d.PNG", "e.jpeg"):
+        save(tmp_path / name)
+    found = names(open_source(tmp_path, endings=endings).items())
+    assert found == [str(tmp_path / name) for name in ("a.png", "b.JPG", os.path.join("sub", "d.PNG"))]  # noqa: PTH118
+
+
+def test_endings_that_do_not_count_unless_asked_for(tmp_path):
+    Image.fromarray(STACK[0]).save(tmp_path / "a.gif")
+    assert open_source(tmp_path, endings="gif,png").size == 1
+    with pytest.raises(InputError, match=r"looked for files ending in \.jpg, \.png, \.tar, \.zip or \.npy"):
+        open_source(tmp_path, endings="png,jpg")
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_endings_in_an_archive(tmp_path, recursive):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("a.png", "B.PNG", "c.bmp", "sub/d.png"):
+            archive.writestr(name, encoded(0))
+    path = tmp_path / "a.zip"
+    assert open_source(path, recursive=recursive, endings="png").size == 2 + recursive
+    assert open_source(path, recursive=recursive, endings="pytorch-fid").size == 2
+    with pytest.raises(InputError, match=r"no images in .*a\.zip.*: looked for members ending in \.tif"):
+        open_source(path, recursive=recursive, endings="tif")
+
+
+@pytest.mark.parametrize(
+    ("endings", "named"),
+    [
+        ("jpge", "'jpge'"),
+        ("png,", "''"),
+        ("", "''"),
+        ((), r"\(\)"),
+        ("png,exe", "'exe'"),
+        (3, "3"),
+        ([b"png"], "b'png'"),
+    ],
+)
+def test_endings_that_are_refused_by_name(tmp_path, endings, named):
+    for source in (tmp_path, STACK):
+        with pytest.raises(InputError, match=f"endings.*{named}"):
+            open_source(source, endings=endings)
+
+
+# --- folders of .npy files
+
+
+def test_a_folder_of_npy_files_is_a_set_of_images(tmp_path):
+    for index, name in enumerate(["b.npy", "a.NPY", "sub/c.npy"]):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        with (tmp_path / name).open("wb") as file:
+            np.save(file, np.asfortranarray(STACK[index]) if index else STACK[index].astype(np.int64))
+    source = open_source(tmp_path)
+    assert source.notes == (f"{tmp_path} has no image files but 3 .npy files: each is taken for one image",)
+    assert names(source.items()) == [str(tmp_path / name) for name in ("a.NPY", "b.npy", "sub/c.npy")]
+    expect(pixels(source.items()), STACK[[1, 0, 2]])
+    assert not source.arrays
+    assert source.size == 3
+    save(tmp_path / "x.png")
+    assert names(open_source(tmp_path).items()) == [str(tmp_path / "x.png")]
+
+
+@pytest.mark.parametrize(
+    ("array", "error", "message"),
+    [
+        (STACK, InputError, r"shape \(9, 6, 5, 3\) is a set of images.*give this file itself"),
+        (STACK[0] / 255, InputError, r"dtype float64 .*\* 255"),
+        (np.zeros(64, np.float32), InputError, "frechet_distance_from_features"),
+        (np.array([print], dtype=object), ImageError, "cannot decode .*dtype object are not read"),
+    ],
+)
+def test_other_npy_files_in_a_folder_say_what_to_do(tmp_path, array, error, message):
+    np.save(tmp_path / "a.npy", array, allow_pickle=True)
+    (item,) = open_source(tmp_path).items()
+    with pytest.raises(error, match=rf"a\.npy.*{message}|cannot decode .*a\.npy.*") as caught:
+        item.load()
+    assert re.search(message, str(caught.value))
+    assert type(caught.value) is error
+
+
+def test_mutants_of_an_npy_image_are_images_or_errors(tmp_path):
+    path = tmp_path / "a.npy"
+    good = []
+    for array in (STACK[0], np.asfortranarray(STACK[1]), STACK[2].astype(">i4"), STACK[3][..., 0]):
+        file = io.BytesIO()
+        np.save(file, array)
+        good.append(file.getvalue())
+    for case, data in mutants("npy of one image", good):
+        path.write_bytes(data)
+        try:
+            (item,) = open_source(tmp_path).items()
+            decoded = item.load()
+        except InputError as problem:
+            named = str(path) in str(problem)
+        except Exception as problem:
+            raise AssertionError(case) from problem
+        else:
+            named = decoded.pixels.dtype == np.uint8 and decoded.pixels.size <= 3 * len(data)
+        assert named, case
+
+
 # --- arrays
 
 shapes = st.sampled_from([(4, 5, 6, 3), (2, 3, 3, 1), (1, 5, 6), (4, 5, 6), (1, 1, 1, 3), (5, 2, 2)])
@@ -167,11 +328,21 @@ def test_arrays(shape, dtype, fortran, seed):
 
 
 BAD_ARRAYS = [
-    (STACK.astype("f4"), r"dtype float32 .*\* 255"),
+    (STACK.astype("f4"), r"dtype float32 is not accepted.*round\(\)"),
     (STACK > 3, "dtype bool"),
     (STACK.transpose(0, 3, 1, 2), r"shape \(9, 3, 6, 5\) .*x\.transpose\(0, 2, 3, 1\)"),
     (np.zeros((2, 5, 5, 4), "u1"), r"x\[\.\.\., :3\]"),
     (STACK[0], r"shape \(6, 5, 3\) looks like one image.*x\[\.\.\., None\]"),
+    (
+        STACK[0].transpose(2, 0, 1),
+        r"shape \(3, 6, 5\) looks like one image with its channels first.*\(1, 2, 0\)\[None\].*x\[\.\.\., None\]",
+    ),
+    (np.zeros((2, 65536, 1, 3), "u1"), "has a side longer than 65535 pixels"),
+    (
+        np.zeros((9, 64), "f4"),
+        r"float32 of shape \(9, 64\) cannot be images.*frechet_distance_from_features\(x, y\).*update",
+    ),
+    (STACK / 127.5 - 1, r"\[-1, 1\] with \(\(x \+ 1\) \* 127\.5\)\.round\(\)"),
     (np.zeros((8, 8, 4), "u1"), "looks like one image"),
     (np.zeros((8, 8), "u1"), r"shape \(8, 8\) is not \(N, H, W, 3\)"),
     (np.zeros((0, 8, 8, 3), "u1"), "holds no pixels"),
@@ -216,9 +387,16 @@ def test_things_that_become_arrays():
         def __array__(self, dtype=None, copy=None):
             raise TypeError("can't convert cuda:0 device type tensor to numpy")
 
+    class Broken:
+        def __array__(self, dtype=None, copy=None):
+            raise KeyError("storage")
+
+    with pytest.raises(InputError, match="a Broken that NumPy cannot read: 'storage'"):
+        open_source(Broken())
     expect(pixels(open_source(Tensor()).items()), STACK)
-    with pytest.raises(InputError, match="the array: a OnGPU that NumPy cannot read: can't convert cuda:0"):
+    with pytest.raises(InputError, match="the array: a OnGPU that NumPy cannot read: can't convert cuda:0") as caught:
         open_source(OnGPU())
+    assert str(caught.value).endswith("; of a torch tensor give x.detach().cpu(), and x.float() of one in bfloat16")
     with pytest.raises(InputError, match="image 1 of the list: a OnGPU that NumPy cannot read"):
         list(open_source([STACK[0], OnGPU()]).items())
 
@@ -386,7 +564,9 @@ def test_a_reused_buffer_is_copied(tmp_path):
     ("element", "message"),
     [
         (None, "a NoneType is not an array, a PIL image or a path"),
-        (b"a.png", "a bytes is not"),
+        ({"bytes": None, "path": None}, "a NoneType is not"),
+        ({"bytes": {}, "path": None}, "a dict is not"),
+        (io.StringIO("text"), "the file is open as text; open it with mode 'rb'"),
         ((STACK[0], 3), r"a tuple is not .*\(image, label\) pairs"),
         ({"image": 1}, "a dict is not"),
         ("shards/0.tar", "shards/0.tar is an archive, not an image: put all archives into one folder"),
@@ -403,6 +583,112 @@ def test_bad_element_is_named(element, message):
         next(items)
     with pytest.raises(InputError, match="image 17 of the chain: .*" + message):
         next(items)
+
+
+def encoded(index, ending="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(STACK[index]).save(file, ending)
+    return file.getvalue()
+
+
+def test_files_and_their_bytes_are_elements(tmp_path):
+    path = save(tmp_path / "a.png", 6)
+    stood = io.BytesIO(encoded(3))
+    stood.seek(0, os.SEEK_END)  # as after writing it
+    with path.open("rb") as opened:
+        elements = [
+            encoded(0),
+            bytearray(encoded(1)),
+            memoryview(encoded(2)),
+            stood,
+            {"bytes": encoded(4), "path": None},
+            {"bytes": encoded(5), "path": "train/5.png"},
+            {"bytes": None, "path": str(path)},
+            {"path": path},
+            opened,
+        ]
+        items = list(open_source(elements).items())
+    expect(pixels(items), STACK[[0, 1, 2, 3, 4, 5, 6, 6, 6]])
+    assert names(items)[4:8] == ["image 4 of the list", "image 5 of the list (train/5.png)", str(path), str(path)]
+    again = pickle.loads(pickle.dumps(items))
+    expect(pixels(again), STACK[[0, 1, 2, 3, 4, 5, 6, 6, 6]])
+    assert all(item.load().encoding == "PNG" for item in items)
+
+
+def test_a_reused_file_is_copied_and_decoded_later(monkeypatch):
+    from fastfid.sources import elements
+
+    decoded = []
+    original = elements.decode
+    monkeypatch.setattr(elements, "decode", lambda data, name: decoded.append(name) or original(data, name))
+
+    def files():
+        buffer = io.BytesIO()
+        for index in range(9):
+            buffer.seek(0)
+            buffer.truncate()
+            buffer.write(encoded(index))
+            yield buffer
+
+    items = list(open_source(files()).items())
+    assert not decoded
+    expect(pixels(items), STACK)
+    assert len(decoded) == 9
+
+
+def test_items_of_arrays_and_pil_images_can_be_pickled():
+    items = list(open_source([STACK[0], Image.fromarray(STACK[1])]).items())
+    expect(pixels(pickle.loads(pickle.dumps(items))), STACK[:2])
+
+
+@pytest.mark.parametrize("make", [bytes, bytearray, io.BytesIO, lambda data: {"bytes": data, "path": "a.png"}])
+def test_damaged_bytes_are_image_errors_when_loaded(make):
+    bad, good = open_source([make(encoded(0)[:-60]), STACK[0]]).items()
+    with pytest.raises(ImageError, match="cannot decode image 0 of the list"):
+        bad.load()
+    good.load()
+
+
+def test_a_file_that_cannot_be_read_is_an_image_error_when_loaded(monkeypatch):
+    closed = io.BytesIO(encoded(0))
+    closed.close()
+    (item,) = open_source([closed]).items()
+    with pytest.raises(ImageError, match="cannot read image 0 of the list: I/O operation on closed file"):
+        item.load()
+    monkeypatch.setattr("fastfid.sources.elements.MOST_FILE_BYTES", 50)
+    (item,) = open_source([io.BytesIO(encoded(0))]).items()
+    with pytest.raises(ImageError, match="cannot read image 0 of the list: it has more than 50 bytes"):
+        item.load()
+
+
+@pytest.mark.parametrize("path", ["a\0.png", "a" * 5000 + ".png", "\ud800.png", b"gone.png", "~nouser/a.png"])
+def test_paths_that_cannot_be_are_image_errors(path):
+    class PathLike:
+        def __fspath__(self):
+            return path
+
+    for element in [PathLike(), {"path": PathLike()}]:
+        (item,) = open_source([element]).items()
+        with pytest.raises(ImageError, match="cannot decode "):
+            item.load()
+
+
+@pytest.mark.parametrize("path", ["a\0", "a" * 5000, "a/" * 4000, "\ud800", "~nouser/x", "a\0.npy", "\ud800.zip"])
+def test_sources_that_cannot_be_are_input_errors(path):
+    for source in (path, Path(path)):
+        with pytest.raises(InputError, match="does not exist|cannot open .*File name too long"):
+            open_source(source)
+
+
+def test_a_path_like_that_fails():
+    class Bad:
+        def __fspath__(self):
+            raise OSError("gone away")
+
+    with pytest.raises(InputError, match="gone away"):
+        open_source(Bad())
+    with pytest.raises(InputError, match="image 0 of the list: gone away"):
+        list(open_source([Bad()]).items())
 
 
 def test_bad_pil_image_and_path_are_found_when_loaded(tmp_path):
@@ -440,6 +726,9 @@ def test_the_callers_exception_comes_through():
         ({1, 2}, "a set cannot"),
         (b"folder", "a bytes cannot"),
         (Image.new("RGB", (2, 2)), "one image cannot"),
+        (io.BytesIO(b"x"), "one open file cannot be scored: give a list of them"),
+        ((np.zeros(4), np.eye(4)), r"from_moments\(mu, sigma\), .*frechet_distance\(mu1, sigma1, mu2, sigma2\)"),
+        ([np.zeros(1), np.eye(1)], "mu and sigma are no images"),
         ([], "the list is empty"),
         ((), "the tuple is empty"),
     ],

@@ -14,19 +14,17 @@ from numpy.typing import NDArray
 from .damage import damage_of
 from .errors import ImageError
 from .formats import check_size, open_image
-from .reading import failures, read_regular
+from .reading import MOST_FILE_BYTES, failures, read_regular
 from .rgb import as_rgb, check_arrays
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
     from PIL.ImageFile import ImageFile
 
-__all__ = ["ENDINGS", "MOST_FILE_BYTES", "Decoded", "as_rgb", "check_arrays", "decode", "digest", "from_pil"]
+__all__ = ["ENDINGS", "Decoded", "as_rgb", "check_arrays", "decode", "digest", "from_pil"]
 
 #: File endings taken for images: those of pytorch-fid, here in any case.
 ENDINGS = frozenset({"bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"})
-#: Largest image file that is read: twice `PIL.Image.MAX_IMAGE_PIXELS`, at which Pillow refuses, fits uncompressed.
-MOST_FILE_BYTES = 1 << 29
 
 # Sum of the luminance table in Annex K of the JPEG standard; libjpeg scales that table by its `quality`.
 _STANDARD_LUMINANCE = 3685

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from . import _core
 from .checks import whole_number
 from .errors import ImageError, InputError
+from .formats import LONGEST_SIDE
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
@@ -41,6 +42,9 @@ PRESETS = {
     ),
     "dinov2": "size=224 resize=bicubic shortest=256 mean=0.485,0.456,0.406 std=0.229,0.224,0.225",
 }
+
+#: clean-fid's names of two of them.
+LEGACY = {"legacy_pytorch": "pytorch", "legacy_tensorflow": "tensorflow"}
 
 _HOW = f"write it like {PRESETS['dinov2']!r}"
 
@@ -105,7 +109,7 @@ class Preprocessing:
         mean, std = _floats("mean", self.mean, 3), _floats("std", self.std, 3)
         if self.resize not in FILTERS:
             raise InputError(f"resize must be one of {', '.join(FILTERS)}; got {self.resize!r}")
-        if self.shortest is not None and whole_number("shortest", self.shortest, 1) < max(size):
+        if self.shortest is not None and _side("shortest", self.shortest) < max(size):
             raise InputError(
                 f"shortest must be at least {max(size)}, the size that is cut out, got {self.shortest}; "
                 "leave it out to stretch the image to size"
@@ -225,6 +229,8 @@ def resolve(mode: str | Preprocessing) -> Protocol:
         return Protocol(str(mode), MODES[mode])
     if isinstance(mode, str) and (mode.strip() in PRESETS or "=" in mode):
         mode = Preprocessing.parse(mode)
+    if isinstance(mode, str) and mode in LEGACY:
+        raise InputError(f"mode {mode!r} is clean-fid's name of what is mode={LEGACY[mode]!r} here")
     if not isinstance(mode, Preprocessing):
         raise InputError(
             f"mode must be one of {', '.join(MODES)}; got {mode!r}. "
@@ -285,7 +291,14 @@ def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
     sides = (size, size) if not isinstance(size, Sequence) or isinstance(size, str) else tuple(size)
     if len(sides) != 2:
         raise InputError(f"size must be one number, or height and width; got {size!r}")
-    return whole_number("size", sides[0], 1), whole_number("size", sides[1], 1)
+    return _side("size", sides[0]), _side("size", sides[1])
+
+
+def _side(name: str, value: Any) -> int:
+    side = whole_number(name, value, 1)
+    if side > LONGEST_SIDE:
+        raise InputError(f"{name} must be at most {LONGEST_SIDE} pixels, got {value}")
+    return side
 
 
 def _floats(name: str, value: Any, count: int) -> tuple[float, ...]:

@@ -113,29 +113,27 @@ def _dtype_hint(dtype: np.dtype[Any], values: NDArray[Any] | None) -> str:
     return f"{refused}; uint8 is best"
 
 
+_UNIT = (
+    'convert values in [0, 1] with (x * 255).round().astype("uint8"); torchmetrics with normalize=True truncates: '
+    '(x * 255).astype("uint8")'
+)
+_SIGNED = 'convert values in [-1, 1] with ((x + 1) * 127.5).round().astype("uint8")'
+
+
 def _float_hint(values: NDArray[Any] | None) -> str:
-    low, high = _range(values)
+    if values is None or not values.size:
+        return f"{_UNIT}; {_SIGNED}"
+    some = values[:_LOOKED_AT] if values.ndim == 4 else values
+    low, high = float(some.min()), float(some.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         return "it holds NaN or infinite values, which are no pixels"
-    if -1 <= low < 0 and high <= 1:
-        return (
-            'convert values in [-1, 1] with ((x + 1) * 127.5).round().astype("uint8"); '
-            "without round() where your other tool truncates"
-        )
-    if low < 0 or high > 255:
-        return f"its values, from {low:g} to {high:g}, must be brought to 0...255 first"
-    if high > 1:
+    if low >= 0 and high <= 1:
+        return _UNIT
+    if low >= -1 and high <= 1:
+        return f"{_SIGNED}; leave out round() where your other tool truncates"
+    if low >= 0 and high <= 255:
         return 'convert values in [0, 255] with x.round().astype("uint8")'
-    return (
-        'convert values in [0, 1] with (x * 255).round().astype("uint8"); torchmetrics with normalize=True truncates: '
-        '(x * 255).astype("uint8")'
-    )
-
-
-def _range(values: NDArray[Any] | None) -> tuple[float, float]:
-    """Return the range of the first images; [0, 1], the most common one, where nothing is known."""
-    some = None if values is None else values[:_LOOKED_AT] if values.ndim == 4 else values
-    return (0.0, 1.0) if some is None or not some.size else (float(some.min()), float(some.max()))
+    return f"its values, from {low:g} to {high:g}, must be brought to 0...255 first"
 
 
 def _shape_hint(one: tuple[int, ...], stack: bool) -> str:

@@ -9,7 +9,7 @@ from typing import IO, Any, NamedTuple
 from ..errors import ImageError, InputError
 from ..images import Decoded, decode
 from ..reading import failures, open_regular
-from .names import is_image
+from .names import Endings
 from .unchanged import Unchanged
 
 # While the members are listed, the file is read a few hundred bytes here and there: large buffers would read all of it.
@@ -60,7 +60,7 @@ class Archive(ABC):
         self.path = path
         self.ended = True
 
-    def list(self, recursive: bool) -> Listing:
+    def list(self, recursive: bool, endings: Endings) -> Listing:
         """List the images; before it none can be read.
 
         Raises
@@ -74,7 +74,7 @@ class Archive(ABC):
         with file, failures(what, advice="; get it again, or unpack what can be saved and give the folder"):
             self._file = Unchanged(self.path, f"the archive {self.path}", file)
             found, repeated = _last_of_each(self._members(file))
-        candidates = [name for name in found if is_image(name) and (recursive or "/" not in name)]
+        candidates = [name for name in found if endings.count(name) and (recursive or "/" not in name)]
         names = [name for name in candidates if not _is_sidecar(name)]
         names.sort(key=lambda name: name.replace("/", "\0"))  # part by part, as pathlib does
         places = [_follow(name, found) for name in names]

@@ -25,7 +25,7 @@ class Stack(Source):
     """An array in memory, or mapped into it by the caller."""
 
     def __init__(self, array: NDArray[Any], name: str) -> None:
-        check_arrays(array.shape, array.dtype, name, stack=True)
+        check_arrays(array.shape, array.dtype, name, stack=True, values=array)
         super().__init__(name, len(array))
         self._array = array
 
@@ -37,10 +37,9 @@ class Stack(Source):
 
 def to_array(array: object, name: str, *, copy: bool) -> NDArray[Any]:
     """Return what has ``__array__`` as an ndarray, or raise `InputError`."""
-    try:
+    advice = "; of a torch tensor give x.detach().cpu(), and x.float() of one in bfloat16"
+    with failures(f"{name}: a {type(array).__name__} that NumPy cannot read", advice=advice):
         return np.array(array) if copy else np.asarray(array)
-    except (TypeError, ValueError, RuntimeError) as error:  # a tensor on a GPU, or one with gradients
-        raise InputError(f"{name}: a {type(array).__name__} that NumPy cannot read: {error}") from error
 
 
 def open_npy(path: Path) -> Source:

@@ -1,18 +1,21 @@
-"""Anything that can be iterated over or indexed, of arrays, PIL images or paths."""
+"""Anything that can be iterated over or indexed, of arrays, PIL images, paths, or files and their bytes."""
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import ImageError, InputError
 from ..images import Decoded, as_rgb, decode, from_pil
+from ..reading import MOST_FILE_BYTES, failures
 from .arrays import to_array
-from .base import Item, Source
+from .base import Item, Source, given
 from .names import is_archive
 
+_KINDS = 'an array, a PIL image or a path, nor the bytes of a file, an open file or {"bytes": ..., "path": ...}'
+_CHUNK = 1 << 20
 _ARCHIVES_WAY_OUT = "put all archives into one folder and give that, or save the statistics of each and merge them"
 
 
@@ -56,25 +59,58 @@ def is_pil(image: object) -> bool:
     return module is not None and isinstance(image, module.Image)
 
 
+def is_file(element: object) -> bool:
+    """Whether it is something to read bytes from: a `BytesIO`, an open file."""
+    return callable(getattr(element, "read", None)) and not hasattr(element, "__array__")
+
+
 def _item(element: object, name: str) -> Item:
+    if isinstance(element, Mapping) and not {"bytes", "path"}.isdisjoint(element):  # Hugging Face's undecoded image
+        data, path = element.get("bytes"), element.get("path")
+        element, name = (path, name) if data is None else (data, f"{name} ({path})" if path else name)
     if isinstance(element, str | os.PathLike):
-        path = Path(element)
+        with failures(name):
+            path = Path(os.fsdecode(element))
         if is_archive(path.name):
             raise InputError(f"{name}: {path} is an archive, not an image: {_ARCHIVES_WAY_OUT}")
         return Item(str(path), partial(decode, path, str(path)))
-    # Converted now, not in a worker: what yields the elements may reuse one buffer (ImageSequence does), and Pillow
-    # images are not safe to load in two threads.
+    try:
+        return Item(name, _loader(element, name))
+    except ImageError as error:
+        return Item(name, partial(_fail, error))  # a bad image, which the caller may choose to skip
+
+
+def _loader(element: object, name: str) -> Callable[[], Decoded]:
+    """Return how to get an image of which nothing is shared with `element` any more.
+
+    What yields the elements may reuse one buffer (ImageSequence does), and Pillow images are not safe to load in two
+    threads: those are converted now. Bytes are copied now, and decoded in a worker.
+    """
+    if isinstance(element, bytes | bytearray | memoryview):
+        return partial(decode, bytes(element), name)
+    if is_file(element):
+        return partial(decode, _read(element, name), name)
     if is_pil(element):
-        try:
-            decoded = from_pil(element, name)  # type: ignore[arg-type]
-        except ImageError as error:
-            return Item(name, partial(_fail, error))  # a bad image, which the caller may choose to skip
-        return Item(name, lambda: decoded)
+        return partial(given, from_pil(element, name))  # type: ignore[arg-type]
     if not hasattr(element, "__array__"):
         pair = "; of (image, label) pairs give only the images" if isinstance(element, tuple | list) else ""
-        raise InputError(f"{name}: a {type(element).__name__} is not an array, a PIL image or a path{pair}")
-    converted = Decoded(as_rgb(to_array(element, name, copy=True), name))
-    return Item(name, lambda: converted)
+        raise InputError(f"{name}: a {type(element).__name__} is not {_KINDS}{pair}")
+    return partial(given, Decoded(as_rgb(to_array(element, name, copy=True), name)))
+
+
+def _read(file: Any, name: str) -> bytes:
+    """Read a file from its beginning, as Pillow does, wherever it stands."""
+    data = bytearray()
+    with failures(f"cannot read {name}", ImageError):
+        if file.seekable():
+            file.seek(0)
+        while len(data) <= MOST_FILE_BYTES and (chunk := file.read(_CHUNK)):
+            if isinstance(chunk, str):
+                raise InputError(f"{name}: the file is open as text; open it with mode 'rb'")
+            data += chunk
+        if len(data) > MOST_FILE_BYTES:
+            raise ValueError(f"it has more than {MOST_FILE_BYTES:,} bytes")
+    return bytes(data)
 
 
 def _fail(error: ImageError) -> Decoded:

@@ -1,73 +1,112 @@
-"""A folder of image files, or of archives."""
+"""A folder of image files, or of archives, or of ``.npy`` files of one image each."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from ..errors import InputError
-from ..images import decode
+from ..errors import ImageError, InputError
+from ..images import Decoded, as_rgb, decode
+from ..npy import read_header, read_values
+from ..reading import MOST_FILE_BYTES, failures, open_regular
 from .base import Item, Source
-from .names import foreign_note, has_upper_ending, image_endings, is_archive, is_image
+from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
 from .shards import Shards
 
 
 class Folder(Source):
-    """Image files, found in `folder`."""
+    """Files of one image each, found in `folder`: `files` are their names below it, which `load` decodes."""
 
-    def __init__(self, folder: Path, files: list[Path], *, notes: tuple[str, ...]) -> None:
-        nested = sum(file.parent != folder for file in files)
-        upper = sum(has_upper_ending(file.name) for file in files)
-        super().__init__(str(folder), len(files), notes=foreign_note(len(files), nested, upper) + notes, arrays=False)
-        self._files = files
+    def __init__(
+        self, folder: Path, files: list[str], *, notes: tuple[str, ...], load: Callable[[str, str], Decoded]
+    ) -> None:
+        super().__init__(str(folder), len(files), notes=notes, arrays=False)
+        self._folder, self._files, self._load = folder, files, load
 
     def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
         for file in self._files if chosen is None else (self._files[index] for index in chosen):
-            yield Item(str(file), partial(decode, file, str(file)))
+            path = str(self._folder / file)
+            yield Item(path, partial(self._load, path, path))
 
 
-def open_folder(folder: Path, recursive: bool) -> Source:
-    """Open the image files of a folder, and of its subfolders where `recursive`; or its archives, if it has none."""
-    files, repeated = _find_files(str(folder), recursive)
-    images = [file for file in files if is_image(file.name)]
-    archives = [file for file in files if is_archive(file.name)]
+def open_folder(folder: Path, recursive: bool, endings: Endings) -> Source:
+    """Open the image files of a folder, and of its subfolders where `recursive`; or its archives, if it has none.
+
+    Where there are neither, each ``.npy`` is one image, as in clean-fid.
+    """
+    files, repeated = _find_files(str(folder), recursive, endings)
+    images = [file for file in files if endings.count(file)]
+    archives = [folder / file for file in files if is_archive(file)]
+    arrays = [file for file in files if is_npy(file)]
     notes: tuple[str, ...] = ()
     if repeated:
         notes += (f"{repeated} links lead to folders that are counted already; each folder is read once",)
     if images:
         if archives:
             notes += (f"{len(archives)} archives beside the images, such as {archives[0].name}, were not opened",)
-        return Folder(folder, images, notes=notes)
+        nested, upper = sum(os.sep in file for file in images), sum(map(has_upper_ending, images))
+        return Folder(folder, images, notes=foreign_note(len(images), nested, upper) + notes, load=decode)
     if archives:
         notes = (f"{folder} has no image files but {len(archives)} archives: their images are one set", *notes)
-        return Shards(str(folder), archives, recursive, notes=notes)
+        return Shards(str(folder), archives, recursive, notes=notes, endings=endings)
+    if arrays:
+        notes = (f"{folder} has no image files but {len(arrays)} .npy files: each is taken for one image", *notes)
+        return Folder(folder, arrays, notes=notes, load=load_npy)
     where = "and its subfolders" if recursive else "(subfolders were not searched)"
-    raise InputError(f"no images in {folder} {where}: looked for files ending in {image_endings()}, .tar or .zip")
+    raise InputError(f"no images in {folder} {where}: looked for files ending in {endings}, .tar, .zip or .npy")
 
 
-def _find_files(root: str, recursive: bool) -> tuple[list[Path], int]:
-    """Return the images and archives below `root`, sorted, and how many links led to a folder that had been read."""
-    found: list[Path] = []
-    seen: set[Path] = set()
+def load_npy(path: str, name: str) -> Decoded:
+    """Read an ``.npy`` that holds one image (H, W, 3) of integers.
+
+    Raises
+    ------
+    ImageError
+        It is damaged.
+    InputError
+        It holds something else: so, most likely, do all the others.
+    """
+    with failures(f"cannot decode {name}", ImageError), open_regular(path, most=MOST_FILE_BYTES) as file:
+        header = read_header(file, os.fstat(file.fileno()).st_size)
+        array = read_values(file, header)
+    if array.ndim == 4:
+        raise InputError(
+            f"{name}: shape {array.shape} is a set of images; of a folder's .npy files each is one image (H, W, 3): "
+            "give this file itself, or the statistics of several, merged"
+        )
+    return Decoded(as_rgb(array, name))
+
+
+def _find_files(root: str, recursive: bool, endings: Endings) -> tuple[list[str], int]:
+    """Return the files to choose from, as names below `root`, and how many links led to a folder that had been read.
+
+    Names are kept and no `Path`: with those, a million files would take 240 MB. They are sorted as pathlib sorts.
+    """
+    found: list[str] = []
+    seen: set[str] = set()
     repeated = 0
+    below = len(root) if root.endswith(os.sep) else len(root) + 1
     folders, links = [root], list[str]()
     while folders or links:
         folder = (folders or links).pop()  # links last: a file goes by its real place where it has one in the tree
-        real = Path(folder).resolve()
+        real = str(Path(folder).resolve())
         if real in seen:
             repeated += 1
             continue
         seen.add(real)
-        try:
+        with failures(f"cannot read the folder {folder}"):
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            raise InputError(f"cannot read the folder {folder}: {error.strerror}") from error
         for entry in entries:
             # A broken link with an image's name stays in: to leave it out silently would change N.
             if entry.is_symlink() and Path(entry.path).is_dir():
                 links += [entry.path] if recursive else []
             elif entry.is_dir(follow_symlinks=False):
                 folders += [entry.path] if recursive else []
-            elif is_image(entry.name) or is_archive(entry.name):
-                found.append(Path(entry.path))
-    return sorted(found), repeated
+            elif endings.count(entry.name) or is_archive(entry.name) or is_npy(entry.name):
+                found.append(entry.path[below:])
+    return sorted(found, key=_parts), repeated
+
+
+def _parts(name: str) -> str:
+    """Return what sorts names part by part, as pathlib does."""
+    return os.path.normcase(name).replace(os.sep, "\0")

@@ -1,22 +1,87 @@
 """Which files are images and which are archives, by their names; and what is said about names."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from posixpath import splitext
 
+from ..errors import InputError
 from ..images import ENDINGS
+
+PYTORCH_FID = "pytorch-fid"
+# Of the formats that are read, what does not count unless it is asked for.
+_OTHER_ENDINGS = frozenset({"avif", "gif", "jfif", "jpe", "mpo", "pbm", "pnm"})
 
 READABLE_ARCHIVES = (".tar", ".zip")
 COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".tzst")
 _OTHER_ARCHIVES = (".7z", ".rar")
 
 
+@dataclass(frozen=True)
+class Endings:
+    """Which file endings count as images.
+
+    Attributes
+    ----------
+    names : frozenset of str
+        Without the dot, in lower case.
+    exact : bool
+        Whether the files are those of pytorch-fid: the ending as it stands, lower case that is, and no subfolders.
+    """
+
+    names: frozenset[str] = ENDINGS
+    exact: bool = False
+
+    @classmethod
+    def of(cls, endings: str | Collection[str] | None) -> "Endings":
+        """Read what a caller gives: None for the usual ones, "pytorch-fid", or endings as a list or with commas.
+
+        Raises
+        ------
+        InputError
+            Something else; the message names it.
+
+        Examples
+        --------
+        >>> sorted(Endings.of("png, .JPG").names)
+        ['jpg', 'png']
+        """
+        if endings is None:
+            return cls()
+        if endings == PYTORCH_FID:
+            return cls(exact=True)
+        given = endings.split(",") if isinstance(endings, str) else endings
+        if not isinstance(given, Collection) or not all(isinstance(ending, str) for ending in given):
+            raise InputError(f"endings must be {PYTORCH_FID!r} or endings such as 'png,jpg', got {endings!r}")
+        names = frozenset(ending.strip().removeprefix("*").removeprefix(".").lower() for ending in given)
+        for ending in sorted(names - ENDINGS - _OTHER_ENDINGS) or ([] if names else [""]):
+            known = ", ".join(sorted(ENDINGS | _OTHER_ENDINGS))
+            raise InputError(f"endings={endings!r}: {ending!r} is none of {known}, and not {PYTORCH_FID!r}")
+        return cls(names)
+
+    def count(self, name: str) -> bool:
+        """Whether a file of this name, without or with its folders, counts as an image."""
+        if self.exact:
+            return name.rpartition(".")[2] in self.names and "." in name
+        return splitext(name)[1][1:].lower() in self.names
+
+    def __str__(self) -> str:
+        """List them, for messages."""
+        return ", ".join(f".{ending}" for ending in sorted(self.names))
+
+
 def is_image(name: str) -> bool:
-    """Whether a file of this name, without or with its folders, counts as an image."""
-    return splitext(name)[1][1:].lower() in ENDINGS
+    """Whether a file of this name, without or with its folders, usually counts as an image."""
+    return _USUAL.count(name)
 
 
 def is_archive(name: str) -> bool:
     """Whether a file of this name is an archive of files, if only to say that it cannot be read."""
     return name.lower().endswith(READABLE_ARCHIVES + COMPRESSED_TARS + _OTHER_ARCHIVES)
+
+
+def is_npy(name: str) -> bool:
+    """Whether a file of this name holds an array."""
+    return name.lower().endswith(".npy")
 
 
 def has_upper_ending(name: str) -> bool:
@@ -25,13 +90,11 @@ def has_upper_ending(name: str) -> bool:
     return ending != ending.lower()
 
 
-def image_endings() -> str:
-    """List the endings of images, for messages."""
-    return ", ".join(f".{ending}" for ending in sorted(ENDINGS))
-
-
 def foreign_note(total: int, nested: int, upper: int) -> tuple[str, ...]:
     """Say how many of `total` images pytorch-fid would not find: those in subfolders, and by upper-case endings."""
     foreign = [f"{nested} of {total} images are in subfolders"] if nested else []
     foreign += [f"{upper} of {total} images have upper-case endings"] if upper else []
     return (" and ".join(foreign) + "; pytorch-fid would not count them",) if foreign else ()
+
+
+_USUAL = Endings()

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import InputError
 from .archive import Archive, Listing, compressed
 from .base import Item, Source
-from .names import COMPRESSED_TARS, foreign_note, has_upper_ending, image_endings
+from .names import COMPRESSED_TARS, Endings, foreign_note, has_upper_ending
 from .tars import Tar
 from .zips import Zip
 
@@ -17,15 +17,23 @@ from .zips import Zip
 class Shards(Source):
     """The images of the archives at `paths`, archive by archive, those of each in the order of their names."""
 
-    def __init__(self, name: str, paths: list[Path], recursive: bool, *, notes: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        paths: list[Path],
+        recursive: bool,
+        *,
+        notes: tuple[str, ...] = (),
+        endings: Endings = Endings(),  # noqa: B008 - frozen
+    ) -> None:
         self._archives = [_open(path) for path in paths]
-        self._listings = [archive.list(recursive) for archive in self._archives]
+        self._listings = [archive.list(recursive, endings) for archive in self._archives]
         self._ends = list(accumulate(len(listing.names) for listing in self._listings))
         size = self._ends[-1]
         if not size:
             among = name if len(paths) == 1 else f"the {len(paths)} archives in {name}"
             where = "" if recursive else " (subfolders were not searched)"
-            raise InputError(f"no images in {among}{where}: looked for members ending in {image_endings()}")
+            raise InputError(f"no images in {among}{where}: looked for members ending in {endings}")
         nested = sum("/" in member for listing in self._listings for member in listing.names)
         upper = sum(has_upper_ending(member) for listing in self._listings for member in listing.names)
         notes += foreign_note(size, nested, upper) + _notes(self._archives, self._listings)
