@@ -1,5 +1,6 @@
 """The reader of torch's legacy format, on files that are written here opcode by opcode, whole and damaged."""
 
+import os
 import struct
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from fastfid.errors import ModelError
 from fastfid.models.inception import expected_shapes
 from fastfid.models.weights import check_layout, read_legacy_checkpoint
+from fuzz import mutants
 
 TRAINED = Path(__file__).parents[2] / "shared" / "data" / "inception_v3_trained.pth"
 MAGIC = b"\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little")
@@ -79,6 +81,10 @@ def hwio(array):
 
 KEYS = b"](" + text("k") + b"e"
 TO_SIX = np.arange(6, dtype="<f4")
+
+
+def long(value):
+    return b"\x8a\x0a" + value.to_bytes(10, "little")
 
 
 def one(view, data=TO_SIX, keys=KEYS):
@@ -211,6 +217,97 @@ def test_hostile_pickles_end_in_model_error(body):
         read_legacy_checkpoint(header() + b"\x80\x02" + body + b".")
     with pytest.raises(ModelError):
         read_legacy_checkpoint(b"\x80\x02" + body)
+
+
+@pytest.mark.parametrize(
+    ("pickle", "said"),
+    [
+        (b")" + b"q\0h\0\x86" * 60, "the protocol version is a tuple"),  # 2**60 objects, to whoever prints it
+        (b")" + b"\x85" * 100_000, "the protocol version is a tuple"),
+        (b"(t" * 400_000, "more than 250,000 opcodes"),
+        (b"(" * 200_000 + b"t" * 200_000, "more than 250,000 opcodes"),
+        (b"(" * 120_000 + b"t" * 120_000, "the protocol version is a tuple"),
+        (b"X" + struct.pack("<I", 10**7) + b"a" * 10**7, "the protocol version is a str"),
+        (b"\x8a\xff" + b"\x7f" * 255, r"the protocol version is \d{40}, not"),
+        (b"c" + b"a" * 10**7 + b"\nb\n", r"asks for a{80}, which"),
+    ],
+)
+def test_time_and_messages_are_bounded(pickle, said):
+    with pytest.raises(ModelError, match=said) as caught:
+        read_legacy_checkpoint(pickled(MAGIC) + pickled(pickle))
+    assert len(str(caught.value)) < 500
+
+
+def test_long_names_are_not_repeated_whole():
+    for value in (number(5), tensor(SIX, (7,), (1,))):
+        data = header() + pickled(dictionary({"n" * 10**6: value})) + pickled(KEYS) + raw(TO_SIX)
+        with pytest.raises(ModelError) as caught:
+            read_legacy_checkpoint(data)
+        assert len(str(caught.value)) < 500
+    with pytest.raises(ModelError) as caught:
+        check_layout({"n" * 10**6: TO_SIX})
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("axes", [9, 33, 64, 65, 100_000])
+def test_more_axes_than_a_weight_has(axes):
+    with pytest.raises(ModelError, match="describes a tensor"):
+        read_legacy_checkpoint(one(tensor(SIX, (1,) * axes, (1,) * axes)))
+
+
+def test_numbers_beyond_what_numpy_holds():
+    def view(shape, strides, offset=0):
+        numbers = [sequence(*map(long, values)) for values in (shape, strides)]
+        arguments = sequence(SIX, long(offset), *numbers, b"\x89", name("collections OrderedDict") + b")R")
+        return one(name("torch._utils _rebuild_tensor_v2") + arguments + b"R")
+
+    # The stride of an axis of length 1 is not used.
+    assert read_legacy_checkpoint(view((1, 6), (2**70, 1)))["t"].tolist() == [[0, 1, 2, 3, 4, 5]]
+    for shape, strides, offset in (
+        ((2**70,), (1,), 0),
+        ((1,), (1,), 2**70),
+        ((2,), (2**70,), 0),
+        ((2**70, 0), (1, 1), 0),
+    ):
+        with pytest.raises(ModelError):
+            read_legacy_checkpoint(view(shape, strides, offset))
+
+
+def test_an_opcode_does_not_reach_below_a_mark():
+    """Another reading than the unpickler's would be another model."""
+    for body in (b"N(0.", b"J\1\0\0\0(\x85t.", b"NN(\x86.", b"}" + text("k") + b"(s.", b"(."):
+        with pytest.raises(ModelError):
+            read_legacy_checkpoint(header() + b"\x80\x02" + body)
+
+
+def test_a_file_that_is_none_or_too_large(tmp_path):
+    os.mkfifo(tmp_path / "fifo.pth")
+    with (tmp_path / "sparse.pth").open("wb") as file:
+        file.truncate(1 << 40)
+    for path, said in (("fifo.pth", "it is a FIFO"), ("sparse.pth", "at most 1,073,741,824"), ("a\0.pth", "null"),
+                       ("a" * 5000, "too long")):  # fmt: skip
+        with pytest.raises(ModelError, match=f"cannot be read: .*{said}"):
+            read_legacy_checkpoint(tmp_path / path)
+
+
+def test_damaged_files_are_read_or_refused():
+    """What is read holds no more than the file."""
+    good = [
+        checkpoint(SMALL),
+        checkpoint({"w": hwio(np.arange(120, dtype="<f4").reshape(5, 4, 3, 2)), "n": np.array(9, "<i8")}),
+        one(tensor(SIX, (2, 2), (0, 1), 4)),
+    ]
+    for case, data in mutants("legacy .pth", good):
+        try:
+            read = read_legacy_checkpoint(data)
+        except ModelError as error:
+            said = str(error)
+        except BaseException as error:
+            raise AssertionError(case) from error
+        else:
+            assert all(type(key) is str and value.nbytes <= len(data) for key, value in read.items()), case
+            continue
+        assert len(said) < 1000, case
 
 
 def test_every_truncation_is_an_error():

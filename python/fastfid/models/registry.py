@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..errors import ModelError
 
 OFFICIAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+MOST_BYTES = 1 << 30  # of a file of weights; the published ones have less than a tenth of it
 
 
 @dataclass(frozen=True)
