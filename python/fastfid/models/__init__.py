@@ -128,7 +128,8 @@ def _load_registered(entry: registry.Entry, dims: int, mode: str, progress: bool
     _check_usable(Path(entry.file_names[0]), dims)
     path = cache.locate(entry) or cache.download(entry, progress=progress)
     data = cache.read_verified(path, entry)
-    return _load_weights(entry.name, path, data, entry.sha256 or hashlib.sha256(data).hexdigest(), dims, mode)
+    sha256 = entry.sha256 or hashlib.sha256(data).hexdigest()
+    return _load_weights(entry.name, path, data, sha256, dims, mode, trusted=True)
 
 
 def _built_in(entry: registry.Entry) -> Weights:
@@ -152,9 +153,15 @@ def _check_usable(path: Path, dims: int) -> None:
         keras.check_usable(str(path), dims)
 
 
-def _load_weights(name: str, path: Path, data: bytes, sha256: str, dims: int, mode: str) -> Network:
+def _load_weights(
+    name: str, path: Path, data: bytes, sha256: str, dims: int, mode: str, *, trusted: bool = False
+) -> Network:
     if path.suffix.lower() in keras.SUFFIXES:
-        return _network(name, sha256, lambda: keras.read_keras(data, name=str(path)), dims, mode, last_pool="average")
+
+        def read() -> Weights:
+            return keras.read_keras(data, name=str(path), trusted=trusted)
+
+        return _network(name, sha256, read, dims, mode, last_pool="average")
     return _network(name, sha256, lambda: _torch_weights(data, str(path)), dims, mode)
 
 
