@@ -3,6 +3,7 @@
 import pytest
 
 from fastfid import models
+from fastfid.errors import ModelError
 from fastfid.models.graphs import cached
 
 
@@ -65,7 +66,7 @@ def test_no_home_folder(monkeypatch):
 
     monkeypatch.setattr("pathlib.Path.expanduser", unknown)
     assert cached(Builder(), "sha") == b"a graph"
-    with pytest.raises(models.ModelError, match="no home folder is known; set FASTFID_HOME"):
+    with pytest.raises(ModelError, match="no home folder is known; set FASTFID_HOME"):
         models.find("inception-v3")
 
 

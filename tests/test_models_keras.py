@@ -317,7 +317,8 @@ def test_by_name_from_keras_own_cache(weights_file, data, monkeypatch, tmp_path)
         models.load(NAME, dims=64)
 
 
-def test_export_carries_the_identity(weights_file, data, tmp_path):
+def test_export_carries_the_identity(weights_file, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("FASTFID_HOME", str(tmp_path / "home"))  # its graph, which is small here, is what proves it
     out = models.export(weights_file, tmp_path / "keras.onnx", dims=64, mode="keras")
     facts = {p.key: p.value for p in onnx.load(out).metadata_props}
     assert facts == {

@@ -2,8 +2,10 @@
 
 import dataclasses
 import hashlib
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -122,28 +124,11 @@ def test_foreign_onnx(tmp_path):
     assert models.load(path, dims=2048, mode="clean") == expected
 
 
-def test_official_identity_in_an_exported_file(tmp_path):
-    path = foreign(
-        tmp_path / "a.onnx", weights_sha256=OFFICIAL.sha256, dims="2048", mode="pytorch", model="inception-v3"
-    )
-    network = models.load(path)
-    assert (network.name, network.dims, network.comparable) == ("inception-v3", 2048, True)
-
-
 @pytest.mark.parametrize("data", [b"", b"garbage" * 100, b"\x08\x0a", b"\xff" * 50])
 def test_onnx_that_is_not(tmp_path, data):
     (tmp_path / "bad.onnx").write_bytes(data)
     with pytest.raises(ModelError, match=r"bad\.onnx is not an ONNX model"):
         models.load(tmp_path / "bad.onnx")
-
-
-def test_onnx_with_external_data_is_refused(tmp_path):
-    model = onnx.load(foreign(tmp_path / "a.onnx"))
-    weight = onnx.numpy_helper.from_array(np.zeros(3000, np.float32), "w")
-    model.graph.initializer.append(weight)
-    onnx.save(model, tmp_path / "b.onnx", save_as_external_data=True, location="b.data")
-    with pytest.raises(ModelError, match="weights in other files"):
-        models.load(tmp_path / "b.onnx")
 
 
 @pytest.mark.parametrize("model", ["inception-v4", "folder/absent.pth", "absent.onnx", "."])
@@ -185,6 +170,47 @@ def test_export_that_cannot_be(tmp_path, exported):
     with pytest.raises(ModelError, match="dimensions"):
         models.export(RANDOM.name, tmp_path / "out.onnx", dims=3)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("use", [models.load, lambda path: models.export(path, "out.onnx")])
+def test_paths_that_cannot_be(tmp_path, monkeypatch, use):
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("fifo.onnx")
+    with Path("sparse.pth").open("wb") as file:
+        file.truncate(1 << 40)
+    for path, said in (
+        ("~nouser9/x.pth", "home"),
+        ("a" * 5000, "too long|neither"),
+        ("a\0.pth", "null|neither"),
+        ("fifo.onnx", "it is a FIFO"),
+        ("/dev/zero", "it is a device"),
+        ("sparse.pth", "at most 1,07"),
+    ):
+        with pytest.raises(ModelError, match=said):
+            use(path)
+    for model in (5, None, b"inception-v3-random"):
+        with pytest.raises(ModelError, match="a model is a name or a path"):
+            use(model)
+
+
+def test_places_to_write_that_cannot_be():
+    for path in ("~nouser9/x.onnx", "a" * 5000 + ".onnx", "a\0.onnx"):
+        with pytest.raises(InputError, match="cannot be written"):
+            models.export(RANDOM.name, path, dims=64)
+
+
+def test_a_file_that_appears_during_an_export_is_kept(tmp_path, monkeypatch):
+    out = tmp_path / "out.onnx"
+
+    def late(*arguments, **named):
+        out.write_bytes(b"of another process")
+        return models.network.load(*arguments, **named)
+
+    monkeypatch.setattr("fastfid.models.load", late)
+    with pytest.raises(InputError, match=r"out\.onnx exists already.*--force"):
+        models.export(RANDOM.name, out, dims=64)
+    assert out.read_bytes() == b"of another process"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.onnx"]
 
 
 def test_importing_the_package_does_not_import_onnx():

@@ -95,6 +95,8 @@ class Extractor:
         network = models.load(
             model, dims=dims, mode=protocol.name if given(mode) else default("pytorch"), progress=progress
         )
+        if network.note is not None:
+            report.note(network.note)
         if network.mode is None:
             report.note(f"{network.name} does not say which preprocessing it wants: mode {protocol.name} is applied")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 from .. import _core
 from ..errors import ModelError
@@ -29,10 +30,8 @@ def cached(build: Callable[[], bytes], *identity: str) -> bytes:
     -------
     bytes
     """
-    name = hashlib.sha256("\n".join([str(_FORMAT), _core.__version__, *identity]).encode()).hexdigest()
-    try:
-        path = cache_folder() / "graphs" / f"{name[:32]}.graph"
-    except ModelError:  # no home folder: nothing is kept
+    path = _path(identity)
+    if path is None:
         return build()
     with suppress(OSError):
         content = path.read_bytes()
@@ -45,3 +44,23 @@ def cached(build: Callable[[], bytes], *identity: str) -> bytes:
         with atomic_write(path) as file:
             file.write(hashlib.sha256(graph).digest() + graph)
     return graph
+
+
+def kept_sha256(*identity: str) -> str | None:
+    """SHA-256 of the graph that was built here of the same; None where none is kept."""
+    path = _path(identity)
+    try:
+        if path is not None and path.is_file():
+            with path.open("rb") as file:
+                return file.read(_DIGEST).hex()
+    except OSError:
+        pass
+    return None
+
+
+def _path(identity: tuple[str, ...]) -> Path | None:
+    name = hashlib.sha256("\n".join([str(_FORMAT), _core.__version__, *identity]).encode()).hexdigest()
+    try:
+        return cache_folder() / "graphs" / f"{name[:32]}.graph"
+    except ModelError:  # no home folder: nothing is kept
+        return None
