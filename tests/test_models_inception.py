@@ -130,15 +130,32 @@ def test_unknown_dims(weights, dims):
         inception.build(weights, dims, {})
 
 
-@pytest.mark.parametrize(
-    ("entry", "value"), [("bn.running_var", -1.0), ("conv.weight", np.nan), ("bn.bias", np.inf), ("bn.weight", np.nan)]
-)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("entry", ["conv.weight", "bn.weight", "bn.bias", "bn.running_mean", "bn.running_var"])
 def test_weights_that_are_not_finite_are_refused(weights, entry, value):
     name = f"Conv2d_2a_3x3.{entry}"
     poisoned = weights[name].copy()
     poisoned.flat[-1] = value
-    with pytest.raises(ModelError, match="Conv2d_2a_3x3"):
+    with pytest.raises(ModelError, match=rf"{name} has values that are not finite"):
         inception.build({**weights, name: poisoned}, 64, {})
+
+
+@pytest.mark.parametrize("entry", ["fc.weight", "fc.bias"])
+def test_logits_that_are_not_finite_are_refused(weights, entry):
+    poisoned = weights[entry].copy()
+    poisoned.flat[-1] = np.inf
+    with pytest.raises(ModelError, match=rf"{entry} has values that are not finite"):
+        inception.build({**weights, entry: poisoned}, 1008, {})
+    inception.build({**weights, entry: poisoned}, 64, {})  # which does not use them
+
+
+@pytest.mark.parametrize(("entry", "value"), [("bn.running_var", -1.0), ("bn.weight", 3e38)])
+def test_batch_norms_that_cannot_be_folded(weights, entry, value):
+    name = f"Conv2d_2a_3x3.{entry}"
+    poisoned = weights[name].copy()
+    poisoned.flat[-1] = value
+    with pytest.raises(ModelError, match="Conv2d_2a_3x3 is not finite with its batch norm"):
+        inception.build({**weights, name: poisoned, "Conv2d_2a_3x3.bn.running_mean": weights[name] * 0 + 9}, 64, {})
 
 
 def test_expected_shapes():

@@ -290,8 +290,18 @@ def test_values_that_are_not_finite_are_refused(tmp_path):
 
     path = tmp_path / "nan.h5"
     path.write_bytes(written(legacy, edit=edit))
-    with pytest.raises(ModelError, match=r"Conv2d_3b_1x1 has values that are not finite"):
+    with pytest.raises(ModelError, match=r"Conv2d_3b_1x1\.bn\.bias has values that are not finite"):
         models.load(path, dims=192, mode="keras")
+
+
+def test_float64_beyond_float32_is_refused(tmp_path):
+    def weights(name):
+        return {**empty(name), "moving_variance": np.full(32, 1e300)} if name == "batch_normalization" else empty(name)
+
+    path = tmp_path / "large.h5"
+    path.write_bytes(written(legacy, weights))
+    with pytest.raises(ModelError, match=r"Conv2d_1a_3x3\.bn\.running_var has values that are not finite"):
+        models.load(path, dims=64, mode="keras")
 
 
 def test_by_path(weights_file, data):

@@ -40,7 +40,7 @@ def to_half(onnx: bytes, name: str) -> bytes:
     from onnx import load_model_from_string
 
     model = load_model_from_string(onnx)
-    if any(attribute.HasField("g") for node in model.graph.node for attribute in node.attribute):
+    if any(attribute.HasField("g") or attribute.graphs for node in model.graph.node for attribute in node.attribute):
         raise ModelError(f"{name} has branches or loops: it cannot be run in fp16")
     halver = _Halver(model.graph, name)
     nodes = list(model.graph.node)
@@ -63,7 +63,9 @@ class _Halver:
         self.weights = {weight.name: weight for weight in graph.initializer}
 
     def take(self, node: "onnx.NodeProto") -> None:
-        halved = node.op_type in _START or (node.op_type in _FOLLOW and any(i in self.half for i in node.input))
+        standard = node.domain in ("", "ai.onnx")  # a function of the model may be called Conv too
+        follows = node.op_type in _FOLLOW and any(i in self.half for i in node.input)
+        halved = standard and (node.op_type in _START or follows)
         for i, tensor in enumerate(node.input):
             if tensor and (tensor in self.half) != halved:
                 node.input[i] = self._other(tensor)

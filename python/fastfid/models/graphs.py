@@ -12,7 +12,7 @@ from ..errors import ModelError
 from ..files import atomic_write
 from .cache import cache_folder
 
-_FORMAT = 1  # raise it with every change of what `inception.build` makes
+_FORMAT = 2  # raise it with every change of what `inception.build` makes
 _DIGEST = 32  # bytes of SHA-256 before the graph: a damaged file must not become a wrong number
 
 

@@ -315,19 +315,27 @@ def fold(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
     Raises
     ------
     ModelError
-        Where a result is not finite (a negative variance, a NaN in the file).
+        Where a value or a result is not finite (a negative variance, a NaN in the file).
     """
     gamma, beta, mean, var = (
-        weights[f"{name}.bn.{part}"].astype(np.float64) for part in ("weight", "bias", "running_mean", "running_var")
+        _finite(weights, f"{name}.bn.{part}").astype(np.float64)
+        for part in ("weight", "bias", "running_mean", "running_var")
     )
     with np.errstate(all="ignore"):  # the check below says it in words
         scale = gamma / np.sqrt(var + BATCH_NORM_EPSILON)
-        kernel = weights[f"{name}.conv.weight"]
+        kernel = _finite(weights, f"{name}.conv.weight")
         weight = np.multiply(kernel, scale[:, None, None, None], dtype=np.float64).astype(np.float32, order="C")
         bias = (beta - scale * mean).astype(np.float32)
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        raise ModelError(f"weights: {name} has values that are not finite, or a negative variance")
+        raise ModelError(f"weights: {name} is not finite with its batch norm: a negative variance, or too large values")
     return weight, bias
+
+
+def _finite(weights: Mapping[str, Array], name: str) -> Array:
+    # The result alone does not tell: an infinite variance makes weights of zero.
+    if not np.isfinite(weights[name]).all():
+        raise ModelError(f"weights: {name} has values that are not finite")
+    return weights[name]
 
 
 def build(
@@ -362,7 +370,8 @@ def build(
     if dims != LOGITS:
         net.node("Flatten", [pooled], "features", axis=1)
     else:
-        fc = [net.constant(f"fc.{part}", np.ascontiguousarray(weights[f"fc.{part}"])) for part in ("weight", "bias")]
+        parts = {part: np.ascontiguousarray(_finite(weights, f"fc.{part}")) for part in ("weight", "bias")}
+        fc = [net.constant(f"fc.{part}", array) for part, array in parts.items()]
         flat = net.node("Flatten", [pooled], "flat", axis=1)
         net.node("Gemm", [flat, *fc], "features", transB=1)
     return assemble(net, {"features": ("N", dims)}, metadata)
