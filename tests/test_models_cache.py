@@ -4,33 +4,59 @@ import contextlib
 import dataclasses
 import hashlib
 import http.server
+import re
+import subprocess
+import sys
+import textwrap
 import threading
+import time
 
 import pytest
 
 from fastfid import models
 from fastfid.errors import ModelError
-from fastfid.models import cache, registry
+from fastfid.models import cache, downloads, registry
 
 BODY = bytes(range(256)) * 4000
 OFFICIAL = registry.entry("inception-v3")
 OURS, FIDELITYS = OFFICIAL.file_names
+PART = f".{OURS}.part"
 KERAS = registry.entry("inception-v3-keras")
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append(self.path)
+        self.server.ranges.append(self.headers["Range"])
         if self.path == "/missing":
             self.send_error(404)
             return
-        body = {"/good": BODY, "/wrong": BODY[::-1], "/long": BODY + b"x" * 10_000_000}.get(self.path, BODY[:5000])
-        self.send_response(200)
-        # "/short" promises more than it sends, "/brief" is honest about sending less.
-        self.send_header("Content-Length", str(len(BODY if self.path == "/short" else body)))
+        body = {"/wrong": BODY[::-1], "/long": BODY + b"x" * 10_000_000, "/brief": BODY[:5000]}.get(self.path, BODY)
+        start = self.start(len(body))
+        if start is None:
+            self.send_error(416)
+            return
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
+        # "/short" and "/cut" promise more than they send, "/brief" is honest about sending less.
+        size = {"/short": 5000, "/cut": 300_000}.get(self.path, len(body))
         with contextlib.suppress(OSError):  # the client may leave early
-            self.wfile.write(body)
+            for at in range(start, min(start + size, len(body)), 50_000):
+                self.wfile.write(body[at : min(at + 50_000, start + size)])
+                if self.path == "/slow":
+                    self.server.gate.wait(60)
+
+    def start(self, size):
+        """Where an answer starts: "/good", "/cut" and "/slow" know ranges, as the usual servers do."""
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+        if self.path == "/416":
+            return None if asked else 0
+        if self.path == "/elsewhere":
+            return 7 if asked else 0
+        return int(asked[1]) if asked and self.path in ("/good", "/cut", "/slow", "/" + OURS) else 0
 
     def log_message(self, *_):
         pass
@@ -39,7 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def server():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        httpd.requests = []
+        httpd.requests, httpd.ranges, httpd.gate = [], [], threading.Event()
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         yield httpd
         httpd.shutdown()
@@ -53,7 +79,9 @@ def place(monkeypatch, tmp_path, server):
     monkeypatch.setenv("FASTFID_HOME", str(tmp_path / "ours"))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv("FASTFID_MIRROR", raising=False)
     server.requests.clear()
+    server.ranges.clear()
 
     def point(path, port=server.server_address[1], entry=OFFICIAL):
         kind = "sha256" if entry.sha256 else "md5"  # as published
@@ -125,13 +153,15 @@ def test_progress_goes_to_stderr(place, capsys):
         ("/missing", "answered 404"),
     ],
 )
-def test_bad_downloads_leave_nothing_and_say_the_ways_out(place, tmp_path, path, said):
+def test_bad_downloads_leave_nothing_damaged_and_say_the_ways_out(place, tmp_path, path, said):
     target = place(path)
     with pytest.raises(ModelError, match=said) as caught:
         models.fetch("inception-v3")
     for way in (registry.entry("inception-v3").url, str(target), "--model PATH", "model=PATH", "hub", "checkpoints"):
         assert way in str(caught.value)
-    assert list(target.parent.iterdir()) == []
+    # What may be the beginning of the file is kept, and nothing else.
+    kept = {PART: BODY[:5000]} if path in ("/brief", "/short") else {}
+    assert {file.name: file.read_bytes() for file in target.parent.iterdir()} == kept
 
 
 def test_connection_refused(place):
@@ -143,22 +173,150 @@ def test_connection_refused(place):
     assert list(target.parent.iterdir()) == []
 
 
-def test_interrupt_leaves_nothing(place, monkeypatch):
+def test_a_download_that_was_interrupted_goes_on(place, server, monkeypatch):
     target = place("/good")
 
     @contextlib.contextmanager
     def interrupting(*_):
-        def advance(_):
-            assert len(list(target.parent.iterdir())) == 1  # the temporary file is there, beside the target
-            assert not target.exists()
-            raise KeyboardInterrupt
+        def show(size):
+            if size > 300_000:
+                raise KeyboardInterrupt
 
-        yield advance
+        yield show
 
-    monkeypatch.setattr(cache, "_bar", interrupting)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
+        patch.setattr(downloads, "_bar", interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            models.fetch("inception-v3")
+    (part,) = target.parent.iterdir()
+    size = part.stat().st_size
+    assert (part.name, part.read_bytes()) == (PART, BODY[:size])
+    assert models.fetch("inception-v3") == target
+    assert server.ranges == [None, f"bytes={size}-"]
+    assert (target.read_bytes(), list(target.parent.iterdir())) == (BODY, [target])
+
+
+def test_a_connection_that_is_cut_again_and_again(place, server, capsys):
+    target = place("/cut")
+    for size in (300_000, 600_000, 900_000):
+        with pytest.raises(ModelError, match=rf"sent {size:,} bytes instead of 1,024,000; they are kept, and the next"):
+            models.fetch("inception-v3")
+    assert models.fetch("inception-v3", progress=True) == target
+    assert target.read_bytes() == BODY
+    assert server.ranges == [None, "bytes=300000-", "bytes=600000-", "bytes=900000-"]
+    assert "100%" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("path", "kept", "requests"),
+    [
+        ("/plain", BODY[:5000], 1),  # a server without ranges sends the whole
+        ("/416", BODY[:5000], 2),
+        ("/elsewhere", BODY[:5000], 2),  # a range that was not asked for
+        ("/good", b"x" * 5000, 2),  # what was kept is damaged
+        ("/good", BODY[:-1] + b"x", 1),
+        ("/good", BODY + b"x" * 10, 1),
+        ("/good", BODY, 0),  # killed before the last step
+    ],
+)
+def test_whatever_was_kept_the_file_is_right(place, server, path, kept, requests):
+    target = place(path)
+    put(target.parent, PART, kept)
+    assert models.fetch("inception-v3") == target
+    assert (target.read_bytes(), list(target.parent.iterdir())) == (BODY, [target])
+    assert len(server.requests) == requests
+
+
+def test_a_wrong_file_is_not_kept_however_it_came(place):
+    target = place("/wrong")
+    put(target.parent, PART, BODY[:5000])
+    for _ in range(2):
+        with pytest.raises(ModelError, match="has the SHA-256"):
+            models.fetch("inception-v3")
+        assert list(target.parent.iterdir()) == []
+
+
+FETCH = """
+    import dataclasses, logging, sys
+    from fastfid import models
+    from fastfid.models import registry
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    url, size, digest = sys.argv[1:]
+    entry = registry.entry("inception-v3")
+    registry.REGISTRY[entry.name] = dataclasses.replace(entry, url=url, size=int(size), sha256=digest)
+    print(models.fetch(entry.name))
+"""
+
+
+@pytest.fixture
+def fetching(server):
+    """Start processes that download: the first has begun, the others wait for it."""
+    processes = []
+    server.gate.clear()
+
+    def start():
+        entry = registry.entry("inception-v3")
+        command = [sys.executable, "-c", textwrap.dedent(FETCH), entry.url, str(entry.size), entry.sha256]
+        processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        if len(processes) > 1:
+            assert processes[-1].stderr.readline() == "waiting for another download of inception-v3 to end\n"
+        while not server.requests:
+            time.sleep(0.01)
+        return processes[-1]
+
+    yield start
+    server.gate.set()
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_many_processes_download_once(place, server, fetching):
+    target = place("/slow")
+    processes = [fetching() for _ in range(6)]
+    server.gate.set()
+    assert [process.communicate(timeout=60)[0] for process in processes] == [f"{target}\n"] * 6
+    assert server.requests == ["/slow"]
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_who_waited_for_a_process_that_was_killed_goes_on(place, server, fetching):
+    target = place("/slow")
+    first, second = fetching(), fetching()
+    first.kill()
+    server.gate.set()
+    assert second.communicate(timeout=60)[0] == f"{target}\n"
+    assert (target.read_bytes(), list(target.parent.iterdir())) == (BODY, [target])
+    assert len(server.requests) == 2
+
+
+def test_a_mirror(place, server, monkeypatch, tmp_path):
+    target = place("/missing")
+    monkeypatch.setenv("FASTFID_MIRROR", f"http://127.0.0.1:{server.server_address[1]}/")
+    assert models.fetch("inception-v3") == target
+    assert server.requests == ["/" + OURS]
+    target.unlink()
+    put(tmp_path / "mirror", OURS)
+    monkeypatch.setenv("FASTFID_MIRROR", (tmp_path / "mirror").as_uri())
+    assert models.fetch("inception-v3") == target
+    for mirror, said in (((tmp_path / "nowhere").as_uri(), "No such file"), ("no URL", "unknown url type")):
+        target.unlink(missing_ok=True)
+        monkeypatch.setenv("FASTFID_MIRROR", mirror)
+        with pytest.raises(ModelError, match=rf"{said}.* \(FASTFID_MIRROR: {mirror}/{OURS}\)\. Three ways out"):
+            models.fetch("inception-v3")
+    put(tmp_path / "mirror", OURS, BODY[::-1])
+    monkeypatch.setenv("FASTFID_MIRROR", (tmp_path / "mirror").as_uri())
+    with pytest.raises(ModelError, match="has the SHA-256"):
         models.fetch("inception-v3")
-    assert list(target.parent.iterdir()) == []
+
+
+def test_folders_that_cannot_be_searched_hold_nothing(place, monkeypatch):
+    place("/good")
+    for variable in ("FASTFID_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(variable, "/" + "a" * 5000)
+    assert models.find("inception-v3") is None
+    with pytest.raises(ModelError, match=r"File name too long.*Three ways out"):
+        models.fetch("inception-v3")
 
 
 def test_cache_folder_that_cannot_be_made(place, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from ..files import atomic_write
 from ..preprocess import resolve
 from ..reading import failures
 from . import cache, onnx_file, registry
+from .downloads import download
 from .network import Network, check_model, load
 from .registry import names
 
@@ -144,7 +145,7 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     entry = registry.entry(name)
     path = cache.locate(entry)
     if path is None:
-        return cache.download(entry, progress=progress)
+        return download(entry, progress=progress)
     cache.read_verified(path, entry)
     return path
 

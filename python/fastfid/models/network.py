@@ -22,6 +22,7 @@ from ..errors import InputError, ModelError
 from ..preprocess import MODES, resolve
 from ..reading import failures, read_regular
 from . import cache, graphs, keras, onnx_file, registry
+from .downloads import download
 
 if TYPE_CHECKING:
     from .inception import PoolKind
@@ -122,7 +123,7 @@ def _load_registered(entry: registry.Entry, dims: int, mode: str, progress: bool
         assert entry.sha256 is not None
         return _network(entry.name, entry.sha256, lambda: _built_in(entry), dims, mode)
     _check_usable(Path(entry.file_names[0]), dims)
-    path = cache.locate(entry) or cache.download(entry, progress=progress)
+    path = cache.locate(entry) or download(entry, progress=progress)
     data = cache.read_verified(path, entry)
     sha256 = entry.sha256 or hashlib.sha256(data).hexdigest()
     return _load_weights(entry.name, path, data, sha256, dims, mode, trusted=True)
