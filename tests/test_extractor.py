@@ -242,6 +242,27 @@ def test_onnx_weights_as_initialisers_are_found(tmp_path):
 
 
 class TestDevice:
+    @pytest.mark.parametrize(
+        ("text", "parsed"),
+        [
+            ("auto", ("auto", 0)),
+            ("cpu", ("cpu", 0)),
+            ("cpu:0", ("cpu", 0)),
+            ("cuda", ("cuda", 0)),
+            ("cuda:12", ("cuda", 12)),
+        ],
+    )
+    def test_names(self, text, parsed):
+        assert devices.parse(text) == parsed
+        assert devices.choose("cpu:0", [], Report()) == "cpu"
+
+    @pytest.mark.parametrize(
+        "text", ["cpu:1", "cpu:", "auto:0", "cuda:", "cuda:-1", "cuda:²", "cuda:" + "1" * 5000, "", None]
+    )
+    def test_what_is_no_device(self, text):
+        with pytest.raises(fastfid.InputError, match="auto, cpu, cuda"):
+            devices.parse(text)
+
     def test_no_gpu_is_silent_on_auto_and_an_error_by_name(self, monkeypatch):
         monkeypatch.setattr(devices, "visible_gpus", lambda: 0)
         report = Report()

@@ -45,10 +45,40 @@ def test_environment_at_import():
     assert run(SHOW, FASTFID_NUM_THREADS="3").stdout.split()[0] == "3"
     refused = run(SHOW, FASTFID_NUM_THREADS="many")
     assert refused.returncode == 1
-    assert "FASTFID_NUM_THREADS must be a positive whole number, got 'many'" in refused.stderr
+    assert "FASTFID_NUM_THREADS must be a positive whole number" in refused.stderr
+    assert "got 'many'" in refused.stderr
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "2.5", "two", " 2", "²", "1e3"])
+@pytest.mark.parametrize("text", ["x", "0", "100000"])
+def test_a_wrong_environment_is_one_line_on_the_command_line(text):
+    for arguments in (["a", "b"], ["models", "list"]):
+        code = f"import sys; from fastfid.cli import main; sys.exit(main({arguments}))"
+        done = run(code, FASTFID_NUM_THREADS=text)
+        assert (done.returncode, done.stdout) == (1, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("fastfid: error: FASTFID_NUM_THREADS must be a positive whole number")
+        assert line.endswith(f"got {text!r}")
+
+
+def test_a_wrong_environment_does_not_spoil_the_import():
+    """What needs the number says so; until then the machine's own is used."""
+    code = """
+import numpy as np, fastfid
+from fastfid import _core
+assert _core.get_num_threads() >= 1
+try:
+    fastfid.Extractor("inception-v3-random", dims=64)
+except fastfid.InputError as error:
+    print(error)
+"""
+    done = run(code, FASTFID_NUM_THREADS="x")
+    assert done.stdout.startswith("FASTFID_NUM_THREADS must be a positive whole number")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["0", "-1", "2.5", "two", " 2", "²", "1e3", "100000", "9" * 5000, str(threads._MOST + 1)]
+)
 def test_environment_that_is_no_number(default, text):
     default.setenv("FASTFID_NUM_THREADS", text)
     with pytest.raises(InputError, match="FASTFID_NUM_THREADS must be a positive whole number"):
@@ -110,7 +140,7 @@ def test_the_users_word_comes_first(default):
     assert _core.get_num_threads() == 2
 
 
-@pytest.mark.parametrize("n", [0, -1, 2.0, True, "2", None, 2**40])
+@pytest.mark.parametrize("n", [0, -1, 2.0, True, "2", None, 4097, 2**40, 10**400])
 def test_refuses(n):
     before = threads.num_threads()
     with pytest.raises(InputError, match="number of threads must be"):

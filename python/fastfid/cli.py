@@ -16,6 +16,7 @@ from .errors import FastFIDError, FastFIDWarning, InputError
 from .preflight import CODES
 from .preprocess import MODES, PRESETS, resolve
 from .session import PRECISIONS
+from .threads import num_threads
 
 _EPILOG = """\
 other commands:
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             else plain(message, category, *rest, **named)
         )
         try:
+            num_threads()  # a wrong number in the environment is an error before anything begins
             with _notes_on_stderr():
                 if command is not None:
                     command(arguments[1:])

@@ -91,11 +91,11 @@ def both_runtimes() -> str | None:
 
 
 def parse(device: str) -> tuple[str, int]:
-    """Split a device name into its kind ("auto", "cpu" or "cuda") and its number."""
-    match = re.fullmatch(r"(auto|cpu|cuda)(?::(\d+))?", str(device))
-    if match is None or (match[2] is not None and match[1] != "cuda"):
+    """Split a device name into its kind ("auto", "cpu" or "cuda") and its number; torch says "cpu:0" for "cpu"."""
+    match = re.fullmatch(r"(auto)|(cpu)(?::0)?|(cuda)(?::([0-9]{1,4}))?", str(device))
+    if match is None:
         raise InputError(f"device must be auto, cpu, cuda or cuda:N; got {device!r}")
-    return match[1], int(match[2] or 0)
+    return match[1] or match[2] or match[3], int(match[4] or 0)
 
 
 def choose(device: str, providers: list[str], report: Report) -> str:

@@ -10,6 +10,14 @@ Progress = Callable[[int], None]  # called with the number of images done so far
 ProgressOption = bool | Callable[[int, int | None], None] | None
 
 
+def on_a_terminal() -> bool:
+    """Whether stderr is one; it is not where it was closed."""
+    try:
+        return sys.stderr.isatty()
+    except (AttributeError, ValueError):  # None, where it was closed before Python started
+        return False
+
+
 @contextlib.contextmanager
 def progress_bar(option: ProgressOption, total: int | None, label: str) -> Iterator[Progress]:
     """Yield a function to call with the number of images done.
@@ -17,7 +25,8 @@ def progress_bar(option: ProgressOption, total: int | None, label: str) -> Itera
     Parameters
     ----------
     option : None, bool or callable
-        None shows a bar where stderr is a terminal, True and False force it, a callable gets (done, total).
+        None shows a bar where stderr is a terminal, True and False force it, a callable gets (done, total); what it
+        raises ends the run.
     total : int or None
         Number of images, where it is known.
     label : str
@@ -27,9 +36,9 @@ def progress_bar(option: ProgressOption, total: int | None, label: str) -> Itera
         report = option
         yield lambda done: report(done, total)
         return
-    if option not in (None, True, False):
+    if option is not None and not isinstance(option, int):
         raise InputError(f"progress must be None, True, False or a function of (done, total), got {option!r}")
-    if not (sys.stderr.isatty() if option is None else option):
+    if sys.stderr is None or not (on_a_terminal() if option is None else option):  # None where it was closed
         yield lambda done: None
         return
     from tqdm import tqdm

@@ -8,7 +8,8 @@ from . import _core
 from .checks import whole_number
 from .errors import InputError
 
-_MOST = 4096  # more than any machine has; what a typo may ask for
+# What a typo asks for is refused: so many threads take minutes to start, and longer to wait for each other.
+_MOST = max(64, 4 * (os.cpu_count() or 1))
 
 _chosen: int | None = None
 
@@ -54,11 +55,17 @@ def _quota(folder: Path) -> float:
 def _default() -> int:
     text = os.environ.get("FASTFID_NUM_THREADS", "")
     if text:
-        if not text.isdecimal() or int(text) < 1:
-            raise InputError(f"FASTFID_NUM_THREADS must be a positive whole number, got {text!r}")
-        return int(text)
+        number = int(text) if len(text) < 10 and text.isdecimal() else 0
+        if not 1 <= number <= _MOST:
+            wanted = f"must be a positive whole number, {_MOST} at most on this machine"
+            raise InputError(f"FASTFID_NUM_THREADS {wanted}; got {text!r}")
+        return number
+    return _cpus()
+
+
+def _cpus() -> int:
     # Rounded up: a quota of 1.5 CPUs is served better by two threads than by one.
-    return max(1, math.ceil(min(_affinity(), _cgroup_quota())))
+    return max(1, math.ceil(min(_affinity(), _cgroup_quota(), _MOST)))
 
 
 def num_threads() -> int:
@@ -66,6 +73,11 @@ def num_threads() -> int:
 
     What `set_num_threads` chose, else the environment variable ``FASTFID_NUM_THREADS``, else the CPUs that the process
     may run on: its affinity mask, cut by the cgroup's CPU quota.
+
+    Raises
+    ------
+    InputError
+        Where the environment variable holds something else than a number of threads.
     """
     return _default() if _chosen is None else _chosen
 
@@ -78,12 +90,12 @@ def set_num_threads(n: int) -> None:
     Parameters
     ----------
     n : int
-        At least 1.
+        At least 1, and at most 64 or four times the machine's CPUs, whichever is more.
 
     Raises
     ------
     InputError
-        Where `n` is not a positive whole number.
+        Where `n` is no such number.
 
     Examples
     --------
@@ -96,4 +108,13 @@ def set_num_threads(n: int) -> None:
     _chosen = n
 
 
-_core.set_num_threads(num_threads())
+def _begin() -> None:
+    """Tell BLAS at import; what is wrong with the environment is for the first call to say, not for the import."""
+    try:
+        n = num_threads()
+    except InputError:
+        n = _cpus()
+    _core.set_num_threads(n)
+
+
+_begin()

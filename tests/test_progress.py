@@ -1,0 +1,38 @@
+"""The bar: where there is a terminal, where stderr is closed, and what is no progress."""
+
+import io
+import sys
+
+import numpy as np
+import pytest
+
+from fastfid import InputError
+from fastfid.progress import on_a_terminal, progress_bar
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("option", [None, True, False])
+def test_without_a_stderr(monkeypatch, option):
+    """Python has None for it where the descriptor was closed before it started."""
+    monkeypatch.setattr(sys, "stderr", None)
+    assert not on_a_terminal()
+    with progress_bar(option, 2, "set") as show:
+        show(1)
+
+
+def test_a_closed_stderr_is_no_terminal(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", closed())
+    assert not on_a_terminal()
+    with progress_bar(None, 2, "set") as show:
+        show(1)
+
+
+@pytest.mark.parametrize("option", ["yes", 1.5, [1, 2], np.arange(2)])
+def test_what_is_no_progress(option):
+    with pytest.raises(InputError, match="progress must be"), progress_bar(option, 2, "set"):
+        pass
