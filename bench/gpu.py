@@ -30,8 +30,10 @@ from machine import describe
 from PIL import Image
 
 import fastfid
-from fastfid import session as sessions
+from fastfid import runtime
+from fastfid.half import to_half
 from fastfid.images import decode
+from fastfid.lanes import Lane
 from fastfid.models.random import random_weights
 from fastfid.preprocess import kernel
 
@@ -62,25 +64,25 @@ def draw(folder: Path, count: int, seed: int) -> Path:
 @contextmanager
 def options_changed(**changes: str) -> Iterator[None]:
     """Sessions opened inside get these options of the CUDA provider besides their own."""
-    plain = sessions.cuda_options
-    sessions.cuda_options = lambda *settings: {**plain(*settings), **changes}
+    plain = runtime.cuda_options
+    runtime.cuda_options = lambda *settings: {**plain(*settings), **changes}
     try:
         yield
     finally:
-        sessions.cuda_options = plain
+        runtime.cuda_options = plain
 
 
 def bare_rate(extractor: fastfid.Extractor, seconds: float, at_once: int) -> float:
     """Images a second of the session alone, `at_once` runs on the device at a time."""
     session = extractor._session
-    lanes = session.borrow(at_once)
+    lanes = [session.borrow() for _ in range(at_once)]
     with ThreadPoolExecutor(at_once) as pool:
         for lane in lanes:
             lane.images[...] = np.random.RandomState(0).uniform(-1, 1, lane.images.shape)
             session.run(lane)
         stop = threading.Event()
 
-        def work(lane: sessions.Lane) -> int:
+        def work(lane: Lane) -> int:
             done = 0
             while not stop.is_set():
                 done += len(session.run(lane))
@@ -106,9 +108,8 @@ def unbound_rate(extractor: fastfid.Extractor, seconds: float) -> float:
 
 def graph_rate(extractor: fastfid.Extractor, onnx: bytes, seconds: float) -> float:
     """The same with a CUDA graph: one launch replays all kernels, on buffers that stay on the device."""
-    import onnxruntime as ort
-
-    options = {**sessions.cuda_options(extractor.device, extractor.precision), "enable_cuda_graph": "1"}
+    ort = runtime.load()
+    options = {**runtime.cuda_options(extractor.device, extractor.precision), "enable_cuda_graph": "1"}
     session = ort.InferenceSession(onnx, providers=[("CUDAExecutionProvider", options)])
     shape = (extractor.batch_size, 3, 299, 299)
     images = np.random.RandomState(0).uniform(-1, 1, shape).astype(np.float32)
@@ -188,7 +189,7 @@ def measure_sessions(precisions: list[str], options: Any, open_extractor: Callab
         try:
             onnx = fastfid.models.load(options.weights or "inception-v3-random").onnx
             if precision == "fp16":
-                onnx = sessions.to_half(onnx, "inception-v3")
+                onnx = to_half(onnx, "inception-v3")
             rate = graph_rate(open_extractor(precision, None), onnx, seconds)
             row("bare session", f"{precision}, default batch, CUDA graph, buffers on the device", rate)
         except Exception as error:  # whatever ONNX Runtime says: the row says it, and the run goes on

@@ -70,12 +70,12 @@ def stages(folder: Path, count: int) -> dict[str, float]:
 def bare(extractor: fastfid.Extractor, batches: int) -> float:
     """Images a second of the session alone, on one full batch over and over."""
     session = extractor._session
-    (lane,) = session.borrow(1)
+    lane = session.borrow()
     lane.images[...] = np.random.RandomState(0).uniform(-1, 1, lane.images.shape)
     try:
         return rate(lambda: sum(len(session.run(lane)) for _ in range(batches)))
     finally:
-        session.give_back([lane])
+        session.give_back(lane)
 
 
 def rival(folder: Path, batch: int, options: argparse.Namespace, scratch: Path) -> tuple[float, np.ndarray, str]:

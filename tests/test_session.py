@@ -1,20 +1,24 @@
 """Sessions: half precision, layouts and sizes, running out of memory, page-locked buffers, the options for CUDA."""
 
 import ctypes
+import threading
+import time
 import warnings
+import weakref
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import fastfid
 from fastfid import device as devices
-from fastfid import models
+from fastfid import lanes as lanes_module
+from fastfid import models, runtime
 from fastfid.half import to_half
 from fastfid.report import Report
-from fastfid.session import RUNS_AT_ONCE, Session, cuda_options
+from fastfid.runtime import cuda_options
+from fastfid.session import RUNS_AT_ONCE, Course, Session
 from pictures import pictures
 
 
@@ -40,11 +44,11 @@ def open_session(model, *, batch_size=4, **options):
     return Session(model, "net.onnx", batch_size=batch_size, **settings)
 
 
-def run(session, images):
-    (lane,) = session.borrow(1)
+def run(session, images, course=None):
+    lane = session.borrow()
     lane.images[...] = images
-    features = session.run(lane)
-    session.give_back([lane])
+    features = session.run(lane, course)
+    session.give_back(lane)
     return features
 
 
@@ -88,7 +92,7 @@ class TestInput:
 class TestLanes:
     def test_results_of_one_run_survive_the_next(self):
         session = open_session(mean_of_channels())
-        first, second = session.borrow(2)
+        first, second = session.borrow(), session.borrow()
         first.images[...], second.images[...] = 1, 2
         one, other = session.run(first), session.run(second)
         first.images[...] = 3
@@ -98,21 +102,53 @@ class TestLanes:
 
     def test_lent_again(self):
         session = open_session(mean_of_channels())
-        lent = session.borrow(2)
-        session.give_back(lent)
-        again = session.borrow(2)
-        assert {id(lane) for lane in lent} == {id(lane) for lane in again}
+        lent = {session.borrow(), session.borrow()}
+        for lane in lent:
+            session.give_back(lane)
+        assert {session.borrow(), session.borrow()} == lent
+
+    def test_no_more_are_kept_than_one_caller_needs(self):
+        session = open_session(mean_of_channels())
+        lent = [session.borrow() for _ in range(5)]
+        for lane in lent:
+            session.give_back(lane)
+        assert len(session._lanes._idle) == 2
+
+    def test_who_wants_one_too_many_waits(self):
+        session = open_session(mean_of_channels())
+        lent = [session.borrow() for _ in range(lanes_module.MOST_LANES)]
+        got = []
+        waiting = threading.Thread(target=lambda: got.append(session.borrow()))
+        waiting.start()
+        waiting.join(0.1)
+        assert got == []
+        session.give_back(lent[3])
+        waiting.join(30)
+        assert got == [lent[3]]
+
+    @pytest.mark.parametrize("way", ["give_up", "wait"])
+    def test_lanes_that_hang_do_not_stop_the_others(self, monkeypatch, way):
+        monkeypatch.setattr(lanes_module, "_LONGEST_WAIT", 0.05 if way == "wait" else 600.0)
+        session = open_session(mean_of_channels())
+        lent = [session.borrow() for _ in range(lanes_module.MOST_LANES)]
+        if way == "give_up":
+            session.give_up(lent[0])
+        lane = session.borrow()
+        assert lane not in lent
+        if way == "give_up":
+            session.give_back(lent[0])  # a thread that ends after all
+            assert lent[0] not in session._lanes._idle
 
     def test_for_few_images(self):
         session = open_session(mean_of_channels())
         assert [session.rows(n) for n in (None, 0, 1, 3, 4, 5)] == [4, 1, 1, 3, 4, 4]
-        (lane,) = session.borrow(1, 3)
+        lane = session.borrow(3)
         x = noise(3, 3, 8, 8)
         lane.images[...] = x
         np.testing.assert_allclose(session.run(lane), x.mean((2, 3)), atol=1e-6)
-        session.give_back([lane])
-        assert len(session.borrow(1)[0].images) == 4  # those of another size are let go
-        assert session._idle == []
+        session.give_back(lane)
+        assert len(session.borrow().images) == 4  # those of another size are let go
+        assert session._lanes._idle == []
 
     def test_a_fixed_batch_is_always_full(self):
         session = open_session(mean_of_channels(images=(4, 3, 8, 8), features=(4, 3)))
@@ -120,8 +156,8 @@ class TestLanes:
 
     def test_more_than_memory(self):
         session = open_session(mean_of_channels(images=("N", 3, 99999, 99999)), batch_size=10**9)
-        with pytest.raises(fastfid.InputError, match="no memory for batches of 1000000000 images"):
-            session.borrow(1)
+        with pytest.raises(fastfid.DeviceError, match="out of memory: no buffer for 1000000000 images"):
+            session.borrow()
 
     def test_what_is_bound_is_locked(self, monkeypatch):
         locked = []
@@ -129,8 +165,48 @@ class TestLanes:
         for model in (mean_of_channels(), mean_of_channels(images=("N", 8, 8, 3), axes=(1, 2))):
             session = open_session(model)
             session.device = "cuda:0"
-            (lane,) = session.borrow(1)
-            assert locked.pop() is lane.input()
+            assert session.borrow().input() is locked.pop()
+
+    def test_go_with_the_session(self):
+        """By counting references alone: memory of a GPU cannot wait for the garbage collector."""
+        session = open_session(mean_of_channels())
+        run(session, 0)
+        inner = weakref.ref(session._session)
+        del session
+        assert inner() is None
+
+
+class TestTurns:
+    def test_one_run_at_a_time_on_a_cpu(self):
+        session, inside, most = open_session(mean_of_channels()), [], []
+        plain = session._session
+
+        class Watched:
+            def __getattr__(self, name):
+                return getattr(plain, name)
+
+            def run_with_iobinding(self, binding, options):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.01)
+                plain.run_with_iobinding(binding, options)
+                inside.pop()
+
+        session._session = Watched()
+        threads = [threading.Thread(target=run, args=(session, 0)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert most == [1] * 6
+
+    def test_who_waits_can_be_stopped(self):
+        session = open_session(mean_of_channels())
+        session._turns.acquire()
+        course = Course(session)
+        course.stop()
+        with pytest.raises(fastfid.ModelError, match="was stopped"):
+            session.run(session.borrow(), course)
 
 
 class CopyingBinding:
@@ -206,10 +282,39 @@ class TestOutOfMemory:
     @pytest.mark.parametrize(("most", "chunk", "tried"), [(2, 2, [4, 2, 2]), (1, 1, [4, 2, 1, 1, 1, 1]), (4, 4, [4])])
     def test_halves_the_batch_and_goes_on(self, most, chunk, tried):
         session, x = self.scarce(most), noise(4, 3, 8, 8)
-        np.testing.assert_allclose(run(session, x), x.mean((2, 3)), atol=1e-6)
-        assert (session.chunk, session._session.tried) == (chunk, tried)
-        run(session, x)
-        assert session._session.tried[len(tried) :] == [chunk] * (4 // chunk)  # not tried again
+        course = Course(session)
+        np.testing.assert_allclose(run(session, x, course), x.mean((2, 3)), atol=1e-6)
+        assert (course.chunk, session._session.tried) == (chunk, tried)
+        run(session, x, course)
+        assert session._session.tried[len(tried) :] == [chunk] * (4 // chunk)  # not tried again in this stream
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            RuntimeError(
+                "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Exception during initialization: std::bad_alloc"
+            ),
+            RuntimeError("std::bad_array_new_length"),
+            RuntimeError("CUBLAS_STATUS_ALLOC_FAILED"),
+            MemoryError("std::bad_alloc"),
+            MemoryError(),
+        ],
+    )
+    def test_however_it_is_said(self, error):
+        session, x = open_session(mean_of_channels()), noise(4, 3, 8, 8)
+        plain = session._session
+
+        class Failing(FarSession):
+            def io_binding(self):
+                return plain.io_binding()
+
+            def run_with_iobinding(self, binding, options):
+                raise error
+
+        session._session = Failing(plain)
+        course = Course(session)
+        np.testing.assert_allclose(run(session, x, course), x.mean((2, 3)), atol=1e-6)
+        assert course.chunk == 2
 
     def test_an_odd_batch_is_padded(self):
         session = open_session(mean_of_channels(), batch_size=5)
@@ -244,6 +349,24 @@ class TestOutOfMemory:
             warnings.simplefilter("ignore", fastfid.FastFIDWarning)
             result = fastfid.compare(pictures(70), pictures(70, seed=1), model=extractor)
         assert any("2 at a time" in text for text in result.warnings)
+
+    def test_one_shortage_is_not_for_ever(self):
+        """Where memory suffices again, whole batches are run again, and nothing is said."""
+        extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4)
+        extractor._session._session = scarce = Scarce(extractor._session._session, 2)
+        with pytest.warns(fastfid.FastFIDWarning, match="2 at a time"):
+            extractor(pictures(8))
+        scarce.most, scarce.tried = 4, []
+        extractor(pictures(8))
+        assert scarce.tried == [4, 4]
+
+    def test_when_the_model_is_opened(self, monkeypatch):
+        def too_little(*_, **__):
+            raise MemoryError("std::bad_alloc")
+
+        monkeypatch.setattr(runtime.load(), "InferenceSession", too_little)
+        with pytest.raises(fastfid.DeviceError, match="out of memory when the model was opened"):
+            open_session(mean_of_channels())
 
 
 class TestHalf:
@@ -400,7 +523,8 @@ def test_a_broken_model_is_a_model_error():
 
 
 def test_terminated_from_outside():
-    session, options = open_session(mean_of_channels()), onnxruntime.RunOptions()
-    options.terminate = True
+    session = open_session(mean_of_channels())
+    course = Course(session)
+    course.stop()
     with pytest.raises(fastfid.ModelError, match="terminate"):
-        session.run(session.borrow(1)[0], options)
+        session.run(session.borrow(), course)

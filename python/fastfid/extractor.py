@@ -1,37 +1,37 @@
 """From a stream of images to a stream of features: decode and resize in threads while the network runs."""
 
-import contextlib
 import itertools
 import os
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import models
+from . import models, runtime
 from .checks import whole_number
 from .defaults import default, given
 from .errors import ImageError, InputError, ModelError
+from .pipeline import Pipeline, Result, pipeline
 from .preprocess import Preprocessing, resolve
-from .progress import Progress
+from .progress import Progress, ProgressOption, progress_bar
 from .provenance import Provenance
 from .report import Report
-from .session import Lane, Session, check_settings
+from .session import Session, check_settings
 from .sources import Item, Source, open_source
 from .tally import Seen, Tally
 from .threads import num_threads
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
 
 MOST_WORKERS = 16  # unless more are asked for: decoding holds Python's lock part of the time
 
 
 class Extractor:
     """A network that turns images into feature vectors; open it once, use it for every set.
+
+    Any number of threads may use one at a time: they share its buffers and take turns at the network. It can be pickled
+    and copied: what travels are its settings and the model's hash, and the network is opened where they arrive, from
+    the same name or path. In a process forked after it was opened it raises `DeviceError`: open another there.
 
     Parameters
     ----------
@@ -97,6 +97,14 @@ class Extractor:
         )
         if network.note is not None:
             report.note(network.note)
+        self._settings = {
+            "model": _absolute(model),
+            "mode": mode,
+            "dims": dims,
+            "device": device,
+            "precision": precision,
+            "batch_size": batch_size,
+        }
         if network.mode is None:
             report.note(f"{network.name} does not say which preprocessing it wants: mode {protocol.name} is applied")
         else:
@@ -153,12 +161,30 @@ class Extractor:
         p = self.provenance
         return f"Extractor({p.model!r}, mode={p.mode!r}, dims={p.dims}, device={p.device!r}, precision={p.precision!r})"
 
-    def __call__(self, images: Any) -> NDArray[np.float32]:
-        """Features (n, dims) of anything that `score` accepts as images, all in memory at once."""
-        tally = Tally()
-        batches = list(self.stream(open_source(images), tally=tally))
-        if problem := self.shortage(tally):
-            Report().warn(problem)
+    def __reduce__(self) -> tuple[Any, ...]:
+        p = self.provenance
+        return _reopen, (self._settings, p.sha256, p.mode, p.dims)
+
+    def __call__(
+        self, images: Any, *, on_error: str = "raise", progress: ProgressOption = False
+    ) -> NDArray[np.float32]:
+        """Features (n, dims) of anything that `score` accepts as images, all in memory at once.
+
+        Parameters
+        ----------
+        images : path, array or iterable
+        on_error : {"raise", "skip"}
+            Whether an image that cannot be decoded ends the call, or is left out: a warning names it, and there are
+            fewer rows than images.
+        progress : None, bool or callable
+            As for `score`, but without a bar unless it is asked for. What a callable raises ends the call.
+        """
+        tally, source = Tally(), open_source(images)
+        with progress_bar(progress, source.expected(None), source.name) as show:
+            batches = list(self.stream(source, on_error=on_error, progress=show, tally=tally))
+        for problem in (self.shortage(tally), tally.left_out(source.name)):
+            if problem is not None:
+                Report().warn(problem)
         return np.concatenate(batches) if batches else np.empty((0, self.dims), dtype=np.float32)
 
     def stream(
@@ -184,9 +210,18 @@ class Extractor:
         on_error : {"raise", "skip"}
             What to do with an image that cannot be decoded.
         progress : callable, optional
-            Called with the number of images done.
+            Called with the number of images done. What it raises ends the stream, and comes through.
         tally : Tally, optional
             Filled with what was seen on the way.
+
+        Raises
+        ------
+        ImageError
+            An image cannot be decoded, and `on_error` is "raise".
+        ModelError
+            The network does not give one finite row for each image.
+        DeviceError
+            Out of memory with a single image, or the process was forked after the extractor was opened.
         """
         check_stream(num_workers, on_error)
         workers = max(1, min(MOST_WORKERS, num_threads()) if num_workers is None else num_workers)
@@ -194,10 +229,9 @@ class Extractor:
         done = 0
         items = source.items(limit, seed)
         rows = self._session.rows(source.expected(limit))
-        with _pipeline(self._session, workers, rows) as pipeline:
-            for batch in self._batches(items, pipeline, skip=on_error == "skip"):
-                features, seen = batch.result()
-                tally.add(seen, self._session.chunk)
+        with pipeline(self._session, self._fill, rows=rows, workers=workers, skip=on_error == "skip") as line:
+            for features, seen in self._results(items, line):
+                tally.add(seen, line.course.chunk)
                 done += len(seen)
                 if progress is not None:
                     progress(done)
@@ -212,25 +246,16 @@ class Extractor:
             f"at a time, as batch_size={tally.chunk} does"
         )
 
-    def _batches(
-        self, items: Iterator[Item], pipeline: "_Pipeline", *, skip: bool
-    ) -> Iterator["Future[tuple[NDArray[np.float32], list[Seen]]]"]:
-        """Batches in order; as many are on their way as there are lanes."""
-        flying: deque[tuple[Lane, Future[tuple[NDArray[np.float32], list[Seen]]]]] = deque()
-        free = list(pipeline.lanes)
-        rows = len(free[0].images)
+    def _results(self, items: Iterator[Item], line: Pipeline) -> Iterator[Result]:
+        """Results in order; as many batches are on their way as the pipeline is deep."""
         while True:
-            chunk = list(itertools.islice(items, rows))
-            if chunk:
-                lane = free.pop()
-                slots = [pipeline.decoders.submit(self._fill, *pair) for pair in zip(chunk, lane.images, strict=False)]
-                flying.append((lane, pipeline.runners.submit(self._run, lane, slots, pipeline.options, skip)))
-            elif not flying:
+            batch = list(itertools.islice(items, line.rows))
+            if batch:
+                line.put(batch)
+            elif not line.flying:
                 return
-            if not chunk or not free:
-                lane, batch = flying.popleft()
-                yield batch
-                free.append(lane)
+            if not batch or line.flying == line.depth:
+                yield line.get()
 
     def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
         image = item.load()
@@ -239,22 +264,6 @@ class Extractor:
         except ImageError as error:
             raise ImageError(f"{item.name}: {error}") from error
         return Seen.of(image)
-
-    def _run(
-        self, lane: Lane, slots: list["Future[Seen]"], options: "ort.RunOptions", skip: bool
-    ) -> tuple[NDArray[np.float32], list[Seen]]:
-        seen = [_outcome(slot, skip) for slot in slots]
-        kept = [i for i, image in enumerate(seen) if image.rejected is None]
-        return self._session.run(lane, options)[kept] if kept else np.empty((0, self.dims), np.float32), seen
-
-
-def _outcome(slot: "Future[Seen]", skip: bool) -> Seen:
-    try:
-        return slot.result()
-    except ImageError as error:
-        if not skip:
-            raise
-        return Seen(rejected=str(error))
 
 
 def check_stream(num_workers: int | None, on_error: str) -> None:
@@ -265,41 +274,28 @@ def check_stream(num_workers: int | None, on_error: str) -> None:
         whole_number("num_workers", num_workers, 0)
 
 
-class _Pipeline:
-    """Threads and buffers of one stream; stopped at once when the stream ends, however it ends."""
-
-    def __init__(self, session: Session, workers: int, lanes: list[Lane]) -> None:
-        import onnxruntime as ort
-
-        self.lanes = lanes
-        self.options = ort.RunOptions()
-        self.decoders = ThreadPoolExecutor(workers, thread_name_prefix="fastfid-decode")
-        self.runners = ThreadPoolExecutor(session.runs_at_once, thread_name_prefix="fastfid-run")
-
-    def stop(self) -> None:
-        """Drop what waits, break off what runs: an error or Ctrl-C does not wait for the network."""
-        self.options.terminate = True
-        for pool in (self.decoders, self.runners):
-            pool.shutdown(wait=False, cancel_futures=True)
-        for pool in (self.decoders, self.runners):
-            pool.shutdown(wait=True)
+def _absolute(model: str | os.PathLike[str]) -> str:
+    """What finds the same model from another folder."""
+    if isinstance(model, str) and model in models.names():
+        return model
+    return str(Path(model).expanduser().absolute())
 
 
-@contextlib.contextmanager
-def _pipeline(session: Session, workers: int, rows: int) -> Iterator[_Pipeline]:
-    lanes = session.borrow(session.runs_at_once + 1, rows)  # one more than run: it is being filled
-    pipeline = _Pipeline(session, workers, lanes)
-    try:
-        yield pipeline
-    finally:
-        pipeline.stop()
-        session.give_back(lanes)  # not where a second Ctrl-C ends the stop: threads may still write into them
+def _reopen(settings: dict[str, Any], sha256: str, mode: str, dims: int) -> Extractor:
+    """Open an extractor from what was pickled, if the model is still the same."""
+    extractor = Extractor(**settings)
+    found, wanted = extractor.provenance, (sha256, mode, dims)
+    if (found.sha256, found.mode, found.dims) != wanted:
+        raise ModelError(
+            f"{settings['model']} is not the model that was pickled: it has the SHA-256 {found.sha256}, mode "
+            f"{found.mode} and {found.dims} dims, not {sha256}, {mode} and {dims}"
+        )
+    return extractor
 
 
 def _versions() -> dict[str, str]:
-    import onnxruntime
     import PIL
 
     from . import _core
 
-    return {"fastfid": _core.__version__, "onnxruntime": onnxruntime.__version__, "pillow": PIL.__version__}
+    return {"fastfid": _core.__version__, "onnxruntime": runtime.load().__version__, "pillow": PIL.__version__}

@@ -1,39 +1,35 @@
 """An ONNX Runtime session over any extractor network: its device, its input's size and layout, its output's dims.
 
-A batch travels in a `Lane`: a host buffer for its images, and its binding to the session. On a GPU the pages of the
-buffer are locked, and two lanes run at a time: the copies of one hide behind the arithmetic of the other.
+A batch travels in a `Lane`. No more runs are on the way at once than are useful, whoever asks for them: on a CPU one,
+for each takes all its threads and an arena of its own; on a GPU two, for the copies of one hide behind the arithmetic
+of the other.
 """
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import device as devices
+from . import runtime
 from .checks import whole_number
 from .errors import DeviceError, InputError, ModelError
+from .forks import keep_in_children
 from .half import to_half
+from .lanes import Lane, Lanes
 from .report import Report
-from .threads import num_threads
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
+from .signature import feature_output, image_input
+from .workers import in_a_thread
 
 PRECISIONS = ("fp32", "tf32", "fp16")
 # One fixed number per device, so that results do not depend on what else uses it.
 BATCH_SIZE = {"cpu": 16, "cuda": 64}
 RUNS_AT_ONCE = {"cpu": 1, "cuda": 2}
-_LAYOUTS = {"NCHW": 1, "NHWC": 3}  # and the axis of the channels
-# How ONNX Runtime, CUDA, cuDNN and cuBLAS say it.
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "failed to allocate memory",
-    "out_of_memory",
-    "status_alloc_failed",
-    "bad allocation",
-)
+_MOST_NAMES = 3  # of images in a message
 
 
 def check_settings(device: str, precision: str, batch_size: int | None) -> None:
@@ -45,37 +41,27 @@ def check_settings(device: str, precision: str, batch_size: int | None) -> None:
         whole_number("batch_size", batch_size, 1)
 
 
-class Lane:
-    """Buffers of one batch, and their binding to a session.
+class Course:
+    """How one stream of batches runs through a session.
 
     Attributes
     ----------
-    images : ndarray of float32, shape (n, 3, H, W)
-        To be filled before a run.
-    name : str
-        Of the model's input.
+    chunk : int
+        Images per run that memory has sufficed for: the session's batch size, until a run was out of memory.
     """
 
-    def __init__(self, session: "ort.InferenceSession", images: NDArray[np.float32], channels_last: bool) -> None:
-        self.images = images
-        self._input = np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if channels_last else images
-        self.name = session.get_inputs()[0].name
-        self.binding = session.io_binding()
-        self.binding.bind_output(session.get_outputs()[0].name, "cpu")
+    def __init__(self, session: "Session") -> None:
+        self.chunk = session.batch_size
+        self.options = runtime.load().RunOptions()
 
-    def pin(self, device: str) -> None:
-        """Lock the pages of what is bound."""
-        devices.pin(self._input, device)
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped."""
+        return bool(self.options.terminate)
 
-    def input(self) -> NDArray[np.float32]:
-        """Return the images in the model's own layout, which is what is bound."""
-        if self._input is not self.images:
-            np.copyto(self._input, self.images.transpose(0, 2, 3, 1))
-        return self._input
-
-    def bind(self) -> None:
-        """Bind the images as they are now: for a GPU, they are copied there when they are bound, not when it runs."""
-        self.binding.bind_cpu_input(self.name, self.input())
+    def stop(self) -> None:
+        """End the runs that are under way, and those to come, with a `ModelError`."""
+        self.options.terminate = True
 
 
 class Session:
@@ -84,7 +70,7 @@ class Session:
     Parameters
     ----------
     onnx : bytes
-        The serialised model: one image input, float32 (N, 3, H, W) or (N, H, W, 3), and one output (N, d).
+        The serialised model: one image input, float32 (N, 3, H, W) or (N, H, W, 3), and one output of floats (N, d).
     name : str
         What to call the model in errors.
     device, precision, batch_size
@@ -107,9 +93,9 @@ class Session:
     dims : int
         Length of a feature vector.
     runs_at_once : int
-        How many threads may usefully be in `run`.
-    chunk : int
-        Images per run that memory has sufficed for: `batch_size`, until a run was out of memory.
+        How many runs are on the way at a time; further ones wait.
+    output : str
+        Name of the output.
     """
 
     def __init__(
@@ -124,8 +110,6 @@ class Session:
         layout: str | None = None,
         report: Report,
     ) -> None:
-        import onnxruntime as ort
-
         check_settings(device, precision, batch_size)
         self.name = name
         self.precision = str(precision)
@@ -133,170 +117,149 @@ class Session:
         problem = devices.both_runtimes()
         if problem is not None:
             report.warn(problem)
-        self.device = devices.choose(device, ort.get_available_providers(), report)
-        self._session = self._open(ort, to_half(onnx, name) if precision == "fp16" else onnx, device, report)
+        chosen = devices.choose(device, runtime.load().get_available_providers(), report)
+        self._session, problem = runtime.open_session(
+            to_half(onnx, name) if precision == "fp16" else onnx, name, device=chosen, precision=precision
+        )
+        self.device = chosen if problem is None else devices.fall_back(device, problem, report)
+        keep_in_children(self)
         kind = self.device.partition(":")[0]
         if precision == "tf32" and kind == "cpu":
             raise InputError("precision 'tf32' needs a GPU; this session runs on the CPU")
         if precision == "fp16" and kind == "cpu":
             report.warn("precision fp16 on a CPU only rounds the weights: arithmetic is float32, unlike on a GPU")
-        self._channels_last, self.size, fixed = self._check_input(size, layout)
+        self._channels_last, self.size, fixed = image_input(self._session, name, size, layout)
+        self.output, dims = feature_output(self._session, name)
         if fixed is not None and batch_size not in (None, fixed):
             raise InputError(f"{name} takes batches of exactly {fixed} images; batch_size={batch_size} does not fit")
         self._fixed = fixed is not None
         self.batch_size: int = fixed or batch_size or BATCH_SIZE[kind]
-        self.chunk = self.batch_size
         self.runs_at_once = RUNS_AT_ONCE[kind]
-        self._idle: list[Lane] = []
-        self._lock = threading.Lock()
-        self.dims = self._check_output()
+        self._turns = threading.Semaphore(self.runs_at_once)
+        self._lanes = Lanes(kept=self.runs_at_once + 1)
+        self.dims = dims or 0  # until a run tells
+        if dims is None:
+            self.dims = self._find_dims()
 
     def rows(self, images: int | None) -> int:
         """Images per run for a source of so many: the batch size, or all of them where they are fewer."""
         return self.batch_size if self._fixed or images is None else max(1, min(self.batch_size, images))
 
-    def borrow(self, count: int, rows: int | None = None) -> list[Lane]:
-        """Lend so many lanes for `rows` images each, by default the batch size."""
-        rows = rows or self.batch_size
-        with self._lock:
-            self._idle = [lane for lane in self._idle if len(lane.images) == rows]  # memory for one size at a time
-            return [self._idle.pop() if self._idle else self._new_lane(rows) for _ in range(count)]
+    def borrow(self, rows: int | None = None) -> Lane:
+        """Lend a lane for `rows` images, by default the batch size, as soon as one is free."""
+        self.check_process()
+        return self._lanes.borrow(rows or self.batch_size, self._new_lane)
 
-    def give_back(self, lanes: list[Lane]) -> None:
-        """Keep lanes for the next who asks; nobody may be writing into them any more."""
-        with self._lock:
-            self._idle += lanes
+    def give_back(self, lane: Lane) -> None:
+        """Take back a lane that nobody writes into any more."""
+        self._lanes.give_back(lane)
 
-    def run(self, lane: Lane, options: "ort.RunOptions | None" = None) -> NDArray[np.float32]:
+    def give_up(self, lane: Lane) -> None:
+        """Do without a lane that a thread may still write into."""
+        self._lanes.give_up(lane)
+
+    def run(self, lane: Lane, course: Course | None = None) -> NDArray[np.float32]:
         """Features (n, d) of a filled lane; safe in several threads, each with a lane of its own.
 
         Parameters
         ----------
         lane : Lane
-        options : RunOptions, optional
-            Its `terminate` ends the run early, with a `ModelError`.
+        course : Course, optional
+            Of the stream that the batch belongs to.
 
         Raises
         ------
         DeviceError
             Out of memory with a single image, or opened before a fork.
         ModelError
-            What else ONNX Runtime may raise.
+            The features are not of shape (n, d); the course was stopped; and what else ONNX Runtime may raise.
         """
-        if os.getpid() != self._process:  # ONNX Runtime's threads stay behind in a fork: a run would wait for ever
+        self.check_process()
+        course = Course(self) if course is None else course
+        with self._turn(course):
+            parts = self._run_in_memory(lane, course)
+        with np.errstate(over="ignore"):  # of float64: whoever takes the rows looks whether they are finite
+            return np.concatenate(parts, dtype=np.float32)[: len(lane.images)]
+
+    def check_process(self) -> None:
+        """Raise `DeviceError` in a fork: ONNX Runtime's threads stay behind, and a run would wait for ever."""
+        if os.getpid() != self._process:
             raise DeviceError(
                 f"{self.name} was opened before this process was forked; open an Extractor after the fork"
             )
+
+    def check_finite(self, features: NDArray[np.float32], names: Sequence[str]) -> NDArray[np.float32]:
+        """Return the features of the images so called, or raise `ModelError` where one is infinite or NaN."""
+        if not np.isfinite(features).all():
+            bad = [name for name, row in zip(names, features, strict=True) if not np.isfinite(row).all()]
+            shown = ", ".join(bad[:_MOST_NAMES]) + (f" and {len(bad) - _MOST_NAMES} more" if bad[_MOST_NAMES:] else "")
+            raise ModelError(f"{self.name}: output {self.output!r} has values that are infinite or NaN for {shown}")
+        return features
+
+    @contextmanager
+    def _turn(self, course: Course) -> Iterator[None]:
+        while not self._turns.acquire(timeout=0.1):
+            if course.stopped:
+                raise ModelError(f"{self.name}: the run was stopped")
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def _run_in_memory(self, lane: Lane, course: Course) -> list[NDArray[Any]]:
+        """Features of a lane, in as many parts as memory asks for."""
         while True:
-            chunk = min(self.chunk, len(lane.images))
+            chunk = min(course.chunk, len(lane.images))
             try:
-                return self._run(lane, chunk, options)
+                parts = self._run(lane, chunk, course)
+                break
             except Exception as error:  # ONNX Runtime's exceptions share no base but this
-                if not any(text in str(error).lower() for text in _OUT_OF_MEMORY):
+                if not runtime.says_out_of_memory(error):
                     raise ModelError(f"{self.name}: ONNX Runtime cannot run the model: {error}") from error
                 if chunk == 1 or self._fixed:
                     raise DeviceError(
                         f"{self.name}: out of memory on {self.device} with batches of {chunk}: {error}"
                     ) from error
-                with self._lock:  # another lane may have halved it already
-                    self.chunk = min(self.chunk, (chunk + 1) // 2)
+                course.chunk = min(course.chunk, (chunk + 1) // 2)  # another lane may have halved it already
+        return [self._rows_of(part, chunk) for part in parts]
 
-    def _run(self, lane: Lane, chunk: int, options: "ort.RunOptions | None") -> NDArray[np.float32]:
+    def _run(self, lane: Lane, chunk: int, course: Course) -> list[NDArray[Any]]:
+        """What ONNX Runtime gives for a lane, `chunk` images at a time."""
         if chunk == len(lane.images):
             lane.bind()
-            self._session.run_with_iobinding(lane.binding, options)
-            (features,) = lane.binding.copy_outputs_to_cpu()
-            return np.asarray(features, dtype=np.float32)
+            self._session.run_with_iobinding(lane.binding, course.options)
+            return list(lane.binding.copy_outputs_to_cpu())
         whole, parts = lane.input(), []
         for start in range(0, len(whole), chunk):
             images = whole[start : start + chunk]
             if len(images) < chunk:  # one shape in every run
                 images = np.concatenate([images, np.zeros((chunk - len(images), *images.shape[1:]), np.float32)])
-            parts += self._session.run(None, {lane.name: images}, options)
-        return np.concatenate(parts, dtype=np.float32)[: len(whole)]
+            parts += self._session.run(None, {lane.name: images}, course.options)
+        return parts
+
+    def _rows_of(self, features: NDArray[Any], count: int) -> NDArray[Any]:
+        """Return the features of `count` images, if there is one row for each."""
+        shape = features.shape
+        if len(shape) != 2 or shape[0] != count or shape[1] != (self.dims or shape[1] or "d"):
+            wanted = f"an extractor gives (N, {self.dims or 'd'}), one row for each image"
+            raise ModelError(f"{self.name}: output {self.output!r} has shape {shape} for {count} images; {wanted}")
+        return features
 
     def _new_lane(self, rows: int) -> Lane:
         try:
             lane = Lane(self._session, np.zeros((rows, 3, *self.size), dtype=np.float32), self._channels_last)
         except (MemoryError, ValueError) as error:  # NumPy has either for what is too large
-            raise InputError(f"no memory for batches of {rows} images of {self.size[0]}x{self.size[1]}") from error
+            raise DeviceError(
+                f"{self.name}: out of memory: no buffer for {rows} images of {self.size[0]}x{self.size[1]}; "
+                "a smaller batch_size takes less"
+            ) from error
         if self.device != "cpu":
             lane.pin(self.device)
         return lane
 
-    def _open(self, ort: Any, onnx: bytes, asked: str, report: Report) -> "ort.InferenceSession":
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = num_threads()
-        options.log_severity_level = 3  # its warnings go to stderr past Python; errors still raise
-        providers: list[Any] = [devices.CPU]
-        if self.device != "cpu":
-            if hasattr(ort, "preload_dlls"):
-                ort.preload_dlls()  # finds CUDA and cuDNN where pip installed them
-            options.use_deterministic_compute = True
-            providers.insert(0, (devices.CUDA, cuda_options(self.device, self.precision)))
-        try:
-            session = ort.InferenceSession(onnx, options, providers=providers)
-        except Exception as error:  # ONNX Runtime's exceptions share no base but this
-            raise ModelError(f"{self.name}: ONNX Runtime cannot open the model: {error}") from error
-        # It falls back to the CPU silently where CUDA or cuDNN do not load.
-        if self.device != "cpu" and devices.CUDA not in session.get_providers():
-            problem = "ONNX Runtime could not load CUDA or cuDNN; pip install 'fastfid[cuda]' brings both"
-            self.device = devices.fall_back(asked, problem, report)
-        return session
-
-    def _check_input(
-        self, size: tuple[int, int] | None, layout: str | None
-    ) -> tuple[bool, tuple[int, int], int | None]:
-        """Return whether the channels come last, height and width, and the batch size where it is fixed."""
-        inputs = self._session.get_inputs()
-        if len(inputs) != 1:
-            raise ModelError(f"{self.name} has {len(inputs)} inputs; an extractor has one image input")
-        shape, kind = inputs[0].shape, inputs[0].type
-        if kind != "tensor(float)" or len(shape) != 4:
-            raise ModelError(f"{self.name} takes {kind} of shape {shape}; an extractor takes float32 (N, 3, H, W)")
-        # An open axis (a name, not a number) fits whatever is asked for.
-        fitting = [name for name, axis in _LAYOUTS.items() if not isinstance(shape[axis], int) or shape[axis] == 3]
-        if not fitting or (layout is not None and layout not in fitting):
-            asked = f"not in layout {layout}" if fitting else "one axis must hold the 3 RGB channels"
-            raise ModelError(f"{self.name} takes images of shape {shape}; {asked}")
-        channels_last = (layout or fitting[0]) == "NHWC"
-        found = shape[1:3] if channels_last else shape[2:4]
-        if size is None:
-            size = tuple(found)
-        if not all(isinstance(n, int) and n > 0 for n in size):
-            raise ModelError(
-                f"{self.name} leaves the image size open ({shape}): give it in the mode, as in --mode "
-                "'size=224 ...', or export the model with a fixed height and width"
-            )
-        if any(isinstance(n, int) and n != asked for n, asked in zip(found, size, strict=True)):
-            raise ModelError(f"{self.name} takes images of shape {shape}; size {size[0]}x{size[1]} does not fit")
-        return channels_last, (size[0], size[1]), shape[0] if isinstance(shape[0], int) else None
-
-    def _check_output(self) -> int:
-        outputs = self._session.get_outputs()
-        if len(outputs) != 1:
-            names = ", ".join(output.name for output in outputs)
-            raise ModelError(f"{self.name} has {len(outputs)} outputs ({names}); an extractor has one of shape (N, d)")
-        dims = outputs[0].shape[1] if len(outputs[0].shape) == 2 else None
-        if isinstance(dims, int):
-            return dims
-        (lane,) = self.borrow(1)
-        shape = self.run(lane).shape  # the graph does not say: a run does
-        self.give_back([lane])
-        if len(shape) != 2 or shape[0] != self.batch_size:
-            raise ModelError(f"{self.name} gives features of shape {shape} for {self.batch_size} images, not (N, d)")
-        return int(shape[1])
-
-
-def cuda_options(device: str, precision: str) -> dict[str, str]:
-    """Options of ONNX Runtime's CUDA provider.
-
-    The convolution algorithms are chosen by cuDNN's heuristic, which gives the same answer every time; a search by
-    timing would make the last digits depend on what else ran. The arena grows by what is asked for, not by doubling.
-    """
-    return {
-        "device_id": device.partition(":")[2],
-        "use_tf32": str(int(precision == "tf32")),
-        "cudnn_conv_algo_search": "HEURISTIC",
-        "arena_extend_strategy": "kSameAsRequested",
-    }
+    def _find_dims(self) -> int:
+        """Length of a feature vector, where the graph does not say: a run does."""
+        lane, course = self.borrow(), Course(self)
+        features = in_a_thread(lambda: self.run(lane, course), stop=course.stop)
+        self.give_back(lane)
+        return int(features.shape[1])

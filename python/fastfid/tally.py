@@ -101,3 +101,9 @@ class Tally:
                 self.damages = [*self.damages, image.damage][:_MOST_NAMES]
             self.repeated += image.digest in self.digests
             self.digests.add(image.digest)
+
+    def left_out(self, name: str) -> str | None:
+        """Say which images of a source could not be decoded, where there are any."""
+        if not self.rejected:
+            return None
+        return f"{name}: {len(self.rejected)} images left out: {'; '.join(self.rejected)}"
