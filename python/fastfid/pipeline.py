@@ -4,15 +4,16 @@ import atexit
 import contextlib
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ImageError
+from .errors import DeviceError, ImageError, ModelError
 from .lanes import Lane
 from .session import Course, Session
 from .sources import Item
@@ -22,9 +23,9 @@ from .workers import Workers, settle
 Fill = Callable[[Item, NDArray[np.float32]], Seen]
 Result = tuple[NDArray[np.float32], list[Seen]]
 
+_DECODE, _RUN = "fastfid-decode", "fastfid-run"  # names of the threads
 _PATIENCE = 1.0  # seconds for what decodes to end by itself; then it is left alone
-_LAST_PATIENCE = 5.0  # seconds for what runs, before Python takes the ground from under it
-_RUN = "fastfid-run"
+_LAST_PATIENCE = {_DECODE: 1.0, _RUN: 5.0}  # before Python takes the ground from under them
 
 
 class Batch:
@@ -80,12 +81,14 @@ class Pipeline:
 
     def __init__(self, session: Session, fill: Fill, *, rows: int, workers: int, skip: bool) -> None:
         session.check_process()
+        if _ending:
+            raise _too_late()
         self.rows, self.depth = rows, session.runs_at_once + 1  # one more than run: it is being filled
         self.course = Course(session)
         self._session, self._fill, self._skip = session, fill, skip
         self._flying: deque[Batch] = deque()
         self._process = os.getpid()
-        self._decoders = Workers(min(workers, rows * self.depth), "fastfid-decode")
+        self._decoders = Workers(min(workers, rows * self.depth), _DECODE)
         try:
             self._runners = Workers(session.runs_at_once, _RUN)
         except BaseException:
@@ -107,7 +110,10 @@ class Pipeline:
 
     def get(self) -> Result:
         """Wait for the oldest batch."""
-        result = self._flying[0].result.result()
+        try:
+            result = self._flying[0].result.result()
+        except (ModelError, CancelledError) as error:
+            raise _too_late() if _ending else error from None
         self._flying.popleft()
         return result
 
@@ -130,6 +136,8 @@ class Pipeline:
         self.course.stop()
         self._decoders.stop()
         self._runners.stop()
+        for batch in list(self._flying):
+            batch.result.cancel()
         return True
 
     def _decode(self, batch: Batch, i: int) -> None:
@@ -148,6 +156,7 @@ class Pipeline:
 
 
 _live: set[Pipeline] = set()
+_ending = False
 
 
 @contextlib.contextmanager
@@ -163,8 +172,16 @@ def pipeline(session: Session, fill: Fill, *, rows: int, workers: int, skip: boo
 @atexit.register
 def _end_all() -> None:
     """End what a daemon thread, or a stream that was never closed, has left running: Python ends now."""
+    global _ending
+    _ending = True
     for opened in list(_live):
         opened.end()
-    for thread in threading.enumerate():
-        if thread.name.startswith(_RUN):
-            thread.join(_LAST_PATIENCE)
+    for name, seconds in _LAST_PATIENCE.items():
+        end = time.monotonic() + seconds
+        for thread in threading.enumerate():
+            if thread.name.startswith(name):
+                thread.join(max(0.0, end - time.monotonic()))
+
+
+def _too_late() -> DeviceError:
+    return DeviceError("Python is ending, and no images are scored any more: join the thread that scores before that")

@@ -85,7 +85,9 @@ def in_a_thread(function: Callable[[], T], *, stop: Callable[[], None]) -> T:
 
 
 def settle(future: "Future[T]", function: Callable[[], T]) -> None:
-    """Put into a future what a function returns or raises."""
+    """Put into a future what a function returns or raises, unless nobody wants it any more."""
+    if not future.set_running_or_notify_cancel():
+        return
     try:
         result = function()
     except BaseException as error:
