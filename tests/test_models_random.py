@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from fastfid import models
+from fastfid import ModelError, models
 from fastfid.models import registry
 from fastfid.models.inception import expected_shapes
 from fastfid.models.random import batch_norm_statistics, draw, identity, random_weights
@@ -57,7 +57,7 @@ def test_damaged_statistics_are_noticed(monkeypatch, tmp_path):
     monkeypatch.setenv("FASTFID_HOME", str(tmp_path))  # where no graph is cached
     mean, var = batch_norm_statistics()
     monkeypatch.setattr("fastfid.models.random.batch_norm_statistics", lambda: (mean, np.nextafter(var, 9)))
-    with pytest.raises(models.ModelError, match="instead of"):
+    with pytest.raises(ModelError, match="instead of"):
         models.load("inception-v3-random", dims=64)
 
 
