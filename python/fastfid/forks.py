@@ -1,13 +1,17 @@
-"""What a forked process inherits and must not end.
+"""What a fork waits for, and what the forked process inherits and must not end.
 
-A fork copies one thread. The threads of an inherited ONNX Runtime session are not there, so its end, which waits for
-them, would never come; and a lock that one of them held stays locked. Such things are kept in the child as they are.
+A fork copies one thread. One that happens while another thread is in the core would leave both processes without a BLAS
+that returns: it waits until none is. The threads of an inherited ONNX Runtime session are not there, so its end, which
+waits for them, would never come; and a lock that one of them held stays locked. Such things are kept in the child as
+they are.
 """
 
 import ctypes
 import os
 import weakref
 from typing import Any
+
+from . import _core
 
 _kept: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
@@ -24,4 +28,9 @@ def _keep() -> None:
 
 
 if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_core.before_fork,
+        after_in_parent=_core.after_fork_in_parent,
+        after_in_child=_core.after_fork_in_child,
+    )
     os.register_at_fork(after_in_child=_keep)

@@ -1,21 +1,11 @@
 """The matrix square root: documented face of the core's blocked Schur method."""
 
-import os
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .errors import InputError
 from .reading import failures
-
-if hasattr(os, "register_at_fork"):
-    # A fork while another thread is in the core would leave both processes without a BLAS that returns.
-    os.register_at_fork(
-        before=_core.before_fork,
-        after_in_parent=_core.after_fork_in_parent,
-        after_in_child=_core.after_fork_in_child,
-    )
 
 
 def real_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
