@@ -27,6 +27,12 @@ def with_exif():
     return exif
 
 
+def flat(**options):
+    file = io.BytesIO()
+    Image.new("RGB", (800, 800), (255, 255, 255)).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
 PNG, JPEG, WEBP = saved("PNG"), saved("JPEG", exif=with_exif()), saved("WEBP")
 MPO = saved("MPO", save_all=True, append_images=[Image.fromarray(picture(200, 200))])
 GOOD = {
@@ -39,6 +45,10 @@ GOOD = {
     "JPEG, progressive": saved("JPEG", progressive=True),
     "JPEG, restarts": saved("JPEG", restart_marker_rows=1),
     "JPEG, more after its end": JPEG + bytes(99) + b"more",
+    "JPEG, flat": flat(),
+    "JPEG, flat, tables of its own": flat(optimize=True),
+    "JPEG, flat, thumbnail with the standard's tables": flat(optimize=True, exif=with_exif()),
+    "JPEG, flat, progressive": flat(progressive=True),
     "MPO": MPO,
     "WebP": WEBP,
     "WebP, lossless": saved("WEBP", lossless=True),
@@ -77,6 +87,10 @@ DAMAGED = {
     "PNG, another checksum": (zeroed(PNG, len(PNG) - 16, len(PNG) - 12), "the checksum of its chunk IDAT is wrong"),
     "PNG, text damaged": (TEXT[:-18] + b"x" + TEXT[-17:], "the checksum of its chunk tEXt is wrong"),
     "PNG, a name damaged": (TEXT[:-24] + b"\xff" + TEXT[-23:], "the checksum of its chunk without a name is wrong"),
+    "JPEG, zeros in its middle": (
+        zeroed(JPEG, len(JPEG) - 5000, len(JPEG) - 4488),
+        f"it has a block of zeros, at byte {len(JPEG) - 5000}",
+    ),
     "JPEG, zeros at the end": (JPEG[:-5] + bytes(9), "its end marker is missing"),
 }
 
@@ -85,6 +99,26 @@ DAMAGED = {
 def test_damaged_files_are_told(kind):
     data, message = DAMAGED[kind]
     assert outcome(data) == f"here/x.png ({message})"
+
+
+def test_flat_areas_are_zeros_where_the_tables_are_made_for_them():
+    """Otherwise the tests of flat images would prove nothing."""
+    assert bytes(640) in flat(optimize=True)
+
+
+@pytest.mark.parametrize("quality", [1, 10, 25, 50, 75, 90, 95, 100])
+@pytest.mark.parametrize("subsampling", [0, 2])
+def test_no_good_jpeg_is_told(quality, subsampling):
+    ramp = np.broadcast_to(np.linspace(0, 255, 256).astype(np.uint8)[:, None], (256, 256, 3))
+    noise = np.random.RandomState(quality).randint(0, 256, (256, 256, 3)).astype(np.uint8)
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[::7] = 255
+    bars = noise.copy()
+    bars[:100] = bars[160:] = 0
+    for pixels in (picture(256, 256), ramp, noise, stripes, bars, noise // 128 * 255, np.full_like(noise, quality)):
+        file = io.BytesIO()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(file, "JPEG", quality=quality, subsampling=subsampling)
+        assert decode(file.getvalue(), "x").damage == ""
 
 
 @pytest.mark.parametrize("cut", range(1, 40))

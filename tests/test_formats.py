@@ -2,8 +2,10 @@
 
 import json
 import os
+import struct
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pytest
@@ -125,9 +127,6 @@ def test_postscript_starts_no_process(monkeypatch):
 
 
 def wide_png(width, height):
-    import struct
-    import zlib
-
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
@@ -144,6 +143,22 @@ def test_a_side_too_long_is_refused_before_it_is_decoded(monkeypatch, width, hei
     size = f"its size is {width}x{height} pixels; sides of at most 65535 are read"
     with pytest.raises(ImageError, match=f"cannot decode x.png: {size}"):
         decode(wide_png(width, height), "x.png")
+
+
+def tiled_tiff(side, tile):
+    """Grey, of one tile, compressed by deflate."""
+    data = zlib.compress(bytes(tile * tile))
+    tags = {256: side, 257: side, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile, 323: tile, 325: len(data)}
+    tags[324] = 8 + 2 + 12 * (len(tags) + 1) + 4  # where the tile is
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + data
+
+
+def test_tiles_larger_than_their_tiff_are_refused():
+    assert decode(tiled_tiff(40, 4096), "x").pixels.shape == (40, 40, 3)
+    message = "cannot decode x: its tiles of 4112x4112 pixels are larger than the image, 40x40"
+    with pytest.raises(ImageError, match=message):
+        decode(tiled_tiff(40, 4112), "x")
 
 
 def test_the_longest_side_is_read(tmp_path):

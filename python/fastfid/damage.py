@@ -4,10 +4,13 @@ Pillow takes pixels for good that a PNG's checksums contradict, and does not loo
 stay Pillow's, as in every tool; here is only said that the file is damaged:
 
 - PNG: the checksum of each chunk from the pixels on (Pillow compares those before), and that the end chunk is there.
-- JPEG: that an end marker follows the pixels. What lies after it, such as a phone's second picture, is no damage.
-- WebP: that the file is as long as its header says, and filled by its chunks.
+- JPEG: that an end marker follows the pixels. What lies after it, such as a phone's second picture, is no damage. A
+  JPEG has no checksum, and Pillow does not pass on that libjpeg met corrupt data. But where its tables are those of
+  the standard, as most encoders use, zero bits say "this coefficient is -1" again and again: a run of zero bytes, as
+  a lost block of a disk leaves it, is no picture. With tables made for the image, zeros may well be a flat area.
+- WebP: that the file is as long as its header says, and filled by its chunks. Of the pixels it has no checksum.
 
-BMP, PPM, TIFF, GIF and AVIF have nothing of the kind; where pixels are missing, Pillow refuses them.
+BMP, PPM, TIFF, GIF and AVIF have nothing of the kind; of missing data Pillow refuses what it notices.
 """
 
 import struct
@@ -15,10 +18,16 @@ from zlib import crc32
 
 _CHUNK = struct.Struct(">I4s").unpack_from  # length and type; the data and their checksum follow
 _RIFF_CHUNK = struct.Struct("<4sI").unpack_from
+_END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
 _END_OF_JPEG = b"\xff\xd9"
+# Table K.5 of the JPEG standard, AC coefficients of luminance: how many codes of each length, and the first values. It
+# and the three others take 420 bytes, and stand right before the first scan.
+_STANDARD_TABLE = bytes.fromhex("0002010303020403050504040000017d 010203")
+_WHERE_TABLES_ARE = 460
+_ZEROS = bytes(64)  # longest seen in good files with these tables, flat ones included: 7
 
 
-def damage_of(encoding: str | None, data: bytes, start: int) -> str:
+def damage_of(encoding: str | None, data: bytes, start: int, *, progressive: bool = False) -> str:
     """Say what a file that Pillow decodes shows of its damage, or nothing.
 
     Parameters
@@ -29,26 +38,37 @@ def damage_of(encoding: str | None, data: bytes, start: int) -> str:
         The file.
     start : int
         Where the first chunk (PNG) or scan (JPEG) with pixels begins.
+    progressive : bool
+        Whether a JPEG is; then zeros may be the refinement of a flat area.
     """
     if encoding == "PNG":
         return _of_png(data, start)
     if encoding in ("JPEG", "MPO"):
-        return "" if data.rfind(_END_OF_JPEG, start) >= 0 else "its end marker is missing"
+        return _of_jpeg(data, start, progressive)
     return _of_webp(data) if encoding == "WEBP" else ""
 
 
 def _of_png(data: bytes, start: int) -> str:
-    whole = memoryview(data)
-    end = len(data)
-    while start + 12 <= end:
+    while not data.startswith(_END_OF_PNG, start):
+        if start + 12 > len(data):
+            return "its end, the chunk IEND, is missing"
         length, kind = _CHUNK(data, start)
         stop = start + 8 + length
-        if crc32(whole[start + 4 : stop]).to_bytes(4, "big") != data[stop : stop + 4]:
+        if crc32(data[start + 4 : stop]) != int.from_bytes(data[stop : stop + 4], "big"):
             return f"the checksum of its chunk {_shown(kind)} is wrong"
-        if kind == b"IEND":
-            return ""
         start = stop + 4
-    return "its end, the chunk IEND, is missing"
+    return ""
+
+
+def _of_jpeg(data: bytes, start: int, progressive: bool) -> str:
+    if data.rfind(_END_OF_JPEG, start) < 0:
+        return "its end marker is missing"
+    if progressive or data.find(_STANDARD_TABLE, max(0, start - _WHERE_TABLES_ARE), start) < 0:
+        return ""
+    zeros = data.find(_ZEROS, start)
+    if zeros < 0 or data.find(_END_OF_JPEG, start, zeros) >= 0:
+        return ""
+    return f"it has a block of zeros, at byte {zeros}"
 
 
 def _of_webp(data: bytes) -> str:

@@ -21,6 +21,9 @@ READ = ("BMP", "GIF", "JPEG", "PPM", "PNG", "TIFF", "WEBP", "AVIF")
 #: a few bytes may declare 2**31.
 LONGEST_SIDE = 65535
 
+_TILE_TAGS = (322, 323)
+_LARGE_TILE = 4096 * 4096  # pixels; a small image may well be in one corner of a large tile
+
 # Modules beside those that `PIL.Image.preinit` loads; not every Pillow has every one.
 _PLUGINS = ("TiffImagePlugin", "MpoImagePlugin", "WebPImagePlugin", "AvifImagePlugin")
 
@@ -47,6 +50,8 @@ def open_image(data: bytes) -> "ImageFile.ImageFile":
             f"it is damaged, or of no format that is read ({known}): convert it to PNG, or decode it and give arrays"
         ) from None
     check_size(image.width, image.height)
+    if image.format == "TIFF":
+        _check_tiles(image)
     return image
 
 
@@ -54,6 +59,15 @@ def check_size(width: int, height: int) -> None:
     """Raise `ValueError` where a side is longer than `LONGEST_SIDE`."""
     if max(width, height) > LONGEST_SIDE:
         raise ValueError(f"its size is {width}x{height} pixels; sides of at most {LONGEST_SIDE} are read")
+
+
+def _check_tiles(image: "ImageFile.ImageFile") -> None:
+    """Refuse a TIFF whose tiles take more memory than the image: libtiff reads each as a whole."""
+    width, length = (image.tag_v2.get(tag, 0) for tag in _TILE_TAGS)  # type: ignore[attr-defined]
+    if width * length > max(image.width * image.height, _LARGE_TILE):
+        raise ValueError(
+            f"its tiles of {width}x{length} pixels are larger than the image, {image.width}x{image.height}"
+        )
 
 
 def _load_plugins() -> list[str]:

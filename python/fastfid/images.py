@@ -3,8 +3,6 @@
 import os
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -82,12 +80,12 @@ def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
         The image is missing, no regular file or larger than `MOST_FILE_BYTES`; truncated, corrupt, of a format that is
         not read, without pixels, a decompression bomb, or has a side longer than `fastfid.formats.LONGEST_SIDE`.
     """
-    with _failures(name):
+    with failures(f"cannot decode {name}", ImageError), _muted:
         data = file if isinstance(file, bytes) else read_regular(file, MOST_FILE_BYTES)
         with open_image(data) as image:
             start = _start_of_pixels(image)
             decoded = _convert(image)
-            damage = damage_of(image.format, data, start)
+            damage = damage_of(image.format, data, start, progressive="progressive" in image.info)
             return decoded._replace(
                 losses=decoded.losses + _largeness(image),
                 encoding=image.format,
@@ -99,7 +97,7 @@ def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
 
 def from_pil(image: "PillowImage.Image", name: str) -> Decoded:
     """Convert one PIL image as :func:`decode` does; the image itself must not be in use by another thread."""
-    with _failures(name):
+    with failures(f"cannot decode {name}", ImageError), _muted:
         return _convert(image)
 
 
@@ -154,13 +152,6 @@ def _opaque(image: "PillowImage.Image") -> bool:
     return image.mode.endswith(("A", "a")) and image.getchannel(image.getbands()[-1]).getextrema() == (255, 255)
 
 
-@contextmanager
-def _failures(name: str) -> Iterator[None]:
-    """Turn whatever Pillow raises into an `ImageError` and silence what it warns of."""
-    with failures(f"cannot decode {name}", ImageError), _muted():
-        yield
-
-
 # Pillow warns of large images, of palettes with several transparent entries, of damaged EXIF data. Here that would
 # come from a worker thread, once per image or as an exception; `decode` reports what matters in its result.
 # `warnings.catch_warnings` swaps filters for the whole process and two threads in it can restore them in the wrong
@@ -177,12 +168,14 @@ class _DecodingWarning(Warning, metaclass=_WhileDecoding):
     pass
 
 
-@contextmanager
-def _muted() -> Iterator[None]:
-    if not warnings.filters or warnings.filters[0][2] is not _DecodingWarning:  # someone came in front, or a first call
-        warnings.simplefilter("ignore", _DecodingWarning)
-    _thread.decoding = True
-    try:
-        yield
-    finally:
+class _Muted:
+    def __enter__(self) -> None:
+        if not warnings.filters or warnings.filters[0][2] is not _DecodingWarning:  # a first call, or others in front
+            warnings.simplefilter("ignore", _DecodingWarning)
+        _thread.decoding = True
+
+    def __exit__(self, *_: object) -> None:
         _thread.decoding = False
+
+
+_muted = _Muted()

@@ -13,6 +13,7 @@ from .errors import FastFIDError, InputError
 MOST_FILE_BYTES = 1 << 29
 
 _CHUNK = 1 << 20
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _LONGEST = 300  # characters of a cause; some parsers quote their whole input
 
 
@@ -83,11 +84,24 @@ def open_regular(path: str | os.PathLike[str], *, most: int | None = None, buffe
 
 
 def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
-    """Read a regular file of at most so many bytes; raises as `open_regular` does."""
-    with open_regular(path, most=most) as file:
-        data = file.read(os.fstat(file.fileno()).st_size + 1)
-        while len(data) <= most and (chunk := file.read(min(_CHUNK, most + 1 - len(data)))):
-            data += chunk  # it has grown, or a file system that does not tell its size
+    """Read a regular file of at most so many bytes; raises as `open_regular` does.
+
+    By system calls alone: a file object would cost more than all the rest of a small image's reading.
+    """
+    _check(os.stat(path), most)  # noqa: PTH116 - as above
+    descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        _check(status, most)
+        data = os.read(descriptor, status.st_size + 1)
+        # Fewer or more: it has changed meanwhile, or the file system does not tell its size.
+        while len(data) != status.st_size and len(data) <= most:
+            chunk = os.read(descriptor, min(_CHUNK, most + 1 - len(data)))
+            if not chunk:
+                break
+            data += chunk
+    finally:
+        os.close(descriptor)
     _check_size(len(data), most)
     return data
 
@@ -99,7 +113,7 @@ def state_of(file: IO[bytes]) -> tuple[int, int]:
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    return os.open(path, flags | _FLAGS)
 
 
 _KINDS = (

@@ -94,16 +94,19 @@ def _find_files(root: str, recursive: bool, endings: Endings) -> tuple[list[str]
             repeated += 1
             continue
         seen.add(real)
-        with failures(f"cannot read the folder {folder}"):
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        for entry in entries:
-            # A broken link with an image's name stays in: to leave it out silently would change N.
-            if entry.is_symlink() and Path(entry.path).is_dir():
-                links += [entry.path] if recursive else []
-            elif entry.is_dir(follow_symlinks=False):
-                folders += [entry.path] if recursive else []
-            elif endings.count(entry.name) or is_archive(entry.name) or is_npy(entry.name):
-                found.append(entry.path[below:])
+        below_it, linked = list[str](), list[str]()
+        with failures(f"cannot read the folder {folder}"), os.scandir(folder) as entries:
+            for entry in entries:
+                # A broken link with an image's name stays in: to leave it out silently would change N.
+                if entry.is_symlink() and Path(entry.path).is_dir():
+                    linked.append(entry.path)
+                elif entry.is_dir(follow_symlinks=False):
+                    below_it.append(entry.path)
+                elif endings.count(entry.name) or is_archive(entry.name) or is_npy(entry.name):
+                    found.append(entry.path[below:])
+        if recursive:
+            folders += sorted(below_it)
+            links += sorted(linked)
     return sorted(found, key=_parts), repeated
 
 
