@@ -53,9 +53,11 @@ class Endings:
         if not isinstance(given, Collection) or not all(isinstance(ending, str) for ending in given):
             raise InputError(f"endings must be {PYTORCH_FID!r} or endings such as 'png,jpg', got {endings!r}")
         names = frozenset(ending.strip().removeprefix("*").removeprefix(".").lower() for ending in given)
-        for ending in sorted(names - ENDINGS - _OTHER_ENDINGS) or ([] if names else [""]):
-            known = ", ".join(sorted(ENDINGS | _OTHER_ENDINGS))
-            raise InputError(f"endings={endings!r}: {ending!r} is none of {known}, and not {PYTORCH_FID!r}")
+        known = ENDINGS | _OTHER_ENDINGS
+        unknown = sorted(names - known) if names else [""]
+        if unknown:
+            listed = ", ".join(sorted(known))
+            raise InputError(f"endings={endings!r}: {unknown[0]!r} is none of {listed}, and not {PYTORCH_FID!r}")
         return cls(names)
 
     def count(self, name: str) -> bool:
