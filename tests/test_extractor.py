@@ -1,7 +1,11 @@
 """The stream from images to features: batching, order, workers, faults, foreign ONNX models, devices."""
 
+import copy
+import multiprocessing
+import pickle
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import onnx
@@ -134,6 +138,16 @@ def test_corrupt_files_raise_or_are_skipped_and_listed(extractor, tmp_path):
     features = np.concatenate(list(extractor.stream(open_source(path), on_error="skip", tally=tally)))
     np.testing.assert_array_equal(features, extractor(images)[[1, 2, 3, 5, 6, 7, 8]])
     assert [f"{i:03}.png" in text for i, text in zip((0, 4, 9), tally.rejected, strict=True)] == [True] * 3
+    with pytest.warns(fastfid.FastFIDWarning, match=r"set: 3 images left out: .*000\.png.*004\.png.*009\.png"):
+        np.testing.assert_array_equal(extractor(path, on_error="skip"), features)
+
+
+def test_nothing_but_corrupt_files(extractor, tmp_path):
+    path = folder(tmp_path / "set", pictures(2))
+    for file in path.iterdir():
+        file.write_bytes(b"not an image")
+    with pytest.warns(fastfid.FastFIDWarning, match="2 images left out"):
+        assert extractor(path, on_error="skip").shape == (0, 64)
 
 
 def test_mixed_sizes(extractor):
@@ -147,6 +161,12 @@ def test_mixed_sizes(extractor):
 def test_bad_options(extractor, options):
     with pytest.raises(fastfid.InputError):
         list(extractor.stream(open_source(pictures(2)), **options))
+
+
+@pytest.mark.parametrize("options", [{"on_error": "ignore"}, {"progress": "yes"}])
+def test_bad_options_of_a_call(extractor, options):
+    with pytest.raises(fastfid.InputError):
+        extractor(pictures(2), **options)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +185,43 @@ def test_bad_options(extractor, options):
 def test_refused_settings(options, error, text):
     with pytest.raises(error, match=text):
         fastfid.Extractor(**{"model": "inception-v3-random", "dims": 64, **options})
+
+
+class TestPickle:
+    """What travels is a recipe: the network is opened where it arrives."""
+
+    def test_copies(self, extractor):
+        expected = extractor(pictures(5))
+        for other in (copy.copy(extractor), copy.deepcopy(extractor), pickle.loads(pickle.dumps(extractor))):
+            assert other._session is not extractor._session
+            assert (other.provenance, other.comparable) == (extractor.provenance, extractor.comparable)
+            np.testing.assert_array_equal(other(pictures(5)), expected)
+        assert len(pickle.dumps(extractor)) < 1000
+
+    def test_to_another_process(self, extractor):
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            features = pool.submit(extractor, pictures(5)).result()
+        np.testing.assert_array_equal(features, extractor(pictures(5)))
+
+    def test_a_file_is_found_from_another_folder(self, tmp_path, monkeypatch):
+        write_onnx(tmp_path / "mean.onnx")
+        monkeypatch.chdir(tmp_path)
+        mode = fastfid.Preprocessing(8, resize="bicubic")
+        sent = pickle.dumps(fastfid.Extractor("mean.onnx", mode=mode, batch_size=2))
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        arrived = pickle.loads(sent)
+        assert (arrived.mode, arrived.batch_size, arrived.dims) == (str(mode), 2, 3)
+
+    def test_another_model_at_the_same_place_is_refused(self, tmp_path):
+        path = write_onnx(tmp_path / "mean.onnx")
+        sent = pickle.dumps(fastfid.Extractor(path))
+        write_onnx(path, shape=("N", 3, 16, 16))
+        with pytest.raises(fastfid.ModelError, match=r"mean\.onnx is not the model that was pickled.*SHA-256"):
+            pickle.loads(sent)
+        path.unlink()
+        with pytest.raises(fastfid.ModelError, match=r"mean\.onnx is neither a file"):
+            pickle.loads(sent)
 
 
 @pytest.mark.parametrize("shape", [("N", 3, 8, 8), (5, 3, 8, 8)])
