@@ -155,10 +155,10 @@ def test_hostile_headers(tmp_path, name):
 
 @contextlib.contextmanager
 def tracked(most):
-    """Check how much memory is taken at a time."""
+    """Check how much memory is taken at a time; gives a function that tells how much is held."""
     tracemalloc.start()
     try:
-        yield
+        yield lambda: tracemalloc.get_traced_memory()[0]
     finally:
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()

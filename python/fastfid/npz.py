@@ -29,14 +29,19 @@ _BUFFER = 1 << 16
 class Npz:
     """An ``.npz``, open for reading.
 
+    Parameters
+    ----------
+    source : path or binary file
+        A file is read where it is, and closed with the rest.
+
     Raises
     ------
     ValueError, OSError
         It is no regular file, no zip or damaged. Its methods raise more: leave that to `fastfid.reading.failures`.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.file = open_regular(path)
+    def __init__(self, source: str | os.PathLike[str] | IO[bytes]) -> None:
+        self.file = open_regular(source) if isinstance(source, str | os.PathLike) else source
         try:
             members = unzip.listing(self.file)
             self._entries = {name[:-4]: entry for name, _, entry in members if name.endswith(".npy")}

@@ -109,12 +109,9 @@ class _Npz(Source):
         wanted = range(self.size) if chosen is None else frozenset(chosen)
         last = self.size - 1 if chosen is None else chosen[-1]
         reading = f"cannot read {self._path}"
-        with failures(reading):
-            npz = Npz(self._path)
-        with npz:
-            self._file.check(npz.file)
+        with self._file.open() as file:
             with failures(reading):
-                _, values = npz.open(self._key)
+                _, values = Npz(file).open(self._key)
             for index in range(last + 1):
                 name = f"image {index} of {self.name}"
                 with failures(reading):

@@ -28,14 +28,7 @@ class Unchanged:
         """
         with failures(f"cannot open {self._name} again"):
             file = open_regular(self._path)
-        try:
-            self.check(file)
-        except InputError:
-            file.close()
-            raise
-        return file
-
-    def check(self, file: IO[bytes]) -> None:
-        """Raise `InputError` if `file`, the same file opened again, has changed."""
         if state_of(file) != self._state:
+            file.close()
             raise InputError(f"{self._name} has changed since it was opened: start again")
+        return file
