@@ -91,12 +91,17 @@ def read_values(file: IO[bytes], header: Header) -> NDArray[Any]:
     if not header.plain:
         raise ValueError(f"values of dtype {header.dtype} are not read")
     values = exactly(file, header.nbytes)
+    if isinstance(values, bytes):
+        values = bytearray(values)  # which can be written to, as what NumPy reads
     return np.ndarray(header.shape, header.dtype, values, order="F" if header.fortran else "C")
 
 
-def exactly(file: IO[bytes], size: int) -> bytearray:
+def exactly(file: IO[bytes], size: int) -> bytes | bytearray:
     """Read so many bytes; memory grows with what is there, not with what is asked for."""
-    data = bytearray()
+    first = file.read(min(size, _CHUNK))
+    if len(first) == size:
+        return first
+    data = bytearray(first)
     while len(data) < size:
         chunk = file.read(min(size - len(data), _CHUNK))
         if not chunk:

@@ -74,7 +74,7 @@ def open_regular(path: str | os.PathLike[str], *, most: int | None = None, buffe
         As for `open`.
     """
     _check(Path(path).stat(), most)  # before it is opened: opening alone does something to some devices
-    file: BinaryIO = open(path, "rb", buffering, opener=_without_waiting)  # noqa: SIM115 - Path.open has no opener
+    file: BinaryIO = open(path, "rb", buffering, opener=without_waiting)  # noqa: SIM115 - Path.open has no opener
     try:
         _check(os.fstat(file.fileno()), most)
     except BaseException:
@@ -112,7 +112,8 @@ def state_of(file: IO[bytes]) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def without_waiting(path: str, flags: int) -> int:
+    """Open as `open` does, of which it is an `opener`, but do not wait for a FIFO's writer."""
     return os.open(path, flags | _FLAGS)
 
 

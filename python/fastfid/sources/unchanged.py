@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from ..errors import InputError
-from ..reading import failures, open_regular, state_of
+from ..reading import failures, state_of, without_waiting
+
+_BUFFER = 1 << 13  # said, for to find it out costs as much as to open
 
 
 class Unchanged:
@@ -27,7 +29,8 @@ class Unchanged:
             It is gone or has changed.
         """
         with failures(f"cannot open {self._name} again"):
-            file = open_regular(self._path)
+            # What is no regular file now has another state, no more has to be looked at.
+            file: BinaryIO = open(self._path, "rb", _BUFFER, opener=without_waiting)  # noqa: SIM115
         if state_of(file) != self._state:
             file.close()
             raise InputError(f"{self._name} has changed since it was opened: start again")
