@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -107,6 +108,7 @@ def score(
     seed: int = 0,
     on_error: str = "raise",
     recursive: bool = True,
+    endings: str | Collection[str] | None = None,
     force: bool = False,
     progress: ProgressOption = None,
 ) -> float:
@@ -143,6 +145,9 @@ def score(
         Whether an image that cannot be decoded ends the run, or is left out and listed.
     recursive : bool
         Whether subfolders are searched.
+    endings : str or collection of str, optional
+        Which files count as images: endings such as "png,jpg", in any case, or "pytorch-fid" for exactly the files that
+        pytorch-fid takes: its endings in lower case alone, no subfolders.
     force : bool
         Compare statistics although their model or mode differ, or a covariance is not symmetric; the result says so.
     progress : None, bool or callable
@@ -191,6 +196,7 @@ def score(
         seed=seed,
         on_error=on_error,
         recursive=recursive,
+        endings=endings,
         force=force,
         progress=progress,
     ).fid
@@ -212,6 +218,7 @@ def compare(
     seed: int = 0,
     on_error: str = "raise",
     recursive: bool = True,
+    endings: str | Collection[str] | None = None,
     force: bool = False,
     progress: ProgressOption = None,
     bootstrap: int = 0,
@@ -236,7 +243,8 @@ def compare(
     check_stream(num_workers, on_error)
     report = Report()
     # Both sides are opened and checked before the network runs on either: a typo in the second must not cost the first.
-    inputs = [_open(side, recursive, limit, seed, report, force=force) for side in (a, b)]
+    finding = _Finding(recursive, endings, limit, seed, force)
+    inputs = [_open(side, finding, report) for side in (a, b)]
     extractor = None
     if any(isinstance(side, Source) for side in inputs):
         extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
@@ -299,6 +307,7 @@ def statistics(
     seed: int = 0,
     on_error: str = "raise",
     recursive: bool = True,
+    endings: str | Collection[str] | None = None,
     progress: ProgressOption = None,
 ) -> Statistics:
     """Mean and covariance of the features of a set of images, ready to be saved, merged and compared.
@@ -312,7 +321,7 @@ def statistics(
     report = Report()
     seed_number(seed)
     check_stream(num_workers, on_error)
-    side = _open(source, recursive, limit, seed, report)
+    side = _open(source, _Finding(recursive, endings, limit, seed), report)
     if isinstance(side, Statistics):
         return side
     extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
@@ -335,16 +344,26 @@ class _Streaming:
     progress: ProgressOption
 
 
-def _open(
-    side: Any, recursive: bool, limit: int | None, seed: int, report: Report, *, force: bool = False
-) -> Statistics | Source:
+@dataclass(frozen=True)
+class _Finding:
+    """Which files of a side count, and whether statistics that are doubtful do; see `score`."""
+
+    recursive: bool
+    endings: str | Collection[str] | None
+    limit: int | None
+    seed: int
+    force: bool = False
+
+
+def _open(side: Any, how: _Finding, report: Report) -> Statistics | Source:
     known = isinstance(side, Statistics)
     if known or (isinstance(side, str | os.PathLike) and is_statistics_file(side)):
-        if limit is not None:
-            report.warn(f"limit={limit} does not apply to {_name(side, 'statistics')}: it has no images to choose from")
-        return side if known else Statistics._load(side, report.warn, force=force)
-    source = open_source(side, recursive=recursive)
-    source.items(limit, seed)  # nothing is read yet, but a limit that cannot be had is refused
+        if how.limit is not None:
+            where = _name(side, "statistics")
+            report.warn(f"limit={how.limit} does not apply to {where}: it has no images to choose from")
+        return side if known else Statistics._load(side, report.warn, force=how.force)
+    source = open_source(side, recursive=how.recursive, endings=how.endings)
+    source.items(how.limit, how.seed)  # nothing is read yet, but a limit that cannot be had is refused
     if source.size is not None and source.size < 2:
         raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
     for text in source.notes:

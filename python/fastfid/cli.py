@@ -2,21 +2,28 @@
 
 import argparse
 import json
-import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import __version__
+from .arguments import Parser, expand, passing, whole
 from .defaults import default
 from .device import parse as parse_device
 from .errors import FastFIDError, FastFIDWarning, InputError
 from .preflight import CODES
 from .preprocess import MODES, PRESETS, resolve
 from .session import PRECISIONS
+from .signals import Ended, ending_as_ctrl_c
+from .sources.names import Endings
+from .terminal import check_stdout, say, show, streams
 from .threads import num_threads
+
+if TYPE_CHECKING:
+    from .moments import Statistics
 
 _EPILOG = """\
 other commands:
@@ -28,61 +35,42 @@ A folder with the name of a command is written ./demo.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit code: 0, 1 for bad input, 2 for bad usage, 130 for Ctrl-C."""
+    """Run the command line.
+
+    Returns
+    -------
+    int
+        0, 1 for bad input, 2 for bad usage, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = _COMMANDS.get(arguments[0]) if arguments else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", FastFIDWarning)
-        plain = warnings.showwarning
-        warnings.showwarning = lambda message, category, *rest, **named: (
-            _say(f"warning: {message}")
-            if issubclass(category, FastFIDWarning)
-            else plain(message, category, *rest, **named)
-        )
+    with streams():
         try:
             num_threads()  # a wrong number in the environment is an error before anything begins
-            with _notes_on_stderr():
+            with ending_as_ctrl_c():
                 if command is not None:
                     command(arguments[1:])
                 else:
                     _score(arguments)
-        except FastFIDError as error:
-            _say(f"error: {error}")
+        except BrokenPipeError:
+            return 1  # the reader of our output went away: nothing to say, and nobody to say it to
+        except (FastFIDError, OSError) as error:
+            say(f"error: {error}")
             return 1
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                sys.stderr.close()  # the reader of our output went away: nothing to say, and nobody to say it to
-            else:
-                _say(f"error: {error}")
+        except MemoryError:
+            say("error: out of memory")
             return 1
+        except Ended as signal:
+            say(f"ended by {signal}")
+            return 128 + signal.number
         except KeyboardInterrupt:
-            _say("interrupted")
+            say("interrupted")
             return 130
     return 0
 
 
-def _say(text: str) -> None:
-    print(f"fastfid: {text}", file=sys.stderr)
-
-
-class _notes_on_stderr:  # noqa: N801 - used like a function
-    """While it lasts, what the library logs as a note goes to stderr."""
-
-    def __enter__(self) -> None:
-        self._handler = logging.StreamHandler(sys.stderr)
-        self._handler.setFormatter(logging.Formatter("fastfid: note: %(message)s"))
-        self._log = logging.getLogger("fastfid")
-        self._level = self._log.level
-        self._log.addHandler(self._handler)
-        self._log.setLevel(logging.INFO)
-
-    def __exit__(self, *_: object) -> None:
-        self._log.removeHandler(self._handler)
-        self._log.setLevel(self._level)
-
-
 def _score(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="fastfid",
         description="The Fréchet Inception Distance between two sets of images. The last line is FID:  <value>.",
         epilog=_EPILOG,
@@ -96,21 +84,27 @@ def _score(arguments: Sequence[str]) -> None:
     )
     _add_network_options(parser)
     parser.add_argument("--method", default="auto", choices=["auto", "schur"], help="how the trace term is computed")
-    parser.add_argument("--batch-size", type=_whole(1), help="images per run of the network")
-    parser.add_argument("--num-workers", type=_whole(0), help="threads that decode and resize")
+    parser.add_argument("--batch-size", type=whole(1), help="images per run of the network")
+    parser.add_argument("--num-workers", type=whole(0), help="threads that decode and resize")
     parser.add_argument(
-        "--device", type=_passing(parse_device), default="auto", help="auto, cpu, cuda or cuda:N (default: auto)"
+        "--device", type=passing(parse_device), default="auto", help="auto, cpu, cuda or cuda:N (default: auto)"
     )
     parser.add_argument("--precision", choices=list(PRECISIONS), default="fp32", help="tf32 needs a GPU")
-    parser.add_argument("--limit", type=_whole(2), metavar="N", help="score a random subset of N images from each side")
-    parser.add_argument("--seed", type=_whole(0), default=0, help="of the subset (default: 0)")
+    parser.add_argument("--limit", type=whole(2), metavar="N", help="score a random subset of N images from each side")
+    parser.add_argument("--seed", type=whole(0), default=0, help="of the subset (default: 0)")
     parser.add_argument(
         "--on-error", default="raise", choices=["raise", "skip"], help="what a corrupt image does (default: raise)"
     )
     parser.add_argument("--no-recursive", action="store_true", help="leave subfolders out, as pytorch-fid does")
+    parser.add_argument(
+        "--endings",
+        type=passing(Endings.of),
+        metavar="LIST",
+        help="endings that count, such as png,jpg; pytorch-fid for exactly the files that it takes",
+    )
     parser.add_argument("--force", action="store_true", help="compare what does not fit; overwrite with --save-stats")
     parser.add_argument(
-        "--bootstrap", type=_whole(0), default=0, metavar="B", help="95 %% interval from B replicates, on stderr"
+        "--bootstrap", type=whole(0), default=0, metavar="B", help="95 %% interval from B replicates, on stderr"
     )
     parser.add_argument(
         "--silence", action="append", default=[], choices=list(CODES), help="do not warn of this; give it once per kind"
@@ -118,7 +112,7 @@ def _score(arguments: Sequence[str]) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of FID:  <value>")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.add_argument("--version", action="version", version=f"fastfid {__version__}")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(expand(arguments))
     for code in options.silence:
         warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
     if options.save_stats:
@@ -134,45 +128,24 @@ def _add_network_options(parser: argparse.ArgumentParser) -> None:
         help="a name from `fastfid models list`, weights (.pth, or .h5 of Keras) or an extractor (.onnx)",
     )
     _add_mode(parser)
-    parser.add_argument("--dims", type=_whole(1), default=default(2048), help="64, 192, 768, 2048 or 1008 (logits)")
+    parser.add_argument("--dims", type=whole(1), default=default(2048), help="64, 192, 768, 2048 or 1008 (logits)")
 
 
 def _add_mode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--mode",
-        type=_passing(resolve),
+        type=passing(resolve),
         default=default("pytorch"),
         help=f"whose preprocessing: {', '.join(MODES)} (default: pytorch). For a network other than Inception: "
         f"{', '.join(PRESETS)}, or fields such as '{PRESETS['dinov2']}'",
     )
 
 
-def _passing(check: Callable[[str], object]) -> Callable[[str], str]:
-    """Return an argparse type: a text that a check of the library lets pass."""
-
-    def convert(text: str) -> str:
-        try:
-            check(text)
-        except InputError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-        return text
-
-    return convert
-
-
-def _whole(least: int) -> Callable[[str], int]:
-    """Return an argparse type: a whole number of at least `least`."""
-
-    def convert(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, got {text!r}")
-        return int(text)
-
-    return convert
-
-
 def _common(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("model", "mode", "dims", "batch_size", "device", "precision", "num_workers", "limit", "seed", "on_error")
+    names = (
+        *("model", "mode", "dims", "batch_size", "device", "precision"),
+        *("num_workers", "limit", "seed", "on_error", "endings"),
+    )
     return {
         **{name: getattr(options, name) for name in names},
         "recursive": not options.no_recursive,
@@ -183,49 +156,58 @@ def _common(options: argparse.Namespace) -> dict[str, Any]:
 def _print_score(options: argparse.Namespace) -> None:
     from .api import compare
 
+    check_stdout()
     common = _common(options)
     result = compare(*options.path, method=options.method, force=options.force, bootstrap=options.bootstrap, **common)
     if options.json:
-        print(json.dumps(result.as_dict()))
+        show(json.dumps(result.as_dict()))
     else:
         if result.interval is not None:
             i = result.interval
-            _say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
-        print("FID: ", result.fid)
+            say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
+        show(f"FID:  {result.fid}")
 
 
 def _save_stats(options: argparse.Namespace) -> None:
     from .api import statistics
 
     source, target = options.path
-    _refuse_existing(target, options.force)
-    result = statistics(source, **_common(options))
-    saved = result.save(target)
+    _check_target(target, options.force)
     if options.json:
-        print(json.dumps({"saved": str(saved), "n": result.n, "dims": result.dims}))
+        check_stdout()
+    result = statistics(source, **_common(options))
+    saved = result.save(target, overwrite=options.force)
+    if options.json:
+        show(json.dumps({"saved": str(saved), "n": result.n, "dims": result.dims}))
     else:
-        _say(f"saved the statistics of {result.n} images to {saved}")
+        _say_saved(result, saved)
 
 
-def _refuse_existing(target: str, force: bool) -> None:
-    from .statistics_file import statistics_path
+def _say_saved(result: "Statistics", saved: Path) -> None:
+    images = "an unknown number of images" if result.n is None else f"{result.n} images"
+    say(f"saved the statistics of {images} to {saved}")
+
+
+def _check_target(target: str, force: bool) -> None:
+    """Refuse a file of statistics that could not be written in the end."""
+    from .files import check_writable
+    from .statistics_file import exists_already, statistics_path
 
     path = statistics_path(target)
-    if path.exists() and not force:
-        raise InputError(f"{path} exists already (--force overwrites it)")
-    if not path.parent.is_dir():
-        raise InputError(f"the folder {path.parent} does not exist")
+    if os.path.lexists(path) and not force:
+        raise exists_already(path)
+    check_writable(path)
 
 
 def _merge(arguments: Sequence[str]) -> None:
     from .moments import Statistics
 
-    parser = argparse.ArgumentParser(prog="fastfid merge", description="Merge statistics of disjoint sets of images.")
+    parser = Parser(prog="fastfid merge", description="Merge statistics of disjoint sets of images.")
     parser.add_argument("out", help="the .npz to write")
     parser.add_argument("inputs", nargs="+", metavar="in", help="the .npz files to merge, in this order")
     parser.add_argument("--force", action="store_true", help="overwrite an existing output")
     options = parser.parse_args(arguments)
-    _refuse_existing(options.out, options.force)
+    _check_target(options.out, options.force)
     merged = None
     for path in options.inputs:
         part = Statistics.load(path)
@@ -233,14 +215,13 @@ def _merge(arguments: Sequence[str]) -> None:
             raise InputError(f"{path} does not say how many images it stands for (no n): it cannot be merged")
         merged = part if merged is None else merged.merge(part)
     assert merged is not None
-    saved = merged.save(options.out)
-    _say(f"saved the statistics of {merged.n} images to {saved}")
+    _say_saved(merged, merged.save(options.out, overwrite=options.force))
 
 
 def _models(arguments: Sequence[str]) -> None:
     from . import models
 
-    parser = argparse.ArgumentParser(prog="fastfid models", description="Find, fetch and export models.")
+    parser = Parser(prog="fastfid models", description="Find, fetch and export models.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="the models there are, and where they lie on this machine")
     for command, text in (("fetch", "download a model into the cache"), ("path", "print where a model lies")):
@@ -249,14 +230,14 @@ def _models(arguments: Sequence[str]) -> None:
     export.add_argument("name", help="a name from the list, a file of weights, or an .onnx to write a mode into")
     export.add_argument("out", help="the .onnx to write")
     _add_mode(export)
-    export.add_argument("--dims", type=_whole(1), default=2048, help="tap (default: 2048)")
+    export.add_argument("--dims", type=whole(1), default=2048, help="tap (default: 2048)")
     export.add_argument("--force", action="store_true", help="overwrite an existing output")
     options = parser.parse_args(arguments)
     if options.command == "list":
         for row in models.table():
-            print(f"{row.name:<22} {row.digest[:20]:<20}  {row.where or 'not on this machine'}  ({row.note})")
+            show(f"{row.name:<22} {row.digest[:20]:<20}  {row.where or 'not on this machine'}  ({row.note})")
     elif options.command == "fetch":
-        print(models.fetch(options.name, progress=True))
+        show(str(models.fetch(options.name, progress=True)))
     elif options.command == "path":
         path = models.find(options.name)
         if path is None:
@@ -265,16 +246,16 @@ def _models(arguments: Sequence[str]) -> None:
                 f"is {where}: it has no file" if where else f"is not here; fastfid models fetch {options.name} gets it"
             )
             raise InputError(f"{options.name} {why}")
-        print(path)
+        show(str(path))
     else:
-        print(models.export(options.name, options.out, dims=options.dims, mode=options.mode, force=options.force))
+        show(str(models.export(options.name, options.out, dims=options.dims, mode=options.mode, force=options.force)))
 
 
 def _demo(arguments: Sequence[str]) -> None:
     from .demo import run
 
-    parser = argparse.ArgumentParser(prog="fastfid demo", description="Score disturbed copies of drawn pictures.")
-    parser.add_argument("--images", type=_whole(2), default=40, help="how many pictures (default: 40)")
+    parser = Parser(prog="fastfid demo", description="Score disturbed copies of drawn pictures.")
+    parser.add_argument("--images", type=whole(2), default=40, help="how many pictures (default: 40)")
     parser.add_argument("--out", default="fastfid-demo.svg", help="where the curves go (default: fastfid-demo.svg)")
     options = parser.parse_args(arguments)
     run(options.images, Path(options.out))

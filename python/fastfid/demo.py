@@ -9,9 +9,10 @@ import numpy as np
 
 from .errors import InputError
 from .extractor import Extractor
-from .files import atomic_write
+from .files import atomic_write, check_writable
 from .frechet import distance
 from .moments import Statistics
+from .terminal import show
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,8 +77,9 @@ def run(n: int, out: Path) -> dict[str, list[float]]:
     """Score the disturbed pictures, print the table, save the curves; return the scores by disturbance."""
     if n < 2:
         raise InputError(f"the demo needs at least 2 images, got {n}")
-    if out.suffix != ".svg" or out.is_dir() or not out.parent.is_dir():
-        raise InputError(f"{out} must be the name of an .svg file in a folder that exists")
+    if out.suffix != ".svg":
+        raise InputError(f"{out} must be the name of an .svg file")
+    check_writable(out)
     start = time.perf_counter()
     extractor = Extractor("inception-v3-random")
     pictures = draw_pictures(n)
@@ -86,8 +88,8 @@ def run(n: int, out: Path) -> dict[str, list[float]]:
         return Statistics(extractor.dims, extractor.provenance).update(extractor(images))
 
     originals = fit(pictures)
-    print(f"FID of {n} disturbed pictures to the originals, inception-v3-random, {extractor.provenance.device}\n")
-    print(f"{'disturbance':<12}{'level 0':>12}" + "".join(f"{f'level {level}':>12}" for level in _LEVELS))
+    show(f"FID of {n} disturbed pictures to the originals, inception-v3-random, {extractor.provenance.device}\n")
+    show(f"{'disturbance':<12}{'level 0':>12}" + "".join(f"{f'level {level}':>12}" for level in _LEVELS))
     curves: dict[str, list[float]] = {}
     for name, disturb in _DISTURBANCES.items():
         curves[name] = [distance(originals.gaussian(), originals.gaussian()).value]
@@ -95,12 +97,12 @@ def run(n: int, out: Path) -> dict[str, list[float]]:
             rng = np.random.RandomState(_SEED + level)
             disturbed = fit([disturb(picture, level, rng) for picture in pictures])
             curves[name].append(distance(originals.gaussian(), disturbed.gaussian()).value)
-        print(f"{name:<12}" + "".join(f"{value:>12.4f}" for value in curves[name]), flush=True)
+        show(f"{name:<12}" + "".join(f"{value:>12.4f}" for value in curves[name]))
     with atomic_write(out) as file:
         file.write(draw_curves(curves).encode())
     images = n * (1 + len(_LEVELS) * len(_DISTURBANCES))
-    print(f"\n{images} images in {time.perf_counter() - start:.1f} s; the curves are in {out}")
-    print(
+    show(f"\n{images} images in {time.perf_counter() - start:.1f} s; the curves are in {out}")
+    show(
         "The network is untrained: these numbers are not comparable with published FIDs. For those, get the official\n"
         "weights with `fastfid models fetch`, then run `fastfid FOLDER_A FOLDER_B`."
     )

@@ -6,13 +6,17 @@ next writer of the same target removes it.
 """
 
 import contextlib
+import errno
 import itertools
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+
+from .reading import failures
 
 if sys.platform == "win32":
     import msvcrt
@@ -184,3 +188,14 @@ def _remove(file: IO[bytes], part: Path) -> None:
     if sys.platform == "win32":
         file.close()
     part.unlink(missing_ok=True)  # while it is locked: afterwards the name may be another's
+
+
+def check_writable(target: Path) -> None:
+    """Raise `InputError` where a file could not be written: before the work whose result goes there."""
+    with failures(f"cannot write {target}"):
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        if not target.parent.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"the folder {target.parent} does not exist")
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".part"):
+            pass

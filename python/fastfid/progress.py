@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 
 from .errors import InputError
+from .terminal import printable
 
 Progress = Callable[[int], None]  # called with the number of images done so far
 ProgressOption = bool | Callable[[int, int | None], None] | None
@@ -43,7 +44,7 @@ def progress_bar(option: ProgressOption, total: int | None, label: str) -> Itera
         return
     from tqdm import tqdm
 
-    with tqdm(total=total, desc=label, unit="img", file=sys.stderr) as bar:
+    with tqdm(total=total, desc=printable(label), unit="img", file=sys.stderr) as bar:
 
         def show(done: int) -> None:
             bar.update(done - bar.n)

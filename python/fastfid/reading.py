@@ -93,17 +93,16 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
     try:
         status = os.fstat(descriptor)
         _check(status, most)
-        data = os.read(descriptor, status.st_size + 1)
+        parts = [os.read(descriptor, status.st_size + 1)]
+        size = len(parts[0])
         # Fewer or more: it has changed meanwhile, or the file system does not tell its size.
-        while len(data) != status.st_size and len(data) <= most:
-            chunk = os.read(descriptor, min(_CHUNK, most + 1 - len(data)))
-            if not chunk:
-                break
-            data += chunk
+        while size != status.st_size and size <= most and parts[-1]:
+            parts.append(os.read(descriptor, min(_CHUNK, most + 1 - size)))
+            size += len(parts[-1])
     finally:
         os.close(descriptor)
-    _check_size(len(data), most)
-    return data
+    _check_size(size, most)
+    return b"".join(parts)
 
 
 def state_of(file: IO[bytes]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..defaults import default
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, check_writable
 from ..preprocess import resolve
 from ..reading import failures
 from . import cache, onnx_file, registry
@@ -87,6 +87,7 @@ def export(
         raise InputError(f"{target} must end in .onnx, or nothing will take it for a model")
     if exists and not force:
         raise InputError(f"{target} {_EXISTS}")
+    check_writable(target)
     network = load(model, dims=dims, mode=mode, progress=progress)
     facts = {
         "weights_sha256": network.sha256,

@@ -21,7 +21,7 @@ from ..defaults import default, given
 from ..errors import InputError, ModelError
 from ..preprocess import MODES, resolve
 from ..reading import failures, read_regular
-from . import cache, graphs, keras, onnx_file, registry
+from . import cache, graphs, inception, keras, onnx_file, registry
 from .downloads import download
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ def _check_usable(path: Path, dims: int) -> None:
         raise ModelError(f"{path} is a whole Keras model: model.save_weights('x.weights.h5') writes what can be read")
     if suffix in keras.SUFFIXES:
         keras.check_usable(str(path), dims)
+    elif suffix != ".onnx":
+        inception.check_tap(dims)
 
 
 def _load_weights(

@@ -1,0 +1,36 @@
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: threads stop, half-written files go."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+
+class Ended(KeyboardInterrupt):
+    """Raised where a signal asks the process to end; `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise Ended(number)
+
+
+@contextlib.contextmanager
+def ending_as_ctrl_c() -> Iterator[None]:
+    """While it lasts, in the main thread, those signals raise `Ended`; unless they are ignored, as under nohup."""
+    kept = {}
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for name in ("SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)  # Windows has no SIGHUP
+                if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                    kept[number] = signal.signal(number, _end)
+        yield
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)

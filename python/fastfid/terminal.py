@@ -1,0 +1,102 @@
+"""What the command line shows: a message is one line whatever is in it, and a closed stream costs no result."""
+
+import contextlib
+import errno
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+
+from .errors import FastFIDWarning
+
+
+def printable(text: str) -> str:
+    r"""Escape what a terminal would act on, not show: control characters, line ends, marks that change directions.
+
+    Examples
+    --------
+    >>> print(printable("a.png\x1b[2J\nfastfid: error: é"))
+    a.png\x1b[2J\nfastfid: error: é
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def say(text: str) -> None:
+    """Print one line of ours on stderr; where nobody can read it, the run goes on."""
+    with contextlib.suppress(OSError, ValueError):
+        print(f"fastfid: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """Print a line of the result on stdout, as it is where a program reads it; `OSError` where it is lost."""
+    check_stdout()
+    print(printable(text) if sys.stdout.isatty() else text, flush=True)
+
+
+def check_stdout() -> None:
+    """Raise `OSError` where there is no stdout for a result: before the result is computed."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "the result cannot be written: standard output is closed")
+
+
+@contextlib.contextmanager
+def streams() -> Iterator[None]:
+    """While it lasts stdout and stderr take any text in any encoding, and what the library tells goes to stderr."""
+    _occupy()
+    with contextlib.ExitStack() as stack:
+        if sys.stderr is None:  # print would take stdout in its place
+            sink = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123 - there is no Path to speak of
+            stack.enter_context(contextlib.redirect_stderr(sink))
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stack.callback(_reconfigure, stream, stream.errors)
+                _reconfigure(stream, "backslashreplace")
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("always", FastFIDWarning)
+        warnings.showwarning = _say_warning
+        stack.enter_context(_notes())
+        yield
+
+
+def _occupy() -> None:
+    """Open what is closed of 0, 1 and 2: the next file opened would get the number, and C libraries' messages."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+
+
+def _reconfigure(stream: io.TextIOWrapper, errors: str | None) -> None:
+    try:
+        stream.reconfigure(errors=errors)  # flushes
+    except ValueError:  # closed
+        pass
+    except OSError:  # what is left cannot be written: Python would try again at its end, and complain
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _say_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    kind = "" if issubclass(category, FastFIDWarning) else f"{category.__name__}: "
+    say(f"warning: {kind}{message}")
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(f"note: {record.getMessage()}")
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    log, handler = logging.getLogger("fastfid"), _Notes()
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
