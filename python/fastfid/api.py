@@ -1,7 +1,6 @@
 """score, compare, statistics: the whole flow from two sources to one number."""
 
 import os
-import sys
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, cast
@@ -13,7 +12,7 @@ from .errors import InputError, StatisticsMismatch
 from .extractor import Extractor, check_stream
 from .moments import Statistics
 from .preprocess import Preprocessing, resolve
-from .progress import ProgressOption, progress_bar
+from .progress import ProgressOption, on_a_terminal, progress_bar
 from .provenance import Provenance, differences
 from .report import Report
 from .sources import Source, is_statistics_file, open_source
@@ -389,7 +388,7 @@ def _extractor(
             device=device,
             precision=precision,
             batch_size=batch_size,
-            progress=progress is True or (progress is None and sys.stderr.isatty()),
+            progress=progress is True or (progress is None and on_a_terminal()),
             report=report,
         )
     else:
