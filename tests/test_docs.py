@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,9 @@ def test_every_public_name_has_a_docstring():
 def test_the_import_is_light():
     code = "import sys, fastfid; print([m for m in ('onnxruntime', 'onnx', 'PIL', 'tqdm') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_nothing_is_built_inside_the_clone():
+    """It may be read-only, and two builds at once would use one folder."""
+    settings = tomllib.loads((README.parent / "pyproject.toml").read_text())["tool"]["scikit-build"]
+    assert "build-dir" not in settings
