@@ -186,7 +186,9 @@ class TestInfinity:
         with pytest.raises(fastfid.InputError, match=text):
             fastfid.fid_infinity(draw(100), y, **options)
 
-    @pytest.mark.parametrize(("n", "points", "text"), [(100, 2, "at least 3"), (10, 15, "too few")])
+    @pytest.mark.parametrize(
+        ("n", "points", "text"), [(100, 2, "at least 3"), (10, 15, "too few"), (10, 10**18, "too few")]
+    )
     def test_errors(self, n, points, text):
         with pytest.raises(fastfid.InputError, match=text):
             fastfid.fid_infinity(draw(n), draw(50), points=points)

@@ -228,8 +228,7 @@ def fid_infinity(x: ArrayLike, y: ArrayLike | Statistics, *, points: int = 15, s
     if reference.mu.size != rows.shape[1]:
         raise InputError(f"x and y must have the same dims, got {rows.shape[1]} and {reference.mu.size}")
     smallest = 5000 if n > 10_000 else max(2, n // 10)
-    sizes = np.unique(np.linspace(smallest, n, points).astype(int))
-    if len(sizes) < points:
+    if points > n or len(sizes := np.unique(np.linspace(smallest, n, points).astype(int))) < points:
         raise InputError(f"x has {n} rows: too few for {points} subsets of different sizes")
     rng = np.random.RandomState(seed_number(seed))
     subsets = (np.sort(rng.permutation(n)[:size]) for size in sizes)
