@@ -161,7 +161,7 @@ def test_export_replaces_only_when_forced(tmp_path):
 
 def test_export_that_cannot_be(tmp_path, exported):
     for out in (tmp_path, tmp_path / "absent" / "out.onnx"):
-        with pytest.raises(InputError, match="cannot be written"):
+        with pytest.raises(InputError, match="cannot be written|cannot write"):
             models.export(RANDOM.name, out)
     with pytest.raises(ModelError, match="gives 64 features"):
         models.export(exported, tmp_path / "out.onnx")
@@ -195,7 +195,7 @@ def test_paths_that_cannot_be(tmp_path, monkeypatch, use):
 
 def test_places_to_write_that_cannot_be():
     for path in ("~nouser9/x.onnx", "a" * 5000 + ".onnx", "a\0.onnx"):
-        with pytest.raises(InputError, match="cannot be written"):
+        with pytest.raises(InputError, match="cannot be written|cannot write"):
             models.export(RANDOM.name, path, dims=64)
 
 
