@@ -33,14 +33,15 @@ def seed_number(seed: Any) -> int:
     return whole_number("seed", seed, 0, 2**32 - 1)
 
 
-def real_array(value: ArrayLike, name: str) -> NDArray[Any]:
-    """Return `value` as an array of real numbers, or raise `InputError` that says how to convert it."""
+def numbers(value: ArrayLike, name: str, kinds: str = "fiu") -> NDArray[Any]:
+    """Return `value` as an array of numbers, by default real ones; `InputError` says how to convert what is not."""
     tensor = hasattr(value, "detach")
     advice = "; of a torch tensor, give tensor.detach().float().cpu().numpy()" if tensor else ""
     with failures(f"{name} cannot be made an array", advice=advice):
         array = np.asarray(value)
-    if array.dtype.kind not in "fiu":
+    if array.dtype.kind not in kinds:
         own = array.dtype.name.startswith(("bfloat", "float"))  # ml_dtypes, which NumPy cannot tell from raw bytes
         advice = ": convert it with .astype('float32')" if own else ""
-        raise InputError(f"{name} must be real numbers, got dtype {array.dtype}{advice}")
+        wanted = "numbers" if "c" in kinds else "real numbers"
+        raise InputError(f"{name} must be {wanted}, got dtype {array.dtype}{advice}")
     return array

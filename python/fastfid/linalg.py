@@ -4,28 +4,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
+from .checks import numbers
 from .errors import InputError
-from .reading import failures
 
 
 def real_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
     """Return `value` as a C-contiguous float64 array of `ndim` dimensions, or raise `InputError`."""
-    with failures(f"{name} cannot be read as an array", advice=_advice(value)):
-        array = np.asarray(value)
+    array = numbers(value, name)
     if array.size == 1 and array.ndim < ndim:
         array = array.reshape((1,) * ndim)  # a number stands for one dimension
-    if array.dtype.kind not in "fiu":
-        raise InputError(f"{name} must be an array of real numbers, got dtype {array.dtype}{_advice(value)}")
     if array.ndim != ndim:
         raise InputError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
     if array.size == 0:
         raise InputError(f"{name} is empty (shape {array.shape})")
     return np.ascontiguousarray(array, dtype=np.float64)
-
-
-def _advice(value: object) -> str:
-    """Say how a tensor of another library becomes an array."""
-    return "; of a torch tensor give x.detach().cpu().float().numpy()" if hasattr(value, "detach") else ""
 
 
 def finite_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
@@ -81,10 +73,7 @@ def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
     array([[2., 0.],
            [0., 3.]])
     """
-    with failures("a cannot be read as an array", advice=_advice(a)):
-        array = np.asarray(a)
-    if array.dtype.kind not in "fiuc":
-        raise InputError(f"a must be a matrix of numbers, got dtype {array.dtype}")
+    array = numbers(a, "a", "fiuc")
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
         raise InputError(f"a must be a square matrix, got shape {array.shape}")
     if array.dtype.kind == "c":

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, provenance, statistics_file
-from .checks import real_array, whole_number
+from .checks import numbers, whole_number
 from .errors import InputError, StatisticsMismatch
 from .feature_rows import SNAPSHOT, require_same, snapshots
 from .frechet import Gaussian, gaussian_from_moments
@@ -85,7 +85,7 @@ class Statistics:
     ) -> "Statistics":
         """Make statistics of a known mean (d,) and covariance (d, d); without `n` they cannot be updated or merged."""
         # Copied first: the caller may go on with these.
-        known = gaussian_from_moments(real_array(mu, "mu").copy(), real_array(sigma, "sigma").copy(), "")
+        known = gaussian_from_moments(numbers(mu, "mu").copy(), numbers(sigma, "sigma").copy(), "")
         return cls._of(known, n, provenance)
 
     @classmethod
@@ -150,7 +150,7 @@ class Statistics:
             Where the shape does not fit or a value is not finite; nothing is added then. Only where an array of more
             than 64 MB changed after it was checked, the blocks before the bad one stay.
         """
-        rows = real_array(features, "features")
+        rows = numbers(features, "features")
         if rows.ndim != 2 or rows.shape[1] != self.dims:
             raise InputError(f"features must have shape (n, {self.dims}), got {rows.shape}")
         if rows.nbytes > SNAPSHOT:
