@@ -53,18 +53,26 @@ def main():
     set_num_threads(2)  # with one thread BLAS has no pool to lose
     expected = compute(few)
     stop = threading.Event()
+    shared = Statistics(80)
 
     def load():
         while not stop.is_set():
+            shared.update(x)
             compute(x)
+
+    def share():
+        """The statistics that the threads of the parent write into are whole in the child, and not locked."""
+        return shared.update(x).n % len(x) == 0 and bool(np.isfinite(shared.sigma).all())
+
+    def grandchild():
+        return in_child(lambda: compute(few) == expected)  # the child's own lock must be whole
 
     workers = [threading.Thread(target=load) for _ in range(2)]
     for worker in workers:
         worker.start()
     try:
         for _ in range(FORKS):
-            # The child forks once more: its own lock must be whole.
-            assert in_child(lambda: compute(few) == expected and in_child(lambda: compute(few) == expected) == 0) == 0
+            assert in_child(lambda: compute(few) == expected and share() and grandchild() == 0) == 0
     finally:
         stop.set()
         for worker in workers:

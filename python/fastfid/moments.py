@@ -2,6 +2,7 @@
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ class Statistics:
             raise InputError(f"a provenance of {provenance.dims} dims does not fit statistics of {self.dims}")
         self.provenance = provenance
         self._lock = threading.RLock()  # the core drops the GIL while it works on the moments
+        _all.add(self)
         self._moments: _core.Moments | None = _core.Moments(self.dims)
         self._n: int | None = 0
         self._mu: NDArray[np.float64] | None = None  # as computed or loaded last; None once outdated
@@ -313,6 +315,12 @@ class Statistics:
             mu, sigma = state["known"]
             self._moments, self._n, self._mu, self._sigma = None, state["n"], _frozen(mu), _frozen(sigma)
 
+    def _forked(self) -> None:
+        """In a fork, go on without the thread that held the lock: the core had ended its work."""
+        self._lock = threading.RLock()
+        if self._moments is not None and self._moments.count != self._n:
+            self._changed(self._moments.count)
+
     def _changed(self, n: int) -> None:
         self._n, self._mu, self._sigma = n, None, None
 
@@ -326,3 +334,15 @@ class Statistics:
                 raise InputError("these statistics do not say how many rows they stand for (no n): cannot add to them")
             self._moments = _core.Moments.from_moments(self._n, self.mu, self.sigma)
         return self._moments
+
+
+_all: "weakref.WeakSet[Statistics]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for statistics in list(_all):
+        statistics._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
