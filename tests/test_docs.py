@@ -58,7 +58,7 @@ def test_the_python_blocks_of_the_readme_run(offline):
     for block in blocks("python"):
         exec(compile(block, str(README), "exec"), scope)
     assert scope["fid"] > 0
-    assert scope["evaluate"]([pictures(3)]) > 0
+    assert scope["evaluate"]([pictures(3)]).fid > 0
 
 
 def test_the_commands_of_the_readme_run(offline, capsys):
