@@ -190,24 +190,26 @@ def test_what_unpacks_to_more_than_it_says(tmp_path, method):
         read(path)
 
 
+@pytest.mark.parametrize("stored", [None, 1 << 40])
 @pytest.mark.parametrize("method", METHODS)
-def test_sizes_that_cannot_be(tmp_path, method):
-    """2^40 bytes of less than 2^17: refused before one is unpacked."""
+def test_sizes_that_cannot_be(tmp_path, method, stored):
+    """2^40 bytes of less than 2^17, or stored in as many as the file does not have: refused before one is unpacked."""
     size = 1 << 40
     data = npy(header((size,)))
     packed = data if method == 0 else {8: deflated, 12: bz2.compress, 14: lzma_packed}[method](data)
-    path = wide(tmp_path / "a.npz", packed, size + len(data), method)
-    with pytest.raises(InputError, match=r"a\.npz: .* 1,099,511,627,\d+"), tracked(1 << 20):
-        read(path, 1 << 50)
+    path = wide(tmp_path / "a.npz", packed, size + len(data), method, stored and stored + len(data))
+    with Npz(path) as npz, tracked(1 << 20), pytest.raises(ValueError, match=r" 1,099,511,627,\d+"):
+        npz.header("arr_0")
 
 
-def wide(path, packed, size, method):
+def wide(path, packed, size, method, stored=None):
     """Like `forge`, with 64-bit sizes."""
     name = b"arr_0.npy"
-    extra = struct.pack("<HHQ", 1, 8, size)
-    local = struct.pack("<4s5H3I2H", b"PK\3\4", 45, 0, method, 0, 0, 0, len(packed), 0xFFFFFFFF, len(name), 0) + name
+    stored = len(packed) if stored is None else stored
+    extra = struct.pack("<HHQQ", 1, 16, size, stored)
+    local = struct.pack("<4s5H3I2H", b"PK\3\4", 45, 0, method, 0, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF, len(name), 0) + name
     entry = struct.pack(
-        *("<4s6H3I5H2I", b"PK\1\2", 45, 45, 0, method, 0, 0, 0, len(packed), 0xFFFFFFFF, len(name), len(extra)),
+        *("<4s6H3I5H2I", b"PK\1\2", 45, 45, 0, method, 0, 0, 0, 0xFFFFFFFF, 0xFFFFFFFF, len(name), len(extra)),
         *(0, 0, 0, 0, 0),
     )
     entry += name + extra

@@ -7,6 +7,7 @@ bytes, and one step of bzip2 or LZMA unpacks to whatever it holds, not to the si
 import bz2
 import io
 import lzma
+import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -106,8 +107,11 @@ class Member(io.RawIOBase):
             raise ValueError(f"compression method {entry.method} is not supported: unpack the archive")
         if method != entry.method:
             raise ValueError("it is not packed as the archive's directory says")
-        check_size(entry)
-        file.seek(name + extra, io.SEEK_CUR)
+        _check_size(entry)
+        start = entry.offset + _LOCAL.size + name + extra
+        if start + entry.stored > os.fstat(file.fileno()).st_size:
+            raise ValueError(f"the archive ends before its {entry.stored:,} bytes do")
+        file.seek(start)
         self._file, self._entry = file, entry
         self._packed, self._left, self._checksum = entry.stored, entry.size, 0
         self._decompressor = None if entry.method == _STORED else self._decompressor_of(entry)
@@ -171,7 +175,7 @@ class Member(io.RawIOBase):
         return decompressor
 
 
-def check_size(entry: Entry) -> None:
+def _check_size(entry: Entry) -> None:
     """Raise `ValueError` where a member cannot unpack to as many bytes as the directory says."""
     if entry.method == _STORED and entry.size != entry.stored:
         raise ValueError(f"{entry.stored:,} bytes are stored, not {entry.size:,}")
