@@ -489,6 +489,9 @@ class Driver:
         return call
 
 
+weakref_finalize = weakref.finalize
+
+
 class TestPin:
     def test_locked_while_the_array_lives(self, monkeypatch):
         driver = Driver()
@@ -499,6 +502,15 @@ class TestPin:
         assert "cuMemHostUnregister" not in driver.calls
         del array
         assert driver.calls[-3:] == ["cuCtxPushCurrent_v2", "cuMemHostUnregister", "cuCtxPopCurrent_v2"]
+
+    def test_not_unlocked_when_python_ends(self, monkeypatch):
+        """In a forked process the driver must not be asked."""
+        monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: Driver())
+        kept = []
+        monkeypatch.setattr(devices.weakref, "finalize", lambda *a: kept.append(weakref_finalize(*a)) or kept[-1])
+        array = np.zeros(4, np.float32)
+        assert devices.pin(array, "cuda:0")
+        assert not kept[0].atexit
 
     @pytest.mark.parametrize("failing", ["cuInit", "cuDeviceGet", "cuDevicePrimaryCtxRetain", "cuMemHostRegister_v2"])
     def test_refused(self, monkeypatch, failing):

@@ -63,7 +63,8 @@ def pin(array: NDArray[np.float32], device: str) -> bool:
     except (OSError, AttributeError):
         return False
     if not failed:
-        weakref.finalize(array, _in_context, cuda, context, cuda.cuMemHostUnregister, memory)
+        unlock = weakref.finalize(array, _in_context, cuda, context, cuda.cuMemHostUnregister, memory)
+        unlock.atexit = False  # the end of the process does it, and a forked one must not ask the driver
     return not failed
 
 

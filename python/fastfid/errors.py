@@ -24,7 +24,7 @@ class ModelError(FastFIDError, RuntimeError):
 
 
 class DeviceError(FastFIDError, RuntimeError):
-    """A device that was asked for by name cannot be used."""
+    """A device cannot be used as asked: it is not there, its memory does not suffice, or a fork cut it off."""
 
 
 class LinAlgError(FastFIDError, np.linalg.LinAlgError):
