@@ -406,7 +406,7 @@ def _check_brought(extractor: Extractor, **options: Any) -> None:
         if name == "mode":
             value = resolve(value).name
         elif name == "device":
-            value = {"auto": extractor.device, "cuda": "cuda:0"}.get(value, value)
+            value = {"auto": extractor.device, "cuda": "cuda:0", "cpu:0": "cpu"}.get(value, value)
         own = getattr(extractor, name)
         if value != own:
             raise InputError(f"{name}={value!r} does not fit the Extractor given as model, which has {name}={own!r}")
@@ -448,8 +448,8 @@ def _side(seen: preflight.Side) -> Side:
 def _tell(source: Source, n: int, tally: Tally, report: Report) -> None:
     if n < 2:
         raise InputError(f"{source.name} gave {n} readable images; a covariance needs at least 2")
-    if tally.rejected:
-        report.warn(f"{source.name}: {len(tally.rejected)} images left out: {'; '.join(tally.rejected)}")
+    if text := tally.left_out(source.name):
+        report.warn(text)
     for loss, count in tally.losses.items():
         report.warn(f"{source.name}: {count} images {_LOSSES.get(loss, loss)}")
     if tally.largest <= 1:
