@@ -33,6 +33,27 @@ def flat(**options):
     return file.getvalue()
 
 
+def scan_by_scan():
+    """A grey square whose three components come one after the other; without differences a colour is bits of zero."""
+    whole = io.BytesIO()
+    Image.new("RGB", (512, 512), (128, 128, 128)).save(whole, "JPEG", subsampling=0)
+    head = whole.getvalue()[: whole.getvalue().index(b"\xff\xda")]
+    brightness = int("001010" * 4096, 2).to_bytes(3072, "big")
+    scans = ((1, 0x00, brightness), (2, 0x11, bytes(2048)), (3, 0x11, bytes(2048)))
+    parts = (
+        struct.pack(">HHBBB3s", 0xFFDA, 8, 1, number, tables, b"\0\x3f\0") + data for number, tables, data in scans
+    )
+    return head + b"".join(parts) + b"\xff\xd9"
+
+
+def with_thumbnail(mpo):
+    """Put a whole JPEG before the pixels of an MPO, behind the segment that lists its pictures, as phones do."""
+    index = mpo.index(b"\xff\xe2")
+    at = index + 2 + int.from_bytes(mpo[index + 2 : index + 4], "big")
+    thumbnail = saved("JPEG", size=20)
+    return mpo[:at] + struct.pack(">HH", 0xFFE5, len(thumbnail) + 2) + thumbnail + mpo[at:]
+
+
 PNG, JPEG, WEBP = saved("PNG"), saved("JPEG", exif=with_exif()), saved("WEBP")
 MPO = saved("MPO", save_all=True, append_images=[Image.fromarray(picture(200, 200))])
 GOOD = {
@@ -49,7 +70,9 @@ GOOD = {
     "JPEG, flat, tables of its own": flat(optimize=True),
     "JPEG, flat, thumbnail with the standard's tables": flat(optimize=True, exif=with_exif()),
     "JPEG, flat, progressive": flat(progressive=True),
+    "JPEG, flat, scan by scan": scan_by_scan(),
     "MPO": MPO,
+    "MPO, with a thumbnail": with_thumbnail(MPO),
     "WebP": WEBP,
     "WebP, lossless": saved("WEBP", lossless=True),
     "WebP, with EXIF": saved("WEBP", exif=with_exif()),
@@ -90,6 +113,11 @@ DAMAGED = {
     "JPEG, zeros in its middle": (
         zeroed(JPEG, len(JPEG) - 5000, len(JPEG) - 4488),
         f"it has a block of zeros, at byte {len(JPEG) - 5000}",
+    ),
+    "MPO, zeros in its first picture": (zeroed(MPO, 5000, 5512), "it has a block of zeros, at byte 5000"),
+    "MPO, with a thumbnail, zeros from its first picture on": (
+        zeroed(with_thumbnail(MPO), 9000),
+        "its end marker is missing",
     ),
     "JPEG, zeros at the end": (JPEG[:-5] + bytes(9), "its end marker is missing"),
 }

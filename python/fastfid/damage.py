@@ -27,7 +27,7 @@ _WHERE_TABLES_ARE = 460
 _ZEROS = bytes(64)  # longest seen in good files with these tables, flat ones included: 7
 
 
-def damage_of(encoding: str | None, data: bytes, start: int, *, progressive: bool = False) -> str:
+def damage_of(encoding: str | None, data: bytes, start: int, *, scans: bool = False) -> str:
     """Say what a file that Pillow decodes shows of its damage, or nothing.
 
     Parameters
@@ -38,13 +38,13 @@ def damage_of(encoding: str | None, data: bytes, start: int, *, progressive: boo
         The file.
     start : int
         Where the first chunk (PNG) or scan (JPEG) with pixels begins.
-    progressive : bool
-        Whether a JPEG is; then zeros may be the refinement of a flat area.
+    scans : bool
+        Whether a JPEG has several; then zeros may be the colours of a grey area, or the refinement of a flat one.
     """
     if encoding == "PNG":
         return _of_png(data, start)
     if encoding in ("JPEG", "MPO"):
-        return _of_jpeg(data, start, progressive)
+        return _of_jpeg(data, start, scans)
     return _of_webp(data) if encoding == "WEBP" else ""
 
 
@@ -60,10 +60,10 @@ def _of_png(data: bytes, start: int) -> str:
     return ""
 
 
-def _of_jpeg(data: bytes, start: int, progressive: bool) -> str:
+def _of_jpeg(data: bytes, start: int, scans: bool) -> str:
     if data.rfind(_END_OF_JPEG, start) < 0:
         return "its end marker is missing"
-    if progressive or data.find(_STANDARD_TABLE, max(0, start - _WHERE_TABLES_ARE), start) < 0:
+    if scans or data.find(_STANDARD_TABLE, max(0, start - _WHERE_TABLES_ARE), start) < 0:
         return ""
     zeros = data.find(_ZEROS, start)
     if zeros < 0 or data.find(_END_OF_JPEG, start, zeros) >= 0:

@@ -4,6 +4,7 @@ import os
 import threading
 import warnings
 from hashlib import blake2b
+from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ ENDINGS = frozenset({"bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "
 
 # Sum of the luminance table in Annex K of the JPEG standard; libjpeg scales that table by its `quality`.
 _STANDARD_LUMINANCE = 3685
+_SCAN = b"\xff\xda"  # begins a scan's header, of 8 bytes and 2 for each component
 
 
 class Decoded(NamedTuple):
@@ -83,9 +85,10 @@ def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
     with failures(f"cannot decode {name}", ImageError), _muted:
         data = file if isinstance(file, bytes) else read_regular(file, MOST_FILE_BYTES)
         with open_image(data) as image:
-            start = _start_of_pixels(image)
+            start = _start_of_pixels(image, data)
+            scans = image.format in ("JPEG", "MPO") and _has_scans(image, data, start)
             decoded = _convert(image)
-            damage = damage_of(image.format, data, start, progressive="progressive" in image.info)
+            damage = damage_of(image.format, data, start, scans=scans)
             return decoded._replace(
                 losses=decoded.losses + _largeness(image),
                 encoding=image.format,
@@ -131,11 +134,21 @@ def _largeness(image: "PillowImage.Image") -> tuple[str, ...]:
     return ("larger than PIL.Image.MAX_IMAGE_PIXELS",) if large else ()
 
 
-def _start_of_pixels(image: "ImageFile") -> int:
+def _start_of_pixels(image: "ImageFile", data: bytes) -> int:
     """Return where the first chunk or scan with pixels begins: of what stands before, Pillow has read every byte."""
     if image.format == "PNG" and image.tile:
         return int(image.tile[0][2]) - 8
+    if image.format == "MPO":  # stands at its beginning again, and a thumbnail there has an end marker of its own
+        from PIL.JpegImagePlugin import JpegImageFile
+
+        image = JpegImageFile(BytesIO(data))
     return image.fp.tell() if image.format == "JPEG" and image.fp else 0
+
+
+def _has_scans(image: "ImageFile", data: bytes, start: int) -> bool:
+    """Whether a JPEG has several scans: it is progressive, or the header of the first lacks some of its components."""
+    components: int = getattr(image, "layers", 0)
+    return "progressive" in image.info or not data.startswith(_SCAN, start - 8 - 2 * components)
 
 
 def _quality(image: "PillowImage.Image") -> int | None:
