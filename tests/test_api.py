@@ -205,6 +205,7 @@ class TestBadInput:
             ({"num_workers": 1.5}, "num_workers must be a whole number"),
             ({"on_error": "ignore"}, "on_error"),
             ({"bootstrap": "50"}, "bootstrap must be a whole number"),
+            ({"bootstrap": 10**400}, "bootstrap must be between 0 and 1000000"),
         ],
     )
     def test_bad_options_are_refused_before_anything_is_read(self, options, text):
@@ -240,6 +241,7 @@ class TestBadInput:
     def test_an_extractor_brings_its_own_settings(self, extractor):
         with pytest.raises(fastfid.InputError, match="device='cuda:0' does not fit"):
             fastfid.statistics(pictures(2), model=extractor, device="cuda")
+        assert fastfid.statistics(pictures(2), model=extractor, device="cpu:0").n == 2
         with pytest.raises(fastfid.InputError, match="mode='tensorflow' does not fit"):
             fastfid.statistics(pictures(2), model=extractor, mode="tensorflow")
         with pytest.raises(fastfid.InputError, match="dims=192"):

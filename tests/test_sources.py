@@ -221,8 +221,16 @@ def test_chosen_endings_in_any_case(tmp_path, endings):
 def test_endings_that_do_not_count_unless_asked_for(tmp_path):
     Image.fromarray(STACK[0]).save(tmp_path / "a.gif")
     assert open_source(tmp_path, endings="gif,png").size == 1
-    with pytest.raises(InputError, match=r"looked for files ending in \.jpg, \.png, \.tar, \.zip or \.npy"):
+    with pytest.raises(InputError, match=r"looked for files ending in \.jpg, \.png, \.tar or \.zip"):
         open_source(tmp_path, endings="png,jpg")
+
+
+@pytest.mark.parametrize("endings", ["png", "pytorch-fid"])
+def test_npy_files_are_no_images_where_endings_are_given(tmp_path, endings):
+    for name in "ab":
+        np.save(tmp_path / name, STACK[0])
+    with pytest.raises(InputError, match=r"no images in .*: looked for files ending in .*\.png.*, \.tar or \.zip$"):
+        open_source(tmp_path, endings=endings)
 
 
 @pytest.mark.parametrize("recursive", [True, False])
@@ -247,6 +255,7 @@ def test_endings_in_an_archive(tmp_path, recursive):
         ("png,exe", "'exe'"),
         (3, "3"),
         ([b"png"], "b'png'"),
+        (np.array(["exe", "png"]), "'exe'"),
     ],
 )
 def test_endings_that_are_refused_by_name(tmp_path, endings, named):
@@ -715,6 +724,17 @@ def test_the_callers_exception_comes_through():
     with pytest.raises(KeyError) as caught:
         next(items)
     assert caught.value is problem
+
+
+def test_a_data_set_that_has_a_method_read_is_no_file():
+    class Images:
+        def __iter__(self):
+            return iter(STACK)
+
+        def read(self, index):
+            return STACK[index]
+
+    assert len(list(open_source(Images()).items())) == len(STACK)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from .linalg import finite_array
 from .moments import Statistics
 
 LEVEL = 0.95
+_MOST_REPLICATES = 1_000_000
 _Z = 1.959963984540054  # two-sided normal quantile of LEVEL
 BLOCKS = 20  # groups of rows a side for the jackknife
 
@@ -87,7 +88,7 @@ def _left_out(groups: list[_core.Moments], rest: _core.Moments) -> Iterator[Gaus
 
 def check_replicates(replicates: int) -> None:
     """Raise `InputError` for a number of replicates that no interval can be made of."""
-    if whole_number("bootstrap", replicates, 0) in range(1, 20):
+    if whole_number("bootstrap", replicates, 0, _MOST_REPLICATES) in range(1, 20):
         raise InputError(f"bootstrap must be 0 or at least 20 replicates, got {replicates}")
 
 

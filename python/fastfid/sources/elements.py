@@ -60,8 +60,9 @@ def is_pil(image: object) -> bool:
 
 
 def is_file(element: object) -> bool:
-    """Whether it is something to read bytes from: a `BytesIO`, an open file."""
-    return callable(getattr(element, "read", None)) and not hasattr(element, "__array__")
+    """Whether it is something to read bytes from: a `BytesIO`, an open file. A data set may well have a `read`, too."""
+    file = all(callable(getattr(element, method, None)) for method in ("read", "seekable"))
+    return file and not hasattr(element, "__array__")
 
 
 def _item(element: object, name: str) -> Item:

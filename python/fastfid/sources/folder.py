@@ -32,12 +32,12 @@ class Folder(Source):
 def open_folder(folder: Path, recursive: bool, endings: Endings) -> Source:
     """Open the image files of a folder, and of its subfolders where `recursive`; or its archives, if it has none.
 
-    Where there are neither, each ``.npy`` is one image, as in clean-fid.
+    Where there are neither, each ``.npy`` is one image, as in clean-fid; but not where endings are given.
     """
     files, repeated = _find_files(str(folder), recursive, endings)
     images = [file for file in files if endings.count(file)]
     archives = [folder / file for file in files if is_archive(file)]
-    arrays = [file for file in files if is_npy(file)]
+    arrays = [file for file in files if is_npy(file)] if endings == Endings() else []
     notes: tuple[str, ...] = ()
     if repeated:
         notes += (f"{repeated} links lead to folders that are counted already; each folder is read once",)
@@ -53,7 +53,8 @@ def open_folder(folder: Path, recursive: bool, endings: Endings) -> Source:
         notes = (f"{folder} has no image files but {len(arrays)} .npy files: each is taken for one image", *notes)
         return Folder(folder, arrays, notes=notes, load=load_npy)
     where = "and its subfolders" if recursive else "(subfolders were not searched)"
-    raise InputError(f"no images in {folder} {where}: looked for files ending in {endings}, .tar, .zip or .npy")
+    others = ", .tar, .zip or .npy" if endings == Endings() else ", .tar or .zip"
+    raise InputError(f"no images in {folder} {where}: looked for files ending in {endings}{others}")
 
 
 def load_npy(path: str, name: str) -> Decoded:

@@ -47,7 +47,7 @@ class Endings:
         """
         if endings is None:
             return cls()
-        if endings == PYTORCH_FID:
+        if isinstance(endings, str) and endings == PYTORCH_FID:
             return cls(exact=True)
         given = endings.split(",") if isinstance(endings, str) else endings
         if not isinstance(given, Collection) or not all(isinstance(ending, str) for ending in given):
