@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import itertools
 import json
 import os
@@ -16,11 +17,14 @@ import warnings
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import fastfid
 from fastfid.arguments import expand
 from fastfid.cli import main
-from fastfid.terminal import printable
+from fastfid.errors import ImageError
+from fastfid.images import decode
+from fastfid.terminal import printable, streams
 from fuzz import CASES, SEED, rng_of
 from pictures import folder, pictures
 
@@ -169,6 +173,24 @@ class TestStreams:
         assert done.returncode == 1
         assert done.stderr.startswith(b"fastfid: error: ")
         assert done.stderr.count(b"\n") == 1
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="libtiff is a part of Pillow there")
+    def test_libtiff_is_silent_while_a_command_runs(self, capfd):
+        """It writes to stderr past Python, which `capfd` sees; what it says is in Pillow's exception."""
+        file = io.BytesIO()
+        pixels = np.random.RandomState(0).randint(0, 256, (64, 64, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(file, "TIFF", compression="tiff_lzw")
+        data = bytearray(file.getvalue())
+        data[1000:1400] = bytes(400)
+
+        def stderr():
+            with pytest.raises(ImageError):
+                decode(bytes(data), "a.tif")
+            return capfd.readouterr().err
+
+        with streams():
+            assert stderr() == ""
+        assert "LZWDecode" in stderr()
 
     def test_the_streams_are_left_as_they_were(self, stats, capsys):
         before = sys.stdout, sys.stderr, sys.stdout.errors, sys.stderr.errors, warnings.showwarning

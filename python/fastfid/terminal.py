@@ -1,6 +1,7 @@
 """What the command line shows: a message is one line whatever is in it, and a closed stream costs no result."""
 
 import contextlib
+import ctypes
 import errno
 import io
 import logging
@@ -57,7 +58,30 @@ def streams() -> Iterator[None]:
         warnings.simplefilter("always", FastFIDWarning)
         warnings.showwarning = _say_warning
         stack.enter_context(_notes())
+        stack.enter_context(_silent_libtiff())
         yield
+
+
+@contextlib.contextmanager
+def _silent_libtiff() -> Iterator[None]:
+    """While it lasts libtiff, which writes to stderr past Python, is silent: Pillow raises what it has to say.
+
+    It has one handler a process, so only a program of ours may change it. Where it is no shared library that Pillow
+    has loaded, as on Windows, nothing is done.
+    """
+    try:
+        from PIL import _imaging
+
+        set_handler = ctypes.CDLL(_imaging.__file__).TIFFSetErrorHandler
+    except (ImportError, OSError, AttributeError, TypeError):
+        yield
+        return
+    set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+    former = set_handler(None)
+    try:
+        yield
+    finally:
+        set_handler(former)
 
 
 def _occupy() -> None:
