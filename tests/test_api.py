@@ -205,7 +205,7 @@ class TestBadInput:
             ({"num_workers": 1.5}, "num_workers must be a whole number"),
             ({"on_error": "ignore"}, "on_error"),
             ({"bootstrap": "50"}, "bootstrap must be a whole number"),
-            ({"bootstrap": 10**400}, "bootstrap must be between 0 and 1000000"),
+            ({"bootstrap": 10**400}, "bootstrap must be at most 1000000 replicates, got 1000"),
         ],
     )
     def test_bad_options_are_refused_before_anything_is_read(self, options, text):
@@ -273,3 +273,19 @@ class TestBadInput:
     @pytest.mark.parametrize("name", ["DeviceError", "ImageError", "InputError", "LinAlgError", "ModelError"])
     def test_every_error_has_one_base(self, name):
         assert issubclass(getattr(fastfid, name), fastfid.FastFIDError)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("method", np.array(["auto", "schur"])),
+        ("on_error", np.array(["raise", "skip"])),
+        ("precision", ["fp32"]),
+        ("device", ["cpu"]),
+        ("dims", np.array([64, 64])),
+        ("batch_size", np.array([4, 4])),
+    ],
+)
+def test_arrays_where_a_word_or_a_number_belongs(extractor, name, value):
+    with pytest.raises(fastfid.InputError, match=name):
+        fastfid.compare(pictures(3), pictures(3), model=extractor, **{name: value})

@@ -614,3 +614,17 @@ def test_the_function_is_not_shadowed_by_a_module():
     from fastfid.statistics import Statistics as OldName  # what code for 0.1.0 may say
 
     assert OldName is Statistics
+
+
+def test_the_longest_name_that_the_file_system_takes(tmp_path):
+    statistics = Statistics(2).update(np.eye(2))
+    path = statistics.save(tmp_path / ("x" * 251 + ".npz"))
+    assert Statistics.load(path).n == 2
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_statistics_too_large_to_be_read_again_are_not_saved(tmp_path):
+    statistics = Statistics(16385).update(np.eye(2, 16385, dtype=np.float32))
+    with pytest.raises(InputError, match="16385 dims cannot be saved; files have 16384"):
+        statistics.save(tmp_path / "a")
+    assert not list(tmp_path.iterdir())

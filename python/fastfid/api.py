@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from . import frechet, preflight
-from .checks import seed_number
+from .checks import seed_number, whole_number
 from .defaults import default, given
 from .errors import InputError, StatisticsMismatch
 from .extractor import Extractor, check_stream
@@ -15,6 +15,7 @@ from .preprocess import Preprocessing, resolve
 from .progress import ProgressOption, on_a_terminal, progress_bar
 from .provenance import Provenance, differences
 from .report import Report
+from .session import check_settings
 from .sources import Source, is_statistics_file, open_source
 from .tally import Tally
 from .uncertainty import Blocks, Interval, check_replicates, interval_of
@@ -392,6 +393,8 @@ def _extractor(
             report=report,
         )
     else:
+        check_settings(device, precision, batch_size)
+        whole_number("dims", dims, 1)
         _check_brought(model, mode=mode, dims=dims, batch_size=batch_size, device=device, precision=precision)
     if not model.comparable:
         report.note(f"made with {model.provenance.model}: not comparable with published FIDs")

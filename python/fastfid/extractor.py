@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import models, runtime
-from .checks import whole_number
+from .checks import shown, whole_number
 from .defaults import default, given
 from .errors import ImageError, InputError, ModelError
 from .pipeline import Pipeline, Result, pipeline
@@ -268,8 +268,8 @@ class Extractor:
 
 def check_stream(num_workers: int | None, on_error: str) -> None:
     """Raise `InputError` for settings that `Extractor.stream` does not take."""
-    if on_error not in ("raise", "skip"):
-        raise InputError(f"on_error must be raise or skip, got {on_error!r}")
+    if not isinstance(on_error, str) or on_error not in ("raise", "skip"):
+        raise InputError(f"on_error must be raise or skip, got {shown(on_error)}")
     if num_workers is not None:
         whole_number("num_workers", num_workers, 0)
 

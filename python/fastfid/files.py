@@ -7,6 +7,7 @@ next writer of the same target removes it.
 
 import contextlib
 import errno
+import hashlib
 import itertools
 import os
 import sys
@@ -26,6 +27,7 @@ else:
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _MODE = 0o666  # less the umask: a result is as readable as any other file
 _POLL = 0.1  # seconds
+_LONGEST_NAME = 230  # bytes; file systems take 255
 _DAY = 86_400.0  # seconds; where a file system has no locks, a part is dead at this age
 
 
@@ -128,7 +130,10 @@ def _new_part(target: Path) -> tuple[Path, IO[bytes]]:
 
 
 def _part(target: Path, number: int) -> Path:
-    return target.with_name(f".{target.name}.{number}.part")
+    name = target.name
+    if len(os.fsencode(name)) > _LONGEST_NAME:  # what the part's name has besides would be too much
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()
+    return target.with_name(f".{name}.{number}.part")
 
 
 def _create(part: Path) -> IO[bytes] | None:
@@ -197,5 +202,5 @@ def check_writable(target: Path) -> None:
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if not target.parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"the folder {target.parent} does not exist")
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", suffix=".part"):
+        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".fastfid.", suffix=".part"):
             pass

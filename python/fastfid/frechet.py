@@ -59,8 +59,8 @@ class Distance:
 
 def check_method(method: str) -> None:
     """Raise `InputError` for a method that does not exist."""
-    if method not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
+    if not isinstance(method, str) or method not in METHODS:
+        raise InputError(f"method must be one of {', '.join(METHODS)}; got {shown(method)}")
 
 
 def distance(a: Gaussian, b: Gaussian, *, method: str = "auto", eps: float = 1e-6) -> Distance:

@@ -243,9 +243,11 @@ class Statistics:
         Raises
         ------
         InputError
-            Where the file cannot be written, or exists and is not to be replaced.
+            Where the file cannot be written, or exists and is not to be replaced; above 16384 dims.
         """
         target = statistics_file.statistics_path(path)
+        if self.dims > statistics_file.MOST_DIMS:  # nothing would read it
+            raise InputError(f"statistics of {self.dims} dims cannot be saved; files have {statistics_file.MOST_DIMS}")
         with self._lock:
             arrays: statistics_file.Arrays = {"mu": self.mu, "sigma": self.sigma}
             if self.n is not None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from . import device as devices
 from . import runtime
-from .checks import whole_number
+from .checks import shown, whole_number
 from .errors import DeviceError, InputError, ModelError
 from .forks import keep_in_children
 from .half import to_half
@@ -35,8 +35,8 @@ _MOST_NAMES = 3  # of images in a message
 def check_settings(device: str, precision: str, batch_size: int | None) -> None:
     """Raise `InputError` for settings that no session takes."""
     devices.parse(device)
-    if precision not in PRECISIONS:
-        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}; got {precision!r}")
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}; got {shown(precision)}")
     if batch_size is not None:
         whole_number("batch_size", batch_size, 1)
 

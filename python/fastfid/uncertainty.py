@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
-from .checks import seed_number, whole_number
+from .checks import seed_number, shown, whole_number
 from .errors import InputError
 from .frechet import Gaussian, distance, features, gaussian_from_rows, gaussian_of
 from .linalg import finite_array
@@ -88,8 +88,11 @@ def _left_out(groups: list[_core.Moments], rest: _core.Moments) -> Iterator[Gaus
 
 def check_replicates(replicates: int) -> None:
     """Raise `InputError` for a number of replicates that no interval can be made of."""
-    if whole_number("bootstrap", replicates, 0, _MOST_REPLICATES) in range(1, 20):
+    count = whole_number("bootstrap", replicates, 0)
+    if 0 < count < 20:
         raise InputError(f"bootstrap must be 0 or at least 20 replicates, got {replicates}")
+    if count > _MOST_REPLICATES:
+        raise InputError(f"bootstrap must be at most {_MOST_REPLICATES} replicates, got {shown(replicates)}")
 
 
 def interval_of(
