@@ -198,6 +198,8 @@ def _remove(file: IO[bytes], part: Path) -> None:
 def check_writable(target: Path) -> None:
     """Raise `InputError` where a file could not be written: before the work whose result goes there."""
     with failures(f"cannot write {target}"):
+        with contextlib.suppress(FileNotFoundError):
+            target.lstat()  # raises for a name that no file can have
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if not target.parent.is_dir():
