@@ -250,6 +250,8 @@ def _kernel(p: Preprocessing) -> Kernel:
     def fill(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
         if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise ValueError(f"an image of shape {image.shape} is not RGB with pixels, (h, w, 3)")
+        if out.dtype != np.float32:  # some versions of NumPy would convert
+            raise TypeError(f"the output is {out.dtype}, not float32")
         pixels = np.asarray(_resized(p, image))
         for channel, table, plane in zip(np.moveaxis(pixels, 2, 0), tables, out, strict=True):
             np.take(table, channel, out=plane, mode="clip")  # "clip" clips nothing: "raise" would buffer the output
