@@ -16,7 +16,7 @@ from machine import describe
 from numpy.typing import NDArray
 
 import fastfid
-from fastfid.frechet import distance, gaussian_from_moments
+from fastfid.metrics.frechet import distance, gaussian_from_moments
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

@@ -13,8 +13,8 @@ import time
 import numpy as np
 from machine import describe
 
-from fastfid.frechet import distance, gaussian_from_rows
-from fastfid.uncertainty import Blocks, Interval, bootstrap, jackknife
+from fastfid.metrics.frechet import distance, gaussian_from_rows
+from fastfid.metrics.intervals import Blocks, Interval, bootstrap, jackknife
 
 
 def by_bootstrap(x: np.ndarray, y: np.ndarray, value: float) -> Interval:

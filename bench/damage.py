@@ -19,8 +19,8 @@ import numpy as np
 from machine import describe
 from PIL import Image
 
-from fastfid import images
 from fastfid.errors import ImageError
+from fastfid.images import decode as images
 
 TIMED = 100  # files of each kind
 SECTOR = 512

@@ -30,12 +30,12 @@ from machine import describe
 from PIL import Image
 
 import fastfid
-from fastfid import runtime
-from fastfid.half import to_half
-from fastfid.images import decode
-from fastfid.lanes import Lane
-from fastfid.models.random import random_weights
-from fastfid.preprocess import kernel
+from fastfid.extraction import runtime
+from fastfid.extraction.lanes import Lane
+from fastfid.images.decode import decode
+from fastfid.images.preprocess import kernel
+from fastfid.networks.half import to_half
+from fastfid.networks.random import random_weights
 
 RIVALS = Path(__file__).with_name("rivals.py")
 FID_BUDGET = {"fp32": 1e-4}  # relative; what the faster precisions cost is measured and printed
@@ -187,7 +187,7 @@ def measure_sessions(precisions: list[str], options: Any, open_extractor: Callab
             except fastfid.FastFIDError as error:
                 row("bare session", f"{precision}, default batch, {name}", None, f"refused: {error}"[:120])
         try:
-            onnx = fastfid.models.load(options.weights or "inception-v3-random").onnx
+            onnx = fastfid.networks.load(options.weights or "inception-v3-random").onnx
             if precision == "fp16":
                 onnx = to_half(onnx, "inception-v3")
             rate = graph_rate(open_extractor(precision, None), onnx, seconds)

@@ -22,7 +22,7 @@ from machine import describe
 from numpy.typing import NDArray
 
 import fastfid
-from fastfid.preprocess import MODES
+from fastfid.images.preprocess import MODES
 from fastfid.sources import open_source
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -26,8 +26,8 @@ import numpy as np
 from machine import describe
 
 import fastfid
-from fastfid.images import decode
-from fastfid.preprocess import kernel
+from fastfid.images.decode import decode
+from fastfid.images.preprocess import kernel
 
 RIVALS = Path(__file__).with_name("rivals.py")
 

@@ -1,6 +1,6 @@
 """Measure the batch-norm statistics of `inception-v3-random` on procedural images; write random_bn.npz.
 
-    python models/calibrate_random.py python/fastfid/models/random_bn.npz
+    python models/calibrate_random.py python/fastfid/networks/random_bn.npz
 
 The network is wired as ever, except that each convolution is normalised by the mean and variance of its own output over
 the whole batch, which are also outputs of the graph: one run measures every layer on inputs that are already
@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from fastfid.models.inception import IMAGE_SIZE, OnnxWiring, Value, assemble, wire
-from fastfid.models.random import conv_weights
+from fastfid.networks.inception import IMAGE_SIZE, OnnxWiring, Value, assemble, wire
+from fastfid.networks.random import conv_weights
 
 SEED = 20151205
 IMAGES = 48

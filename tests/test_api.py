@@ -223,7 +223,7 @@ class TestBadInput:
             fastfid.Extractor(model)
 
     def test_settings_are_checked_before_a_download(self, folders, monkeypatch):
-        monkeypatch.setattr("fastfid.models.load", lambda *_, **__: pytest.fail("the model was looked up"))
+        monkeypatch.setattr("fastfid.networks.load", lambda *_, **__: pytest.fail("the model was looked up"))
         for options in ({"device": "gpu"}, {"precision": "fp8"}, {"batch_size": 0}, {"device": None}):
             with pytest.raises(fastfid.InputError):
                 fastfid.score(*folders, **options)

@@ -24,7 +24,7 @@ from PIL import Image
 
 import fastfid
 from fastfid.errors import ImageError, InputError
-from fastfid.images import ENDINGS
+from fastfid.images.decode import ENDINGS
 from fastfid.sources import archive as archive_module
 from fastfid.sources import open_source
 from pictures import pictures

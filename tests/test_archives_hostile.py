@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from fastfid.errors import ImageError, InputError
-from fastfid.reading import MOST_FILE_BYTES
+from fastfid.files.reading import MOST_FILE_BYTES
 from fastfid.sources import archive as archive_module
 from fastfid.sources import is_statistics_file, open_source
 from fuzz import mutants

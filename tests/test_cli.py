@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import fastfid
-from fastfid.cli import main
-from fastfid.demo import draw_curves
+from fastfid.cli.demo import draw_curves
+from fastfid.cli.main import main
 from pictures import folder, pictures
 
 MODEL = ["--model", "inception-v3-random", "--dims", "64"]
@@ -153,7 +153,7 @@ def test_ctrl_c_is_no_traceback(sets, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("fastfid.api.compare", interrupt)
+    monkeypatch.setattr("fastfid.compare", interrupt)
     assert main([*sets, *MODEL]) == 130
     assert capsys.readouterr().err == "fastfid: interrupted\n"
 

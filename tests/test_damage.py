@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fastfid.errors import ImageError
-from fastfid.images import decode
+from fastfid.images.decode import decode
 from kinds import picture
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import fastfid
-from fastfid import models
-from fastfid.cli import main
+from fastfid import networks
+from fastfid.cli.main import main
 from pictures import folder, pictures
 from test_own_extractor import write_network
 
@@ -43,12 +43,12 @@ def offline(tmp_path, monkeypatch):
     folder(tmp_path / "real", pictures(3, seed=1))
     write_network(tmp_path / "dinov2.onnx", "dinov2")
     write_network(tmp_path / "own.onnx", "clip")
-    plain = models.load
+    plain = networks.load
 
     def load(model, **options):
         return plain(model if str(model).endswith(".onnx") else "inception-v3-random", **options)
 
-    monkeypatch.setattr(models, "load", load)
+    monkeypatch.setattr(networks, "load", load)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -5,8 +5,8 @@ import pytest
 from mpmath import mp, mpf, workdps
 
 from fastfid import InputError, Statistics, fid_infinity, frechet_distance, frechet_distance_from_features
-from fastfid.frechet import Gaussian, distance, gaussian_from_moments, gaussian_from_rows
-from fastfid.uncertainty import Interval, bootstrap
+from fastfid.metrics.frechet import Gaussian, distance, gaussian_from_moments, gaussian_from_rows
+from fastfid.metrics.intervals import Interval, bootstrap
 from fuzz import SEED, rng_of
 
 CASES = 2000

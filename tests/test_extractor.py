@@ -13,10 +13,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import fastfid
-from fastfid import device as devices
-from fastfid.extractor import Tally
-from fastfid.report import Report
-from fastfid.runtime import cuda_options
+from fastfid.extraction import device as devices
+from fastfid.extraction.extractor import Tally
+from fastfid.extraction.runtime import cuda_options
+from fastfid.messages import Report
 from fastfid.sources import open_source
 from pictures import folder, pictures
 

@@ -9,13 +9,13 @@ import threading
 
 import pytest
 
-from fastfid import files
-from fastfid.files import atomic_write, exclusive
+from fastfid.files import writing as files
+from fastfid.files.writing import atomic_write, exclusive
 
 WRITER = """
     import sys, time
     from pathlib import Path
-    from fastfid.files import atomic_write
+    from fastfid.files.writing import atomic_write
     with atomic_write(Path(sys.argv[1])) as file:
         file.write(b"half")
         file.flush()
@@ -152,7 +152,7 @@ def test_many_writers_at_once_leave_nothing_else(tmp_path):
     code = """
         import sys, os
         from pathlib import Path
-        from fastfid.files import atomic_write
+        from fastfid.files.writing import atomic_write
         for number in range(100):
             with atomic_write(Path(sys.argv[1])) as file:
                 file.write(str(os.getpid()).encode() * 1000)

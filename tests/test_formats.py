@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastfid import formats
 from fastfid.errors import ImageError
-from fastfid.images import decode, from_pil
-from fastfid.reading import MOST_FILE_BYTES
+from fastfid.files.reading import MOST_FILE_BYTES
+from fastfid.images import formats
+from fastfid.images.decode import decode, from_pil
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
 # The first bytes of what Pillow reads and does not write.
@@ -64,7 +64,7 @@ DECODE_ALL = """
 import json, sys
 from pathlib import Path
 from fastfid.errors import ImageError
-from fastfid.images import decode
+from fastfid.images.decode import decode
 files = sorted(Path(sys.argv[1]).iterdir())
 contents = {file.stem: file.read_bytes() for file in files}
 decode(contents["PNG"], "warm.png")
@@ -195,10 +195,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from PIL import Image
 sys.setswitchinterval(1e-6)
-from fastfid.images import decode
+from fastfid.images.decode import decode
 file = io.BytesIO()
 np.save(file, np.zeros(3))
-from fastfid import formats
+from fastfid.images import formats
 with ThreadPoolExecutor(16) as pool:
     lists = list(pool.map(lambda _: tuple(formats._load_plugins()), range(64)))
 print(json.dumps([len(set(lists)), len(lists[0])]))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfid import FastFIDWarning, InputError, LinAlgError, frechet_distance, frechet_distance_from_features
-from fastfid.frechet import distance, gaussian_from_moments, gaussian_from_rows
+from fastfid.metrics.frechet import distance, gaussian_from_moments, gaussian_from_rows
 
 EPS = float(np.finfo(float).eps)
 SCALES = st.integers(-8, 8)  # powers of ten

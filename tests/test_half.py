@@ -4,7 +4,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from fastfid.half import to_half
+from fastfid.networks.half import to_half
 
 
 def test_a_function_of_the_model_stays_in_float32():

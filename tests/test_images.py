@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from fastfid.errors import ImageError, InputError
-from fastfid.images import ENDINGS, as_rgb, decode, digest, from_pil
+from fastfid.images.decode import ENDINGS, as_rgb, decode, digest, from_pil
 from fuzz import mutants
 
 RNG = np.random.RandomState(7)

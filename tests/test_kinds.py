@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 import kinds
-from fastfid.images import ENDINGS
-from fastfid.preprocess import MODES
+from fastfid.images.decode import ENDINGS
+from fastfid.images.preprocess import MODES
 from fastfid.sources import open_source
 
 with np.load(Path(__file__).parent / "golden" / "kinds.npz") as file:

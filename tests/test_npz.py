@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 
 from fastfid.errors import InputError
-from fastfid.npy import read_header
-from fastfid.npz import Npz
-from fastfid.reading import failures
+from fastfid.files.npy import read_header
+from fastfid.files.npz import Npz
+from fastfid.files.reading import failures
 from fuzz import mutants
 
 METHODS = [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
@@ -248,7 +248,7 @@ def test_one_flipped_bit_is_an_error_or_changes_nothing(tmp_path, method):
 
 def test_fuzz(tmp_path):
     """Whatever a file holds: arrays of a bounded size or an `InputError`."""
-    members = {"mu.npy": saved(np.zeros(3)), "sigma.npy": saved(np.eye(3)), "fastfid.npy": saved(np.array("{}"))}
+    members = {"mu.npy": saved(np.zeros(3)), "sigma.npy": saved(np.eye(3)), "fastfid.files.npy": saved(np.array("{}"))}
     good = [write(tmp_path / f"{method}.npz", members, method).read_bytes() for method in METHODS]
     path = tmp_path / "a.npz"
     with tracked(1 << 23):

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import fastfid
-from fastfid.session import Course
+from fastfid.extraction.session import Course
 from pictures import folder, pictures
 from test_session import Scarce, noise, open_session, run
 

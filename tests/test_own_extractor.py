@@ -16,9 +16,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import fastfid
-from fastfid import models
-from fastfid.cli import main
-from fastfid.preprocess import PRESETS
+from fastfid import networks
+from fastfid.cli.main import main
+from fastfid.images.preprocess import PRESETS
 
 GOLDEN = Path(__file__).parent / "golden"
 RECIPE = runpy.run_path(str(GOLDEN / "make_preprocess_golden.py"))
@@ -117,8 +117,8 @@ def test_a_default_that_is_given_is_a_value(tmp_path, capsys):
         assert main([*sets, "--model", str(path), *option]) == 1
         assert "asked for" in capsys.readouterr().err
     with pytest.raises(fastfid.ModelError, match="exported for mode clip"):
-        models.export(path, tmp_path / "copy.onnx", mode="pytorch")
-    assert models.load(models.export(path, tmp_path / "copy.onnx")).mode == "clip"
+        networks.export(path, tmp_path / "copy.onnx", mode="pytorch")
+    assert networks.load(networks.export(path, tmp_path / "copy.onnx")).mode == "clip"
 
 
 def test_on_the_command_line(tmp_path, capsys):
@@ -140,7 +140,7 @@ def test_on_the_command_line(tmp_path, capsys):
 def test_a_mode_is_written_into_a_copy(tmp_path, capsys):
     path = write_network(tmp_path / "own.onnx", "clip")
     assert main(["models", "export", str(path), str(tmp_path / "copy.onnx"), "--mode", "clip"]) == 0
-    before, after = models.load(path), models.load(tmp_path / "copy.onnx")
+    before, after = networks.load(path), networks.load(tmp_path / "copy.onnx")
     assert (after.sha256, after.name, after.mode) == (before.sha256, "own.onnx", "clip")
     extractor = fastfid.Extractor(tmp_path / "copy.onnx", batch_size=2)
     np.testing.assert_array_equal(samples(extractor(images("clip"))), expected("clip"))
@@ -193,9 +193,9 @@ def test_a_layout_that_the_file_does_not_state_is_the_users(tmp_path):
 def test_an_export_that_nothing_could_use(tmp_path):
     for mode in ("clip", "size=299 resize=bicubic layout=NHWC"):
         with pytest.raises(fastfid.InputError, match="takes NCHW images of 299x299"):
-            models.export("inception-v3-random", tmp_path / "out.onnx", dims=64, mode=mode)
+            networks.export("inception-v3-random", tmp_path / "out.onnx", dims=64, mode=mode)
     with pytest.raises(fastfid.InputError, match=r"must end in \.onnx"):
-        models.export("inception-v3-random", tmp_path / "out.bin", dims=64)
+        networks.export("inception-v3-random", tmp_path / "out.bin", dims=64)
     path = write_network(tmp_path / "own.onnx", "clip", dims="2048")
     with pytest.raises(fastfid.ModelError, match="says that it gives 2048 dims, and gives 512"):
         fastfid.Extractor(path, mode="clip")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import fastfid
-from fastfid import lanes
-from fastfid.images import Decoded
+from fastfid.extraction import lanes
+from fastfid.extraction.workers import Workers, in_a_thread
+from fastfid.images.decode import Decoded
 from fastfid.sources import Item, Source, open_source
-from fastfid.workers import Workers, in_a_thread
 from pictures import pictures
 from processes import run
 

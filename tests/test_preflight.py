@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import fastfid
-from fastfid import images, preflight
-from fastfid.cli import main
-from fastfid.images import Decoded
+from fastfid import preflight
+from fastfid.cli.main import main
+from fastfid.images import decode as images
+from fastfid.images.decode import Decoded
+from fastfid.images.observed import Seen, Tally
+from fastfid.messages import Report
 from fastfid.preflight import CODES, Side, check
-from fastfid.report import Report
 from fastfid.sources import base, open_source
 from fastfid.sources import folder as folder_source
-from fastfid.tally import Seen, Tally
 from pictures import folder, pictures
 
 

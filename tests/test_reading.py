@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fastfid import ImageError, InputError
-from fastfid.reading import failures, open_regular, read_regular
+from fastfid.files.reading import failures, open_regular, read_regular
 
 
 def test_reads_a_file_of_the_largest_size_and_none_above(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastfid
-from fastfid.report import Report, warn
+from fastfid.messages import Report, warn
 from pictures import pictures
 
 MADE_BY = fastfid.Provenance("m", "a" * 64, "pytorch", 2)

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper
 from onnxruntime.capi import _pybind_state as bindings
 
 import fastfid
-from fastfid import device as devices
-from fastfid import runtime
+from fastfid.extraction import device as devices
+from fastfid.extraction import runtime
 from processes import run
 from test_session import mean_of_channels, noise, open_session
 

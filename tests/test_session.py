@@ -12,13 +12,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import fastfid
-from fastfid import device as devices
-from fastfid import lanes as lanes_module
-from fastfid import models, runtime
-from fastfid.half import to_half
-from fastfid.report import Report
-from fastfid.runtime import cuda_options
-from fastfid.session import RUNS_AT_ONCE, Course, Session
+from fastfid import networks
+from fastfid.extraction import device as devices
+from fastfid.extraction import lanes as lanes_module
+from fastfid.extraction import runtime
+from fastfid.extraction.runtime import cuda_options
+from fastfid.extraction.session import RUNS_AT_ONCE, Course, Session
+from fastfid.messages import Report
+from fastfid.networks.half import to_half
 from pictures import pictures
 
 
@@ -372,7 +373,7 @@ class TestOutOfMemory:
 class TestHalf:
     @pytest.fixture
     def both(self):
-        whole = models.load("inception-v3-random", dims=192).onnx
+        whole = networks.load("inception-v3-random", dims=192).onnx
         return onnx.load_model_from_string(whole), onnx.load_model_from_string(to_half(whole, "net"))
 
     def test_float16_inside_float32_at_both_ends(self, both):

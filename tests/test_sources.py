@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 from fastfid.errors import ImageError, InputError
-from fastfid.images import ENDINGS
+from fastfid.images.decode import ENDINGS
 from fastfid.sources import Item, is_statistics_file, open_source
 from fuzz import mutants
 
@@ -625,7 +625,7 @@ def test_files_and_their_bytes_are_elements(tmp_path):
 
 
 def test_a_reused_file_is_copied_and_decoded_later(monkeypatch):
-    from fastfid.sources import elements
+    from fastfid.sources import iterable as elements
 
     decoded = []
     original = elements.decode
@@ -664,7 +664,7 @@ def test_a_file_that_cannot_be_read_is_an_image_error_when_loaded(monkeypatch):
     (item,) = open_source([closed]).items()
     with pytest.raises(ImageError, match="cannot read image 0 of the list: I/O operation on closed file"):
         item.load()
-    monkeypatch.setattr("fastfid.sources.elements.MOST_FILE_BYTES", 50)
+    monkeypatch.setattr("fastfid.sources.iterable.MOST_FILE_BYTES", 50)
     (item,) = open_source([io.BytesIO(encoded(0))]).items()
     with pytest.raises(ImageError, match="cannot read image 0 of the list: it has more than 50 bytes"):
         item.load()

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfid import FastFIDWarning, InputError, Provenance, Statistics, StatisticsMismatch, score
-from fastfid.linalg import require_finite
+from fastfid.checks import require_finite
 
 PICKLED_ROWS = [[0.0, 1.0, 2.0], [4.0, 4.0, 3.0], [1.0, 0.0, 5.0], [2.0, 2.0, 2.0], [8.0, 3.0, 1.0]]
 PROVENANCE = Provenance("inception-v3", "6726825d" * 8, "pytorch", 4, "cpu", "fp32", 16, {"fastfid": "0.1.0"})
@@ -132,9 +132,9 @@ class TestUpdate:
     def test_blocks_change_nothing(self, monkeypatch):
         rows = normal(700)
         expected = bits(Statistics(4).update(rows))
-        monkeypatch.setattr("fastfid.moments.SNAPSHOT", 1000)
-        monkeypatch.setattr("fastfid.feature_rows.SNAPSHOT", 1000)
-        monkeypatch.setattr("fastfid.feature_rows._BLOCK", 7 * 32)
+        monkeypatch.setattr("fastfid.metrics.moments.SNAPSHOT", 1000)
+        monkeypatch.setattr("fastfid.metrics.feature_rows.SNAPSHOT", 1000)
+        monkeypatch.setattr("fastfid.metrics.feature_rows._BLOCK", 7 * 32)
         for same in (rows, np.asfortranarray(rows), rows.astype(">f8"), np.repeat(rows, 2, axis=0)[::2]):
             assert bits(Statistics(4).update(same)) == expected
         rows[690, 1] = np.nan
@@ -152,7 +152,7 @@ class TestUpdate:
             rows.resize((1, 4), refcheck=False)
             return require_finite(part, name)
 
-        monkeypatch.setattr("fastfid.feature_rows.require_finite", scribble)
+        monkeypatch.setattr("fastfid.metrics.feature_rows.require_finite", scribble)
         assert bits(Statistics(4).update(rows)) == expected
         assert np.isnan(rows).all()
 

@@ -20,10 +20,10 @@ import pytest
 from PIL import Image
 
 import fastfid
-from fastfid.arguments import expand
-from fastfid.cli import main
+from fastfid.cli.main import main
+from fastfid.cli.parser import expand
 from fastfid.errors import ImageError
-from fastfid.images import decode
+from fastfid.images.decode import decode
 from fastfid.terminal import printable, streams
 from fuzz import CASES, SEED, rng_of
 from pictures import folder, pictures
@@ -84,10 +84,10 @@ class TestPrintable:
         def compare(*_, **__):
             warnings.warn(FORGED, fastfid.FastFIDWarning, stacklevel=1)
             warnings.warn(FORGED, UserWarning, stacklevel=1)
-            fastfid.report.log.info(FORGED)
+            fastfid.messages.log.info(FORGED)
             raise fastfid.InputError(FORGED)
 
-        monkeypatch.setattr("fastfid.api.compare", compare)
+        monkeypatch.setattr("fastfid.compare", compare)
         with warnings.catch_warnings():
             warnings.simplefilter("always")
             assert main([*stats]) == 1
@@ -142,7 +142,7 @@ class TestStreams:
         assert line.startswith("fastfid: error: ")
 
     def test_without_a_stdout_nothing_is_computed(self, monkeypatch, capsys):
-        monkeypatch.setattr("fastfid.api.compare", lambda *_, **__: pytest.fail("computed"))
+        monkeypatch.setattr("fastfid.compare", lambda *_, **__: pytest.fail("computed"))
         monkeypatch.setattr(sys, "stdout", None)
         assert main(["a", "b"]) == 1
         assert "standard output is closed" in capsys.readouterr().err
@@ -203,9 +203,13 @@ class TestTargets:
 
     @pytest.fixture(autouse=True)
     def nothing_is_computed(self, monkeypatch):
-        for name in ("fastfid.api.statistics", "fastfid.moments.Statistics.load", "fastfid.demo.Extractor"):
+        for name in (
+            "fastfid.statistics",
+            "fastfid.metrics.moments.Statistics.load",
+            "fastfid.cli.demo.Extractor",
+        ):
             monkeypatch.setattr(name, lambda *_, **__: pytest.fail("computed"))
-        monkeypatch.setattr("fastfid.models.load", lambda *_, **__: pytest.fail("computed"))
+        monkeypatch.setattr("fastfid.networks.load", lambda *_, **__: pytest.fail("computed"))
 
     COMMANDS = pytest.mark.parametrize(
         "command",
@@ -246,7 +250,7 @@ def test_of_two_that_save_to_one_new_name_the_first_stays(stats, tmp_path, monke
         fastfid.Statistics(3).update(np.eye(3)).save(target)  # another process, meanwhile
         return fastfid.Statistics.load(stats[0])
 
-    monkeypatch.setattr("fastfid.api.statistics", statistics)
+    monkeypatch.setattr("fastfid.statistics", statistics)
     assert main(["--save-stats", "a", str(target)]) == 1
     assert "x.npz exists already" in capsys.readouterr().err
     assert fastfid.Statistics.load(target).n == 3
@@ -273,7 +277,7 @@ class TestSignals:
             finally:
                 cleaned.append(True)
 
-        monkeypatch.setattr("fastfid.api.compare", compare)
+        monkeypatch.setattr("fastfid.compare", compare)
         before = signal.getsignal(getattr(signal, name))
         assert main(["a", "b"]) == code
         assert cleaned
@@ -297,7 +301,7 @@ class TestSignals:
             os.kill(os.getpid(), signal.SIGHUP)
             raise fastfid.InputError("went on")
 
-        monkeypatch.setattr("fastfid.api.compare", compare)
+        monkeypatch.setattr("fastfid.compare", compare)
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
             assert main(["a", "b"]) == 1
@@ -339,8 +343,8 @@ def taken(monkeypatch, tmp_path):
         return known
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fastfid.api.compare", compare)
-    monkeypatch.setattr("fastfid.api.statistics", statistics)
+    monkeypatch.setattr("fastfid.compare", compare)
+    monkeypatch.setattr("fastfid.statistics", statistics)
     return calls
 
 
@@ -411,7 +415,7 @@ def test_no_memory_is_one_line(stats, monkeypatch, capsys):
     def compare(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("fastfid.api.compare", compare)
+    monkeypatch.setattr("fastfid.compare", compare)
     assert main([*stats]) == 1
     assert capsys.readouterr().err == "fastfid: error: out of memory\n"
 
@@ -444,11 +448,11 @@ WORDS = [
 def test_no_arguments_end_in_a_traceback(tmp_path, monkeypatch, capsys):
     """Only what takes long or leaves the machine is replaced."""
     monkeypatch.setenv("FASTFID_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("fastfid.demo.run", lambda n, out: None)
-    monkeypatch.setattr("fastfid.models.load", lambda *_, **__: pytest.fail("a model was loaded"))
-    monkeypatch.setattr("fastfid.models.fetch", lambda name, **_: name)
+    monkeypatch.setattr("fastfid.cli.demo.run", lambda n, out: None)
+    monkeypatch.setattr("fastfid.networks.load", lambda *_, **__: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("fastfid.networks.fetch", lambda name, **_: name)
     monkeypatch.setattr("urllib.request.build_opener", lambda *_: pytest.fail("downloaded"))
-    monkeypatch.setattr("fastfid.models.export", lambda *_, **__: "x.onnx")
+    monkeypatch.setattr("fastfid.networks.export", lambda *_, **__: "x.onnx")
     (tmp_path / "in").mkdir()
     monkeypatch.chdir(tmp_path / "in")
     os.mkdir("folder")  # noqa: PTH102
@@ -478,8 +482,8 @@ def test_no_arguments_end_in_a_traceback(tmp_path, monkeypatch, capsys):
 
 def test_every_option_with_every_kind_of_value(monkeypatch, capsys):
     """Each pair once, through the parser alone."""
-    monkeypatch.setattr("fastfid.cli._print_score", lambda options: None)
-    monkeypatch.setattr("fastfid.cli._save_stats", lambda options: None)
+    monkeypatch.setattr("fastfid.cli.main._print_score", lambda options: None)
+    monkeypatch.setattr("fastfid.cli.main._save_stats", lambda options: None)
     options = [word for word in WORDS if word.startswith("--")]
     values = [word for word in WORDS if not word.startswith("-")]
     for option, value in itertools.product(options, values[::3]):

@@ -52,7 +52,7 @@ def test_environment_at_import():
 @pytest.mark.parametrize("text", ["x", "0", "100000"])
 def test_a_wrong_environment_is_one_line_on_the_command_line(text):
     for arguments in (["a", "b"], ["models", "list"]):
-        code = f"import sys; from fastfid.cli import main; sys.exit(main({arguments}))"
+        code = f"import sys; from fastfid.cli.main import main; sys.exit(main({arguments}))"
         done = run(code, FASTFID_NUM_THREADS=text)
         assert (done.returncode, done.stdout) == (1, "")
         (line,) = done.stderr.splitlines()

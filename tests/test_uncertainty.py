@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import fastfid
-from fastfid.cli import main
-from fastfid.frechet import Gaussian, distance, gaussian_from_rows
-from fastfid.uncertainty import BLOCKS, Blocks, bootstrap, jackknife
+from fastfid.cli.main import main
+from fastfid.metrics.frechet import Gaussian, distance, gaussian_from_rows
+from fastfid.metrics.intervals import BLOCKS, Blocks, bootstrap, jackknife
 from pictures import folder, pictures
 
 

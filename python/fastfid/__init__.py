@@ -6,9 +6,8 @@
 
 import sys
 
-from . import moments
 from ._core import __version__
-from .api import Comparison, Side, compare, score, statistics
+from .compare import Comparison, Side, compare, score, statistics
 from .errors import (
     DeviceError,
     FastFIDError,
@@ -19,14 +18,15 @@ from .errors import (
     ModelError,
     StatisticsMismatch,
 )
-from .extractor import Extractor
-from .frechet import frechet_distance, frechet_distance_from_features
+from .extraction.extractor import Extractor
+from .images.preprocess import Preprocessing
 from .linalg import sqrtm
-from .moments import Statistics
-from .preprocess import Preprocessing
+from .metrics import moments
+from .metrics.frechet import frechet_distance, frechet_distance_from_features
+from .metrics.intervals import Extrapolation, Interval, fid_infinity
+from .metrics.moments import Statistics
 from .provenance import Provenance
 from .threads import set_num_threads
-from .uncertainty import Extrapolation, Interval, fid_infinity
 
 __all__ = [
     "Comparison",

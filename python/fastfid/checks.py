@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .errors import InputError
-from .reading import failures
+from .files.reading import failures
 
 
 def shown(value: Any) -> str:
@@ -45,3 +45,33 @@ def numbers(value: ArrayLike, name: str, kinds: str = "fiu") -> NDArray[Any]:
         wanted = "numbers" if "c" in kinds else "real numbers"
         raise InputError(f"{name} must be {wanted}, got dtype {array.dtype}{advice}")
     return array
+
+
+def real_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
+    """Return `value` as a C-contiguous float64 array of `ndim` dimensions, or raise `InputError`."""
+    array = numbers(value, name)
+    if array.size == 1 and array.ndim < ndim:
+        array = array.reshape((1,) * ndim)  # a number stands for one dimension
+    if array.ndim != ndim:
+        raise InputError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
+    if array.size == 0:
+        raise InputError(f"{name} is empty (shape {array.shape})")
+    return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def finite_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
+    """Return `value` as a C-contiguous float64 array of `ndim` dimensions, all finite, or raise `InputError`."""
+    array = real_array(value, name, ndim)
+    require_finite(array, name)
+    return array
+
+
+def require_finite(array: NDArray[np.floating], name: str) -> None:
+    """Raise `InputError` saying where, if `array` holds a NaN or an infinity."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        count = finite.size - int(np.count_nonzero(finite))
+        raise InputError(
+            f"{name} holds {count} values that are not finite; the first is {array[first]} at index {first}"
+        )

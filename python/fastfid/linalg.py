@@ -8,36 +8,6 @@ from .checks import numbers
 from .errors import InputError
 
 
-def real_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
-    """Return `value` as a C-contiguous float64 array of `ndim` dimensions, or raise `InputError`."""
-    array = numbers(value, name)
-    if array.size == 1 and array.ndim < ndim:
-        array = array.reshape((1,) * ndim)  # a number stands for one dimension
-    if array.ndim != ndim:
-        raise InputError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
-    if array.size == 0:
-        raise InputError(f"{name} is empty (shape {array.shape})")
-    return np.ascontiguousarray(array, dtype=np.float64)
-
-
-def finite_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
-    """Return `value` as a C-contiguous float64 array of `ndim` dimensions, all finite, or raise `InputError`."""
-    array = real_array(value, name, ndim)
-    require_finite(array, name)
-    return array
-
-
-def require_finite(array: NDArray[np.floating], name: str) -> None:
-    """Raise `InputError` saying where, if `array` holds a NaN or an infinity."""
-    finite = np.isfinite(array)
-    if not finite.all():
-        first = tuple(int(i) for i in np.argwhere(~finite)[0])
-        count = finite.size - int(np.count_nonzero(finite))
-        raise InputError(
-            f"{name} holds {count} values that are not finite; the first is {array[first]} at index {first}"
-        )
-
-
 def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
     """Principal square root of a square matrix.
 

@@ -13,9 +13,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from .errors import FastFIDError
-from .report import Report
+from .images.observed import Seen, Tally
+from .messages import Report
 from .sources import Source
-from .tally import Seen, Tally
 
 #: What each code is about.
 CODES = {

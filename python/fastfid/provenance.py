@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_origin, get_type_hints
 
 from .errors import InputError, StatisticsMismatch
-from .reading import failures
+from .files.reading import failures
 
 FORMAT = 1  # of the JSON in a statistics file
 _AND = " + "  # between the values of statistics that were merged

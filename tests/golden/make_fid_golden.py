@@ -42,7 +42,7 @@ def torch_fidelity(a: str, b: str, weights: str) -> float:
 
 
 def save_weights(path: Path) -> str:
-    from fastfid.models.random import random_weights
+    from fastfid.networks.random import random_weights
 
     state = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in random_weights().items()}
     for name in [name for name in state if name.endswith("running_var")]:

@@ -51,6 +51,6 @@ def features(weights: dict[str, np.ndarray], images: np.ndarray) -> dict[str, np
 
 
 if __name__ == "__main__":
-    from fastfid.models.random import random_weights
+    from fastfid.networks.random import random_weights
 
     np.savez(Path(sys.argv[1]), **features(random_weights(), golden_images()))

@@ -7,8 +7,8 @@ from posixpath import dirname, join, normpath
 from typing import IO, Any, NamedTuple
 
 from ..errors import ImageError, InputError
-from ..images import Decoded, decode
-from ..reading import failures, open_regular
+from ..files.reading import failures, open_regular
+from ..images.decode import Decoded, decode
 from .names import Endings
 from .unchanged import Unchanged
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..images import Decoded, as_rgb, check_arrays
-from ..npy import Header, exactly, read_header, read_values
-from ..npz import Npz
-from ..reading import MOST_FILE_BYTES, failures, open_regular
+from ..files.npy import Header, exactly, read_header, read_values
+from ..files.npz import Npz
+from ..files.reading import MOST_FILE_BYTES, failures, open_regular
+from ..images.decode import Decoded, as_rgb, check_arrays
 from .base import Item, Source
 from .unchanged import Unchanged
 

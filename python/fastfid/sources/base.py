@@ -10,7 +10,7 @@ import numpy as np
 
 from ..checks import seed_number, whole_number
 from ..errors import InputError
-from ..images import Decoded
+from ..images.decode import Decoded
 
 _MOST_KEPT = 1 << 26  # bytes of pixels
 
@@ -19,7 +19,7 @@ _MOST_KEPT = 1 << 26  # bytes of pixels
 class Item:
     """One image to come: its name in messages (a path, or a place in the source) and how to get it.
 
-    ``load()`` gives what :func:`fastfid.images.decode` does, in any thread; it raises `ImageError` for a bad file,
+    ``load()`` gives what `decode` does, in any thread; it raises `ImageError` for a bad file,
     `InputError` for a bad array.
     """
 

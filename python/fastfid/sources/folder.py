@@ -6,9 +6,9 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import ImageError, InputError
-from ..images import Decoded, as_rgb, decode
-from ..npy import read_header, read_values
-from ..reading import MOST_FILE_BYTES, failures, open_regular
+from ..files.npy import read_header, read_values
+from ..files.reading import MOST_FILE_BYTES, failures, open_regular
+from ..images.decode import Decoded, as_rgb, decode
 from .base import Item, Source
 from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
 from .shards import Shards

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from posixpath import splitext
 
 from ..errors import InputError
-from ..images import ENDINGS
+from ..images.decode import ENDINGS
 
 PYTORCH_FID = "pytorch-fid"
 # Of the formats that are read, what does not count unless it is asked for.

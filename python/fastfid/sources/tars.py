@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from ..reading import MOST_FILE_BYTES
+from ..files.reading import MOST_FILE_BYTES
 from .archive import Archive, Link, compressed
 
 _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd"

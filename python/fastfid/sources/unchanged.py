@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from ..errors import InputError
-from ..reading import failures, state_of, without_waiting
+from ..files.reading import failures, state_of, without_waiting
 
 _BUFFER = 1 << 13  # said, for to find it out costs as much as to open
 

@@ -5,8 +5,8 @@ import struct
 from collections.abc import Iterator
 from typing import IO
 
-from ..reading import MOST_FILE_BYTES
-from ..unzip import Entry, begins_with_member, listing, own_name, read_member
+from ..files.reading import MOST_FILE_BYTES
+from ..files.unzip import Entry, begins_with_member, listing, own_name, read_member
 from .archive import Archive, Link
 from .names import is_image
 

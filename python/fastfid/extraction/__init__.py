@@ -1,0 +1,1 @@
+"""From a stream of images to a stream of features, on one device."""

@@ -1,0 +1,96 @@
+"""What a batch travels in to the network, and the few of these that one session has."""
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..forks import keep_in_children
+from . import device as devices
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+MOST_LANES = 8  # on loan at once: beyond that, more callers only take more memory
+_LONGEST_WAIT = 10.0  # seconds without any lane given back, until one more is made: the others may hang for ever
+
+
+class Lane:
+    """Buffers of one batch, and their binding to a session.
+
+    On a GPU the pages of the buffer are locked, so that it copies from them while it computes.
+
+    Attributes
+    ----------
+    images : ndarray of float32, shape (n, 3, H, W)
+        To be filled before a run.
+    name : str
+        Of the model's input.
+    """
+
+    def __init__(self, session: "ort.InferenceSession", images: NDArray[np.float32], channels_last: bool) -> None:
+        self.images = images
+        self._input = np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if channels_last else images
+        self.name = session.get_inputs()[0].name
+        self.binding = session.io_binding()
+        self.binding.bind_output(session.get_outputs()[0].name, "cpu")
+        keep_in_children(self)
+
+    def pin(self, device: str) -> None:
+        """Lock the pages of what is bound."""
+        devices.pin(self._input, device)
+
+    def input(self) -> NDArray[np.float32]:
+        """Return the images in the model's own layout, which is what is bound."""
+        if self._input is not self.images:
+            np.copyto(self._input, self.images.transpose(0, 2, 3, 1))
+        return self._input
+
+    def bind(self) -> None:
+        """Bind the images as they are now: for a GPU, they are copied there when they are bound, not when it runs."""
+        self.binding.bind_cpu_input(self.name, self.input())
+
+
+class Lanes:
+    """Lends lanes, each for one batch, and so many at most: memory does not grow with the number of callers.
+
+    Whoever has a lane gives it back without waiting for anybody, so that no two callers wait for each other.
+
+    Parameters
+    ----------
+    kept : int
+        How many to keep when nobody needs them.
+    """
+
+    def __init__(self, kept: int) -> None:
+        self._kept = kept
+        self._idle: list[Lane] = []
+        self._lent: set[Lane] = set()
+        self._returned = threading.Condition()
+
+    def borrow(self, rows: int, new: Callable[[int], Lane]) -> Lane:
+        """Lend a lane for `rows` images as soon as one is free; `new` makes one."""
+        with self._returned:
+            while len(self._lent) >= MOST_LANES and self._returned.wait(_LONGEST_WAIT):
+                pass
+            self._idle = [lane for lane in self._idle if len(lane.images) == rows]  # memory for one size at a time
+            lane = self._idle.pop() if self._idle else new(rows)
+            self._lent.add(lane)
+            return lane
+
+    def give_back(self, lane: Lane) -> None:
+        """Take a lane that nobody writes into any more; one that was given up is not taken."""
+        with self._returned:
+            if lane in self._lent:
+                self._lent.remove(lane)
+                if len(self._idle) < self._kept:
+                    self._idle.append(lane)
+                self._returned.notify_all()
+
+    def give_up(self, lane: Lane) -> None:
+        """Lend another in the place of a lane that a thread may still write into."""
+        with self._returned:
+            self._lent.discard(lane)
+            self._returned.notify_all()

@@ -1,0 +1,187 @@
+"""The threads of one stream: images are decoded into lanes while the network runs on those that are full."""
+
+import atexit
+import contextlib
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DeviceError, ImageError, ModelError
+from ..images.observed import Seen
+from ..sources import Item
+from .lanes import Lane
+from .session import Course, Session
+from .workers import Workers, settle
+
+Fill = Callable[[Item, NDArray[np.float32]], Seen]
+Result = tuple[NDArray[np.float32], list[Seen]]
+
+_DECODE, _RUN = "fastfid-decode", "fastfid-run"  # names of the threads
+_PATIENCE = 1.0  # seconds for what decodes to end by itself; then it is left alone
+_LAST_PATIENCE = {_DECODE: 1.0, _RUN: 5.0}  # before Python takes the ground from under them
+
+
+class Batch:
+    """Images on their way through one lane.
+
+    Attributes
+    ----------
+    result : Future
+        Features (k, d) of the images that could be decoded, and what was seen of each.
+    """
+
+    def __init__(self, items: Sequence[Item], lane: Lane) -> None:
+        self.items, self.lane = items, lane
+        self.result: Future[Result] = Future()
+        self._outcomes: list[Seen | BaseException | None] = [None] * len(items)
+        self._left, self._lock = len(items), threading.Lock()
+
+    def decode(self, i: int, fill: Fill, skip: bool) -> bool:
+        """Decode one of the images into the lane; return whether it was the last to come."""
+        try:
+            self._outcomes[i] = fill(self.items[i], self.lane.images[i])
+        except ImageError as error:
+            self._outcomes[i] = Seen(rejected=str(error)) if skip else error
+        except BaseException as error:
+            self._outcomes[i] = error
+        with self._lock:
+            self._left -= 1
+            return self._left == 0
+
+    def seen(self) -> list[Seen]:
+        """What was seen of each image, once all have come; raise what stands for the first that failed."""
+        for outcome in self._outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return [outcome for outcome in self._outcomes if isinstance(outcome, Seen)]
+
+
+class Pipeline:
+    """Threads and buffers of one stream.
+
+    Parameters
+    ----------
+    session : Session
+    fill : callable
+        Decodes an item into its place in a lane.
+    rows : int
+        Images a batch.
+    workers : int
+        Threads that decode.
+    skip : bool
+        Whether an image that cannot be decoded is left out.
+    """
+
+    def __init__(self, session: Session, fill: Fill, *, rows: int, workers: int, skip: bool) -> None:
+        session.check_process()
+        if _ending:
+            raise _too_late()
+        self.rows, self.depth = rows, session.runs_at_once + 1  # one more than run: it is being filled
+        self.course = Course(session)
+        self._session, self._fill, self._skip = session, fill, skip
+        self._flying: deque[Batch] = deque()
+        self._process = os.getpid()
+        self._decoders = Workers(min(workers, rows * self.depth), _DECODE)
+        try:
+            self._runners = Workers(session.runs_at_once, _RUN)
+        except BaseException:
+            self._decoders.stop()
+            raise
+        _live.add(self)
+
+    @property
+    def flying(self) -> int:
+        """How many batches are on their way."""
+        return len(self._flying)
+
+    def put(self, items: Sequence[Item]) -> None:
+        """Send a batch on its way."""
+        batch = Batch(items, self._session.borrow(self.rows))
+        self._flying.append(batch)
+        for i in range(len(items)):
+            self._decoders.do(partial(self._decode, batch, i))
+
+    def get(self) -> Result:
+        """Wait for the oldest batch."""
+        try:
+            result = self._flying[0].result.result()
+        except (ModelError, CancelledError) as error:
+            raise _too_late() if _ending else error from None
+        self._flying.popleft()
+        return result
+
+    def stop(self) -> None:
+        """Drop what waits and break off what runs; what hangs in a slow read is left alone, with its buffers."""
+        if not self.end():
+            return
+        try:
+            self._runners.join()
+            self._decoders.join(_PATIENCE)
+        finally:
+            _live.discard(self)
+            for batch in self._flying:
+                self._session.give_up(batch.lane)
+
+    def end(self) -> bool:
+        """See to it that the threads end; return whether there are any: in a fork of its process there are not."""
+        if os.getpid() != self._process:
+            return False
+        self.course.stop()
+        self._decoders.stop()
+        self._runners.stop()
+        for batch in list(self._flying):
+            batch.result.cancel()
+        return True
+
+    def _decode(self, batch: Batch, i: int) -> None:
+        if batch.decode(i, self._fill, self._skip):
+            self._runners.do(partial(settle, batch.result, partial(self._run, batch)))
+
+    def _run(self, batch: Batch) -> Result:
+        seen = batch.seen()
+        kept = [i for i, image in enumerate(seen) if image.rejected is None]
+        features = np.empty((0, self._session.dims), np.float32)
+        if kept:
+            features = self._session.run(batch.lane, self.course)[kept]
+            self._session.check_finite(features, [batch.items[i].name for i in kept])
+        self._session.give_back(batch.lane)  # all its images are in, and nobody waits for whoever takes the features
+        return features, seen
+
+
+_live: set[Pipeline] = set()
+_ending = False
+
+
+@contextlib.contextmanager
+def pipeline(session: Session, fill: Fill, *, rows: int, workers: int, skip: bool) -> Iterator[Pipeline]:
+    """Open a pipeline, and stop it however the block ends."""
+    opened = Pipeline(session, fill, rows=rows, workers=workers, skip=skip)
+    try:
+        yield opened
+    finally:
+        opened.stop()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End what a daemon thread, or a stream that was never closed, has left running: Python ends now."""
+    global _ending
+    _ending = True
+    for opened in list(_live):
+        opened.end()
+    for name, seconds in _LAST_PATIENCE.items():
+        end = time.monotonic() + seconds
+        for thread in threading.enumerate():
+            if thread.name.startswith(name):
+                thread.join(max(0.0, end - time.monotonic()))
+
+
+def _too_late() -> DeviceError:
+    return DeviceError("Python is ending, and no images are scored any more: join the thread that scores before that")

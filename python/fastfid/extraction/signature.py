@@ -1,0 +1,68 @@
+"""What an extractor network says of its input and its output, and whether that can be used."""
+
+from typing import TYPE_CHECKING
+
+from ..errors import ModelError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+_LAYOUTS = {"NCHW": 1, "NHWC": 3}  # and the axis of the channels
+_FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
+
+
+def image_input(
+    session: "ort.InferenceSession", name: str, size: tuple[int, int] | None, layout: str | None
+) -> tuple[bool, tuple[int, int], int | None]:
+    """Look at the input of a session.
+
+    Parameters
+    ----------
+    session : InferenceSession
+    name : str
+        What to call the model in errors.
+    size, layout
+        As for `Session`.
+
+    Returns
+    -------
+    bool, (int, int), int or None
+        Whether the channels come last, height and width, and the batch size where it is fixed.
+    """
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise ModelError(f"{name} has {len(inputs)} inputs; an extractor has one image input")
+    shape, kind = inputs[0].shape, inputs[0].type
+    if kind != "tensor(float)" or len(shape) != 4:
+        raise ModelError(f"{name} takes {kind} of shape {shape}; an extractor takes float32 (N, 3, H, W)")
+    # An open axis (a name, not a number) fits whatever is asked for.
+    fitting = [order for order, axis in _LAYOUTS.items() if not isinstance(shape[axis], int) or shape[axis] == 3]
+    if not fitting or (layout is not None and layout not in fitting):
+        asked = f"not in layout {layout}" if fitting else "one axis must hold the 3 RGB channels"
+        raise ModelError(f"{name} takes images of shape {shape}; {asked}")
+    channels_last = (layout or fitting[0]) == "NHWC"
+    found = shape[1:3] if channels_last else shape[2:4]
+    if size is None:
+        size = tuple(found)
+    if not all(isinstance(n, int) and n > 0 for n in size):
+        raise ModelError(
+            f"{name} leaves the image size open ({shape}): give it in the mode, as in --mode "
+            "'size=224 ...', or export the model with a fixed height and width"
+        )
+    if any(isinstance(n, int) and n != asked for n, asked in zip(found, size, strict=True)):
+        raise ModelError(f"{name} takes images of shape {shape}; size {size[0]}x{size[1]} does not fit")
+    return channels_last, (size[0], size[1]), shape[0] if isinstance(shape[0], int) else None
+
+
+def feature_output(session: "ort.InferenceSession", name: str) -> tuple[str, int | None]:
+    """Look at the output of a session; return its name, and the length of its rows where the graph tells it."""
+    outputs = session.get_outputs()
+    if len(outputs) != 1:
+        names = ", ".join(output.name for output in outputs)
+        raise ModelError(f"{name} has {len(outputs)} outputs ({names}); an extractor has one of shape (N, d)")
+    (output,) = outputs
+    if output.type not in _FLOATS:  # strings end the process when a buffer is bound to them
+        wanted = "an extractor gives float32, float16 or float64"
+        raise ModelError(f"{name}: output {output.name!r} is {output.type}; {wanted}")
+    dims = output.shape[1] if len(output.shape) == 2 else None
+    return output.name, dims if isinstance(dims, int) and dims > 0 else None

@@ -1,0 +1,138 @@
+"""Reading what came from outside: regular files alone, up to a stated size, and one error for whatever goes wrong."""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from ..errors import FastFIDError, InputError
+
+#: Largest file of one image, also inside an archive, in bytes. What declares or unpacks to more is refused.
+MOST_FILE_BYTES = 1 << 29
+
+_CHUNK = 1 << 20
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_LONGEST = 300  # characters of a cause; some parsers quote their whole input
+
+
+@contextmanager
+def failures(what: str, error: type[FastFIDError] = InputError, advice: str = "") -> Iterator[None]:
+    """Turn whatever a reader raises into one error, which reads ``what: cause`` and `advice`.
+
+    Damaged and hostile data make a parser raise nearly every class there is, so no class is listed here. What passes
+    are errors of this package, which say it already, and a `MemoryError`, which says something about the machine.
+
+    Parameters
+    ----------
+    what : str
+        Begins the message and names the thing: "cannot read the archive a.zip".
+    error : type
+        What to raise.
+    advice : str
+        Ends the message.
+
+    Examples
+    --------
+    >>> with failures("cannot read a.npy"):
+    ...     [][0]
+    Traceback (most recent call last):
+    fastfid.errors.InputError: cannot read a.npy: list index out of range
+    """
+    try:
+        yield
+    except (FastFIDError, MemoryError):
+        raise
+    except Exception as problem:
+        raise error(f"{what}: {cause(problem)}{advice}") from problem
+
+
+def cause(problem: BaseException) -> str:
+    """Say in a few words what an exception says."""
+    text = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def open_regular(path: str | os.PathLike[str], *, most: int | None = None, buffering: int = -1) -> BinaryIO:
+    """Open a file for reading, if it is a regular one: a FIFO waits for its writer, a device need not end.
+
+    Parameters
+    ----------
+    path : path
+        Links are followed.
+    most : int, optional
+        Largest size, in bytes.
+    buffering : int
+        As for `open`.
+
+    Raises
+    ------
+    ValueError
+        It is no regular file, or larger than `most`; the message does not name it.
+    OSError
+        As for `open`.
+    """
+    _check(Path(path).stat(), most)  # before it is opened: opening alone does something to some devices
+    file: BinaryIO = open(path, "rb", buffering, opener=without_waiting)  # noqa: SIM115 - Path.open has no opener
+    try:
+        _check(os.fstat(file.fileno()), most)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
+    """Read a regular file of at most so many bytes; raises as `open_regular` does.
+
+    By system calls alone: a file object would cost more than all the rest of a small image's reading.
+    """
+    _check(os.stat(path), most)  # noqa: PTH116 - as above
+    descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+    try:
+        status = os.fstat(descriptor)
+        _check(status, most)
+        parts = [os.read(descriptor, status.st_size + 1)]
+        size = len(parts[0])
+        # Fewer or more: it has changed meanwhile, or the file system does not tell its size.
+        while size != status.st_size and size <= most and parts[-1]:
+            parts.append(os.read(descriptor, min(_CHUNK, most + 1 - size)))
+            size += len(parts[-1])
+    finally:
+        os.close(descriptor)
+    _check_size(size, most)
+    return b"".join(parts)
+
+
+def state_of(file: IO[bytes]) -> tuple[int, int]:
+    """Return what tells that an open file was changed or replaced: its size and the time of its last change."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+def without_waiting(path: str, flags: int) -> int:
+    """Open as `open` does, of which it is an `opener`, but do not wait for a FIFO's writer."""
+    return os.open(path, flags | _FLAGS)
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def _check(status: os.stat_result, most: int | None) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        kind = next((name for test, name in _KINDS if test(status.st_mode)), "something else")
+        raise ValueError(f"it is {kind}, not a regular file")
+    if most is not None:
+        _check_size(status.st_size, most)
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise ValueError(f"it has {size:,} bytes or more; at most {most:,} are read")

@@ -1,0 +1,194 @@
+"""One image file, or PIL image, to one RGB array; and what is worth knowing about it."""
+
+import os
+import threading
+import warnings
+from hashlib import blake2b
+from io import BytesIO
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError
+from ..files.reading import MOST_FILE_BYTES, failures, read_regular
+from .damage import damage_of
+from .formats import check_size, open_image
+from .rgb import as_rgb, check_arrays
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+    from PIL.ImageFile import ImageFile
+
+__all__ = ["ENDINGS", "Decoded", "as_rgb", "check_arrays", "decode", "digest", "from_pil"]
+
+#: File endings taken for images: those of pytorch-fid, here in any case.
+ENDINGS = frozenset({"bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"})
+
+# Sum of the luminance table in Annex K of the JPEG standard; libjpeg scales that table by its `quality`.
+_STANDARD_LUMINANCE = 3685
+_SCAN = b"\xff\xda"  # begins a scan's header, of 8 bytes and 2 for each component
+
+
+class Decoded(NamedTuple):
+    """One image, ready for a resize kernel, and what is worth knowing about where it came from.
+
+    Attributes
+    ----------
+    pixels : ndarray of uint8, shape (H, W, 3)
+        C-contiguous, possibly read-only.
+    losses : tuple of str
+        What the conversion lost, or what else deserves a warning: ``"16-bit"`` (values above 255 became 255),
+        ``"alpha"`` (transparency was dropped), ``"larger than PIL.Image.MAX_IMAGE_PIXELS"`` (Pillow's warning level;
+        at twice that size it refuses).
+    encoding : str or None
+        Pillow's name of the file's format, "JPEG" say; None for what was no file.
+    quality : int or None
+        Of a JPEG: the quality, up to 99, at which libjpeg would write a luminance table of the same sum.
+    digest : int or None
+        64 bits of a hash of the file's bytes; None for what was no file.
+    damage : str
+        The image's name and what is wrong with its file, where that tells it and Pillow decodes it; see `damage`.
+    """
+
+    pixels: NDArray[np.uint8]
+    losses: tuple[str, ...] = ()
+    encoding: str | None = None
+    quality: int | None = None
+    digest: int | None = None
+    damage: str = ""
+
+
+def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
+    """Decode one image file exactly as ``PIL.Image.open(file).convert("RGB")`` does.
+
+    Like the tools whose numbers fastfid reproduces, it does not apply an EXIF rotation and takes the first frame of
+    an animation. Safe to call from several threads at once.
+
+    Parameters
+    ----------
+    file : path or bytes
+        The file, or all its bytes.
+    name : str
+        How an error names the image.
+
+    Returns
+    -------
+    Decoded
+
+    Raises
+    ------
+    ImageError
+        The image is missing, no regular file or larger than `MOST_FILE_BYTES`; truncated, corrupt, of a format that is
+        not read, without pixels, a decompression bomb, or has a side longer than `fastfid.images.formats.LONGEST_SIDE`.
+    """
+    with failures(f"cannot decode {name}", ImageError), _muted:
+        data = file if isinstance(file, bytes) else read_regular(file, MOST_FILE_BYTES)
+        with open_image(data) as image:
+            start = _start_of_pixels(image, data)
+            scans = image.format in ("JPEG", "MPO") and _has_scans(image, data, start)
+            decoded = _convert(image)
+            damage = damage_of(image.format, data, start, scans=scans)
+            return decoded._replace(
+                losses=decoded.losses + _largeness(image),
+                encoding=image.format,
+                quality=_quality(image),
+                digest=digest(data),
+                damage=f"{name} ({damage})" if damage else "",
+            )
+
+
+def from_pil(image: "PillowImage.Image", name: str) -> Decoded:
+    """Convert one PIL image as :func:`decode` does; the image itself must not be in use by another thread."""
+    with failures(f"cannot decode {name}", ImageError), _muted:
+        return _convert(image)
+
+
+def digest(data: bytes | NDArray[np.uint8]) -> int:
+    """64 bits that tell apart all but identical bytes; for an array (C-contiguous), its shape counts too."""
+    if isinstance(data, bytes):
+        hashed = blake2b(data, digest_size=8)
+    else:
+        hashed = blake2b(data.data, digest_size=8, salt=str(data.shape[:2]).encode()[:16])
+    return int.from_bytes(hashed.digest(), "big")
+
+
+def _convert(image: "PillowImage.Image") -> Decoded:
+    check_size(image.width, image.height)
+    image.load()
+    if 0 in image.size:
+        raise ValueError(f"its size is {image.width}x{image.height}")
+    losses: tuple[str, ...] = ()
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        losses += ("16-bit",)
+    if image.has_transparency_data and not _opaque(image):
+        losses += ("alpha",)
+    return Decoded(np.asarray(image.convert("RGB")), losses)
+
+
+def _largeness(image: "PillowImage.Image") -> tuple[str, ...]:
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    large = limit is not None and image.width * image.height > limit
+    return ("larger than PIL.Image.MAX_IMAGE_PIXELS",) if large else ()
+
+
+def _start_of_pixels(image: "ImageFile", data: bytes) -> int:
+    """Return where the first chunk or scan with pixels begins: of what stands before, Pillow has read every byte."""
+    if image.format == "PNG" and image.tile:
+        return int(image.tile[0][2]) - 8
+    if image.format == "MPO":  # stands at its beginning again, and a thumbnail there has an end marker of its own
+        from PIL.JpegImagePlugin import JpegImageFile
+
+        image = JpegImageFile(BytesIO(data))
+    return image.fp.tell() if image.format == "JPEG" and image.fp else 0
+
+
+def _has_scans(image: "ImageFile", data: bytes, start: int) -> bool:
+    """Whether a JPEG has several scans: it is progressive, or the header of the first lacks some of its components."""
+    components: int = getattr(image, "layers", 0)
+    return "progressive" in image.info or not data.startswith(_SCAN, start - 8 - 2 * components)
+
+
+def _quality(image: "PillowImage.Image") -> int | None:
+    tables: dict[int, list[int]] = getattr(image, "quantization", {})  # only JPEG files have it
+    if not tables:
+        return None
+    scale = 100 * sum(tables[min(tables)]) / _STANDARD_LUMINANCE
+    return round(min(100, max(1, (200 - scale) / 2 if scale <= 100 else 5000 / scale)))
+
+
+def _opaque(image: "PillowImage.Image") -> bool:
+    # Opaque alpha is common (screenshots) and dropping it loses nothing. A transparent colour of a palette or
+    # of a PNG counts as a loss without looking for it in the pixels.
+    return image.mode.endswith(("A", "a")) and image.getchannel(image.getbands()[-1]).getextrema() == (255, 255)
+
+
+# Pillow warns of large images, of palettes with several transparent entries, of damaged EXIF data. Here that would
+# come from a worker thread, once per image or as an exception; `decode` reports what matters in its result.
+# `warnings.catch_warnings` swaps filters for the whole process and two threads in it can restore them in the wrong
+# order. So one filter is added, once, whose category contains every warning of a thread that is decoding, and no other.
+_thread = threading.local()
+
+
+class _WhileDecoding(type):
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return getattr(_thread, "decoding", False)
+
+
+class _DecodingWarning(Warning, metaclass=_WhileDecoding):
+    pass
+
+
+class _Muted:
+    def __enter__(self) -> None:
+        if not warnings.filters or warnings.filters[0][2] is not _DecodingWarning:  # a first call, or others in front
+            warnings.simplefilter("ignore", _DecodingWarning)
+        _thread.decoding = True
+
+    def __exit__(self, *_: object) -> None:
+        _thread.decoding = False
+
+
+_muted = _Muted()

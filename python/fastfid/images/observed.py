@@ -1,0 +1,109 @@
+"""What a stream of images showed besides features."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .decode import Decoded, digest
+
+# Two names that Pillow has for JPEG files: phones write several pictures into one (MPO).
+_SAME = {"MPO": "JPEG"}
+_MOST_NAMES = 3  # of damaged files
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is kept of one image; where it could not be decoded, only the reason in `rejected`."""
+
+    losses: tuple[str, ...] = ()
+    largest: int = 0
+    size: tuple[int, int] = (0, 0)
+    encoding: str | None = None
+    quality: int | None = None
+    digest: int = 0
+    damage: str = ""
+    rejected: str | None = None
+
+    @classmethod
+    def of(cls, image: Decoded) -> "Seen":
+        """Look at a decoded image."""
+        height, width, _ = image.pixels.shape
+        return cls(
+            losses=image.losses,
+            largest=int(image.pixels.max()) if image.encoding is None else 255,  # a file may well be black
+            size=(height, width),
+            encoding=_SAME.get(image.encoding or "", image.encoding),
+            quality=image.quality,
+            digest=digest(image.pixels) if image.digest is None else image.digest,
+            damage=image.damage,
+        )
+
+
+@dataclass
+class Tally:
+    """Counts over one side of a comparison.
+
+    Attributes
+    ----------
+    rejected : list of str
+        The images that could not be decoded, with the reason.
+    losses : Counter of str
+        How many images lost what on the way to 8-bit RGB.
+    largest : int
+        Largest pixel value of the images from memory; 255 where there are files.
+    sizes : Counter of (height, width)
+    encodings : Counter of str
+        Pillow's names of the files' formats; images from memory have none.
+    qualities : Counter of int
+        Of the JPEG files.
+    digests : set of int
+        Of the images' bytes.
+    repeated : int
+        How many images were exact copies of an earlier one.
+    damaged : int
+        How many files were decoded that say themselves that they are damaged.
+    damages : list of str
+        The first of those, with what is wrong.
+    chunk : int
+        Images per run of the network, where memory did not suffice for the batch size; see `Session.chunk`.
+    sampled : bool
+        Whether these are a few images out of more.
+    """
+
+    rejected: list[str] = field(default_factory=list)
+    losses: Counter[str] = field(default_factory=Counter)
+    largest: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    encodings: Counter[str] = field(default_factory=Counter)
+    qualities: Counter[int] = field(default_factory=Counter)
+    digests: set[int] = field(default_factory=set)
+    repeated: int = 0
+    damaged: int = 0
+    damages: list[str] = field(default_factory=list)
+    chunk: int = 0
+    sampled: bool = False
+
+    def add(self, images: list[Seen], chunk: int = 0) -> None:
+        """Count the images of one batch."""
+        self.chunk = chunk
+        for image in images:
+            if image.rejected is not None:
+                self.rejected.append(image.rejected)
+                continue
+            self.losses.update(image.losses)
+            self.largest = max(self.largest, image.largest)
+            self.sizes[image.size] += 1
+            if image.encoding is not None:
+                self.encodings[image.encoding] += 1
+            if image.quality is not None:
+                self.qualities[image.quality] += 1
+            if image.damage:
+                self.damaged += 1
+                self.damages = [*self.damages, image.damage][:_MOST_NAMES]
+            self.repeated += image.digest in self.digests
+            self.digests.add(image.digest)
+
+    def left_out(self, name: str) -> str | None:
+        """Say which images of a source could not be decoded, where there are any."""
+        if not self.rejected:
+            return None
+        return f"{name}: {len(self.rejected)} images left out: {'; '.join(self.rejected)}"

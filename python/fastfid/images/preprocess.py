@@ -1,0 +1,335 @@
+"""The modes: which resize and which scaling, in which order, so that the number equals a named tool's.
+
+Five are the protocols of the Inception network. Any other network comes with a preprocessing of its own, which a
+`Preprocessing` states in a few fields, or in one line of text.
+"""
+
+import numbers
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..checks import whole_number
+from ..errors import ImageError, InputError
+from .formats import LONGEST_SIDE
+
+if TYPE_CHECKING:
+    from PIL import Image as PillowImage
+
+# From an RGB image (h, w, 3) uint8 to the network's input (3, H, W) float32, written in place.
+Kernel = Callable[[NDArray[np.uint8], NDArray[np.float32]], None]
+
+MODES: dict[str, Kernel] = {
+    "pytorch": _core.resize_pytorch,  # pytorch-fid
+    "tensorflow": _core.resize_tensorflow,  # TTUR, torch-fidelity, ADM
+    "clean": _core.resize_clean,  # clean-fid, mode "clean"
+    "keras": _core.resize_keras,  # the Keras tutorial (Brownlee 2019): scikit-image's resize(order=0)
+    "torchmetrics": _core.resize_torchmetrics,  # torchmetrics 1.8 and later, antialias=True (its default)
+}
+
+FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # Pillow's
+LAYOUTS = ("NCHW", "NHWC")
+
+#: Published preprocessings by name: of CLIP (openai/CLIP, `_transform`) and of DINOv2
+#: (facebookresearch/dinov2, `make_classification_eval_transform`).
+PRESETS = {
+    "clip": (
+        "size=224 resize=bicubic shortest=224 mean=0.48145466,0.4578275,0.40821073 std=0.26862954,0.26130258,0.27577711"
+    ),
+    "dinov2": "size=224 resize=bicubic shortest=256 mean=0.485,0.456,0.406 std=0.229,0.224,0.225",
+}
+
+#: clean-fid's names of two of them.
+LEGACY = {"legacy_pytorch": "pytorch", "legacy_tensorflow": "tensorflow"}
+
+_HOW = f"write it like {PRESETS['dinov2']!r}"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network of your own wants done to an image: resize, crop, scale.
+
+    The 8-bit RGB image is resized by Pillow (antialiased, and rounded to 8 bits again), as the transforms of
+    torchvision, open_clip and timm do with a PIL image. Then a pixel x becomes
+
+        v = low + (high - low) x / 255,  and  (v - mean) / std,
+
+    the first rounded to float32 once, the second computed in float32: torchvision's ToTensor and Normalize.
+
+    Parameters
+    ----------
+    size : int or (int, int)
+        Height and width of the network's input, in pixels; kept as a pair.
+    resize : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}
+        Filter, by Pillow's names.
+    shortest : int, optional
+        Resize the shorter side to this many pixels, keep the aspect ratio, and cut `size` out of the centre (the
+        transforms Resize and CenterCrop); no less than `size`. Where not given, the image is stretched to `size`.
+    range : (float, float)
+        What 0 and 255 become before mean and std.
+    mean, std : float or three floats
+        Of red, green and blue; kept as three.
+    layout : {"NCHW", "NHWC"}, optional
+        Order of the axes of the network's input; where not given, the model's input shape says it.
+
+    Raises
+    ------
+    InputError
+        Where a field cannot be what it was set to; the message names both.
+
+    Notes
+    -----
+    The same fields make the text that the command line (``--mode``), a model's metadata (``fastfid.mode``) and the
+    provenance hold: ``str(p)`` writes it in one canonical way, `parse` reads it.
+
+    Examples
+    --------
+    >>> p = Preprocessing(size=224, resize="bicubic", shortest=256, range=(-1, 1))
+    >>> str(p)
+    'size=224 resize=bicubic shortest=256 range=-1,1 mean=0,0,0 std=1,1,1'
+    >>> p == Preprocessing.parse("size=224 shortest=256 resize=bicubic range=-1,1")
+    True
+    """
+
+    size: int | tuple[int, int]
+    resize: str
+    shortest: int | None = None
+    range: tuple[float, float] = (0, 1)
+    mean: float | Sequence[float] = 0
+    std: float | Sequence[float] = 1
+    layout: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check every field, and bring equal ones to equal form."""
+        size, bounds = _pair(self.size), _floats("range", self.range, 2)
+        mean, std = _floats("mean", self.mean, 3), _floats("std", self.std, 3)
+        if self.resize not in FILTERS:
+            raise InputError(f"resize must be one of {', '.join(FILTERS)}; got {self.resize!r}")
+        if self.shortest is not None and _side("shortest", self.shortest) < max(size):
+            raise InputError(
+                f"shortest must be at least {max(size)}, the size that is cut out, got {self.shortest}; "
+                "leave it out to stretch the image to size"
+            )
+        if bounds[0] >= bounds[1]:
+            raise InputError(f"range must be two numbers, the lower one first, got {self.range!r}")
+        if min(std) <= 0:
+            raise InputError(f"std must be positive, got {self.std!r}; std=1 leaves the values as they are")
+        if self.layout not in (None, *LAYOUTS):
+            raise InputError(f"layout must be one of {', '.join(LAYOUTS)}; got {self.layout!r}")
+        shortest = None if self.shortest is None else int(self.shortest)
+        for name, value in (("size", size), ("shortest", shortest), ("range", bounds), ("mean", mean), ("std", std)):
+            object.__setattr__(self, name, value)
+        if not np.isfinite(_tables(self)).all():
+            raise InputError(f"range, mean and std must give float32 numbers for every pixel; {self} does not")
+
+    def __str__(self) -> str:
+        """Return the canonical text: every field that is set, in fixed order, numbers as short as they can be."""
+        size = _pair(self.size)
+        shown = {field.name: getattr(self, field.name) for field in fields(self)}
+        shown["size"] = size[0] if size[0] == size[1] else size
+        return " ".join(f"{name}={_written(value)}" for name, value in shown.items() if value is not None)
+
+    @classmethod
+    def parse(cls, text: str) -> "Preprocessing":
+        """Read a preset's name, or fields as text: ``field=value`` apart by spaces, several numbers by commas.
+
+        Parameters
+        ----------
+        text : str
+            "clip", "dinov2", or as in the example; `size` (or ``size=HEIGHT,WIDTH``) and `resize` must be given.
+
+        Returns
+        -------
+        Preprocessing
+
+        Raises
+        ------
+        InputError
+            Where the text cannot be read, or a value does not fit its field.
+
+        Examples
+        --------
+        >>> Preprocessing.parse("size=224 resize=bilinear mean=0.5 std=0.5").std
+        (0.5, 0.5, 0.5)
+        >>> str(Preprocessing.parse("dinov2"))
+        'size=224 resize=bicubic shortest=256 range=0,1 mean=0.485,0.456,0.406 std=0.229,0.224,0.225'
+        """
+        text = PRESETS.get(text.strip(), text)
+        known = [field.name for field in fields(cls)]
+        given: dict[str, Any] = {}
+        for word in text.split():
+            name, equals, value = word.partition("=")
+            if not (equals and value):
+                raise InputError(f"{word!r} in {text!r} is not field=value, without spaces inside; {_HOW}")
+            if name not in known:
+                raise InputError(f"{text!r}: there is no field {name!r}; there are {', '.join(known)}")
+            if name in given:
+                raise InputError(f"{text!r} sets {name} twice; leave one out")
+            given[name] = value if name in ("resize", "layout") else _read(name, value)
+        missing = " and ".join(name for name in ("size", "resize") if name not in given)
+        if missing:
+            raise InputError(f"{text!r} does not set {missing}; {_HOW}")
+        return cls(**given)
+
+
+class Protocol(NamedTuple):
+    """A mode, ready to be used.
+
+    Attributes
+    ----------
+    name : str
+        What provenance records: equal for equal preprocessings. The layout is no part of it, for it changes no number.
+    kernel : callable
+        From an image (h, w, 3) uint8, C-contiguous, to (3, H, W) float32 in place; for many threads at once.
+    size : (int, int) or None
+        Height and width that the kernel writes; None where it fits any.
+    layout : str or None
+        What was said of the network's input: "NCHW", "NHWC", or nothing.
+    """
+
+    name: str
+    kernel: Kernel
+    size: tuple[int, int] | None = None
+    layout: str | None = None
+
+
+def resolve(mode: str | Preprocessing) -> Protocol:
+    """Return what stands behind a mode.
+
+    Parameters
+    ----------
+    mode : str or Preprocessing
+        A name in `MODES` or `PRESETS`, a `Preprocessing`, or its text.
+
+    Returns
+    -------
+    Protocol
+
+    Raises
+    ------
+    InputError
+        Where there is no such mode, with those there are, or its text is wrong.
+
+    Examples
+    --------
+    >>> resolve("clean").name, resolve("clean").size
+    ('clean', None)
+    >>> resolve("size=224 resize=bicubic layout=NHWC").name
+    'size=224 resize=bicubic range=0,1 mean=0,0,0 std=1,1,1'
+    >>> out = np.empty((3, 2, 2), np.float32)
+    >>> resolve("size=2 resize=box").kernel(np.full((4, 6, 3), 255, np.uint8), out)
+    >>> float(out.min())
+    1.0
+    """
+    if isinstance(mode, str) and mode in MODES:
+        return Protocol(str(mode), MODES[mode])
+    if isinstance(mode, str) and (mode.strip() in PRESETS or "=" in mode):
+        mode = Preprocessing.parse(mode)
+    if isinstance(mode, str) and mode in LEGACY:
+        raise InputError(f"mode {mode!r} is clean-fid's name of what is mode={LEGACY[mode]!r} here")
+    if not isinstance(mode, Preprocessing):
+        raise InputError(
+            f"mode must be one of {', '.join(MODES)}; got {mode!r}. "
+            f"For a network other than Inception: {', '.join(PRESETS)}, or {_HOW}"
+        )
+    return Protocol(str(replace(mode, layout=None)), _kernel(mode), _pair(mode.size), mode.layout)
+
+
+def kernel(mode: str | Preprocessing) -> Kernel:
+    """Return the kernel of a mode, or raise `InputError` with the modes there are."""
+    return resolve(mode).kernel
+
+
+def _kernel(p: Preprocessing) -> Kernel:
+    tables = _tables(p)
+
+    def fill(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise ValueError(f"an image of shape {image.shape} is not RGB with pixels, (h, w, 3)")
+        if out.dtype != np.float32:  # some versions of NumPy would convert
+            raise TypeError(f"the output is {out.dtype}, not float32")
+        pixels = np.asarray(_resized(p, image))
+        for channel, table, plane in zip(np.moveaxis(pixels, 2, 0), tables, out, strict=True):
+            np.take(table, channel, out=plane, mode="clip")  # "clip" clips nothing: "raise" would buffer the output
+
+    return fill
+
+
+def _tables(p: Preprocessing) -> NDArray[np.float32]:
+    """(3, 256): what each of the 256 values of a channel becomes."""
+    low, high = p.range
+    with np.errstate(all="ignore"):  # numbers too large are the caller's to refuse
+        values = (low + (high - low) * np.arange(256) / 255).astype(np.float32)
+        mean, std = np.asarray(p.mean, np.float32), np.asarray(p.std, np.float32)
+        return np.asarray((values - mean[:, None]) / std[:, None])
+
+
+def _resized(p: Preprocessing, image: NDArray[np.uint8]) -> "PillowImage.Image":
+    from PIL import Image  # slow to import, and no statistics need it
+
+    height, width = _pair(p.size)
+    whole = Image.fromarray(image)
+    how = Image.Resampling[p.resize.upper()]
+    if p.shortest is None:
+        return whole.resize((width, height), how)
+    # Rounding as torchvision's: the longer side down, the corner to the nearest, halves to even.
+    shorter = min(whole.size)
+    columns, rows = (int(p.shortest * side / shorter) for side in whole.size)
+    if Image.MAX_IMAGE_PIXELS is not None and columns * rows > 2 * Image.MAX_IMAGE_PIXELS:
+        raise ImageError(
+            f"an image of {whole.width}x{whole.height} pixels (width x height) becomes {columns}x{rows} where its "
+            f"shorter side is resized to {p.shortest}, more than 2 * PIL.Image.MAX_IMAGE_PIXELS"
+        )
+    left, top = round((columns - width) / 2), round((rows - height) / 2)
+    return whole.resize((columns, rows), how).crop((left, top, left + width, top + height))
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width of a size given as either."""
+    sides = (size, size) if not isinstance(size, Sequence) or isinstance(size, str) else tuple(size)
+    if len(sides) != 2:
+        raise InputError(f"size must be one number, or height and width; got {size!r}")
+    return _side("size", sides[0]), _side("size", sides[1])
+
+
+def _side(name: str, value: Any) -> int:
+    side = whole_number(name, value, 1)
+    if side > LONGEST_SIDE:
+        raise InputError(f"{name} must be at most {LONGEST_SIDE} pixels, got {value}")
+    return side
+
+
+def _floats(name: str, value: Any, count: int) -> tuple[float, ...]:
+    """Return `count` finite numbers; where three are wanted, one stands for red, green and blue."""
+    single = count == 3 and isinstance(value, numbers.Real)
+    try:
+        items = (value,) * count if single else tuple(value)
+        if len(items) != count or not all(isinstance(i, numbers.Real) and not isinstance(i, bool) for i in items):
+            raise TypeError
+        result = tuple(float(i) + 0.0 for i in items)  # -0.0 becomes 0.0
+    except (TypeError, OverflowError):
+        raise InputError(f"{name} must be {'one or three' if count == 3 else count} numbers, got {value!r}") from None
+    if not np.isfinite(result).all():
+        raise InputError(f"{name} must be finite, got {value!r}")
+    return result
+
+
+def _read(name: str, text: str) -> Any:
+    """Read one number or several."""
+    try:
+        values = tuple((int if name in ("size", "shortest") else float)(part) for part in text.split(","))
+    except ValueError:
+        kind = "whole numbers" if name in ("size", "shortest") else "numbers"
+        raise InputError(f"{name}={text}: {name} takes {kind}, several apart by commas without spaces") from None
+    return values[0] if len(values) == 1 else values
+
+
+def _written(value: Any) -> str:
+    """Write what `_read` reads back exactly."""
+    if isinstance(value, tuple):
+        return ",".join(map(_written, value))
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

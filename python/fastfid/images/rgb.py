@@ -1,0 +1,146 @@
+"""One image in memory to one RGB array; and what is refused, with the way out."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+from .formats import LONGEST_SIDE
+
+__all__ = ["as_rgb", "check_arrays"]
+
+_LOOKED_AT = 16  # images of an array, for their range: an array on disk may be larger than the memory
+
+
+def as_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    """Bring one in-memory image to the form that every later stage takes.
+
+    Parameters
+    ----------
+    array : ndarray of integers, shape (H, W, 3), (H, W, 1) or (H, W)
+        Values in 0...255, of any integer dtype.
+    name : str
+        How an error names the image.
+
+    Returns
+    -------
+    ndarray of uint8, shape (H, W, 3)
+        C-contiguous; grey is repeated. A read-only view of `array` where that already has this form.
+
+    Raises
+    ------
+    InputError
+        A dtype that is not an integer, a value outside 0...255, another shape, or a side longer than `LONGEST_SIDE`.
+
+    Examples
+    --------
+    >>> as_rgb(np.array([[0, 255]]), "grey").tolist()
+    [[[0, 0, 0], [255, 255, 255]]]
+    """
+    check_arrays(array.shape, array.dtype, name, stack=False, values=array)
+    if array.dtype != np.uint8:
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high > 255:
+            raise InputError(f"{name}: the value {low if low < 0 else high} is outside 0...255")
+        array = array.astype(np.uint8)
+    if array.ndim == 2:
+        array = array[..., None]
+    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+
+
+def check_arrays(
+    shape: tuple[int, ...], dtype: np.dtype[Any], name: str, *, stack: bool, values: NDArray[Any] | None = None
+) -> None:
+    """Refuse a dtype or shape that cannot be one image or, where `stack`, N of them.
+
+    Parameters
+    ----------
+    shape, dtype, name, stack
+        What is given.
+    values : ndarray, optional
+        The array itself, where it is at hand: the way out that is told depends on the range of floats.
+
+    Raises
+    ------
+    InputError
+        The message names the dtype or shape, and the way out.
+    """
+    if dtype.kind not in "iu":
+        raise InputError(f"{name}: {_features_hint(shape, dtype, stack) or _dtype_hint(dtype, values)}")
+    one = shape[1:] if stack else shape
+    if stack and len(shape) == 3 and shape[2] in (1, 3, 4):
+        # Grey images of that width are legal but absurd; one colour image in place of N is a common slip.
+        raise InputError(
+            f"{name}: shape {shape} looks like one image, not (N, H, W); give many images as (N, H, W, 3), "
+            "or x[..., None] if these really are grey ones"
+        )
+    if stack and len(shape) == 3 and shape[0] == 3:
+        # As N = 3 is. Not refused are 4, which a loader's last batch may well have, and 1, whose meanings are the same.
+        raise InputError(
+            f"{name}: shape {shape} looks like one image with its channels first, not (N, H, W); for that image give "
+            "x.transpose(1, 2, 0)[None], or x[..., None] if these really are three grey ones"
+        )
+    if not (len(one) == 2 or (len(one) == 3 and one[2] in (1, 3))):
+        wanted = "(N, H, W, 3), (N, H, W, 1) or (N, H, W)" if stack else "(H, W, 3), (H, W, 1) or (H, W)"
+        raise InputError(f"{name}: shape {shape} is not {wanted}{_shape_hint(one, stack)}")
+    if 0 in shape:
+        raise InputError(f"{name}: shape {shape} holds no pixels")
+    if max(one[:2]) > LONGEST_SIDE:
+        raise InputError(f"{name}: shape {shape} has a side longer than {LONGEST_SIDE} pixels; crop or shrink it")
+
+
+def _features_hint(shape: tuple[int, ...], dtype: np.dtype[Any], stack: bool) -> str:
+    """Return what to do with feature vectors given as images, or nothing where it cannot be those."""
+    if dtype.kind not in "fV" or len(shape) != (2 if stack else 1) or 0 in shape:
+        return ""
+    return (
+        f"{dtype} of shape {shape} cannot be images. Features, one row an image, are scored by "
+        "frechet_distance_from_features(x, y), or as Statistics(dims).update(features) in place of a set of images"
+    )
+
+
+def _dtype_hint(dtype: np.dtype[Any], values: NDArray[Any] | None) -> str:
+    refused = f"dtype {dtype} is not accepted, give integers in 0...255"
+    if dtype.kind == "b":
+        return f'{refused}; convert it with x.astype("uint8") * 255'
+    if dtype.kind == "f":
+        return f"{refused}; {_float_hint(values)}"
+    if dtype.kind == "V":  # bfloat16, which is no dtype of NumPy's own, or a structure
+        return f'{refused}; convert it with x.astype("float32"), and that to integers'
+    if dtype.kind in "OUS":
+        return f"{refused}; give paths or PIL images as a list, x.tolist()"
+    return f"{refused}; uint8 is best"
+
+
+_UNIT = (
+    'convert values in [0, 1] with (x * 255).round().astype("uint8"); torchmetrics with normalize=True truncates: '
+    '(x * 255).astype("uint8")'
+)
+_SIGNED = 'convert values in [-1, 1] with ((x + 1) * 127.5).round().astype("uint8")'
+
+
+def _float_hint(values: NDArray[Any] | None) -> str:
+    if values is None or not values.size:
+        return f"{_UNIT}; {_SIGNED}"
+    some = values[:_LOOKED_AT] if values.ndim == 4 else values
+    low, high = float(some.min()), float(some.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return "it holds NaN or infinite values, which are no pixels"
+    if low >= 0 and high <= 1:
+        return _UNIT
+    if low >= -1 and high <= 1:
+        return f"{_SIGNED}; leave out round() where your other tool truncates"
+    if low >= 0 and high <= 255:
+        return 'convert values in [0, 255] with x.round().astype("uint8")'
+    return f"its values, from {low:g} to {high:g}, must be brought to 0...255 first"
+
+
+def _shape_hint(one: tuple[int, ...], stack: bool) -> str:
+    if len(one) == 3 and one[2] == 4:
+        return "; drop the alpha channel with x[..., :3]"
+    if len(one) == 3 and one[0] in (1, 3):
+        return f"; put the channels last with x.transpose({'0, 2, 3, 1' if stack else '1, 2, 0'})"
+    if len(one) == 4 and not stack:
+        return "; this is a batch: give its images one by one, (image for batch in batches for image in batch)"
+    return ""

@@ -1,0 +1,1 @@
+"""From features to numbers; nothing here knows of images or networks."""

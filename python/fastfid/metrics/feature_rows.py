@@ -1,0 +1,50 @@
+"""Rows of features as they come from a caller or a file: copied, finite, and those behind a mean and covariance."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..checks import require_finite
+from ..errors import InputError
+from ..files.reading import failures
+from .frechet import Gaussian
+
+SNAPSHOT = 64 << 20  # bytes; more are not copied at once
+_BLOCK = 4 << 20  # bytes
+_ROUNDING = 4 * float(np.finfo(np.float32).eps)  # how far a value may have moved, relative to the largest of its dim
+
+
+def snapshots(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield copies of the rows, all of them at once or, where they are more than `SNAPSHOT`, block by block.
+
+    What becomes of the original no longer matters to a copy, and `tobytes` is one step under Python's lock: no other
+    thread of Python's can shrink the array amid it.
+    """
+    dims, dtype = rows.shape[1], rows.dtype
+    step = max(1, (SNAPSHOT if rows.nbytes <= SNAPSHOT else _BLOCK) // (dtype.itemsize * dims))
+    for first in range(0, len(rows), step):
+        with failures("features changed while they were read"):
+            part = np.frombuffer(rows[first : first + step].tobytes(), dtype).reshape(-1, dims)
+        with np.errstate(over="ignore"):  # of a long double, which is infinite then
+            part = part.astype(np.float32 if dtype == np.float32 else np.float64, copy=False)
+        require_finite(part, f"features from row {first} on" if first else "features")
+        yield part
+
+
+def require_same(rows: NDArray[np.float64], moments: _core.Moments, known: Gaussian) -> None:
+    """Refuse rows that are not those behind the mean and covariance beside them.
+
+    Where each value of dim i moves by at most r_i, its mean does, and by Cauchy and Schwarz a covariance by at most
+    (s_i + r_i) (s_j + r_j) - s_i s_j, s the standard deviations.
+    """
+    moved = _ROUNDING * np.abs(rows).max(axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        covariance = moments.covariance()
+        deviations = np.sqrt(np.maximum(covariance.diagonal(), 0))
+        bound = np.outer(deviations + moved, deviations + moved) - np.outer(deviations, deviations)
+        fits = (np.abs(moments.mean() - known.mu) <= moved).all() and np.isfinite(covariance).all()
+        if not (fits and (np.abs(covariance - known.covariance) <= bound).all()):
+            raise InputError("rows do not have the mean mu and the covariance sigma")

@@ -1,0 +1,264 @@
+"""The Fréchet distance between two Gaussians, from moments or from features."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .. import _core
+from ..checks import finite_array, real_array, require_finite, shown
+from ..errors import InputError
+from ..messages import warn
+
+METHODS = ("auto", "schur")
+
+_EPS = float(np.finfo(np.float64).eps)
+_HEADROOM = 64  # binary digits
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """One side of a distance: its mean, and the rows behind it or its covariance."""
+
+    mu: NDArray[np.float64]
+    sigma: NDArray[np.float64] | None = None
+    rows: NDArray[np.float64] | None = None
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """The covariance (d, d), computed from the rows where it is not known."""
+        if self.sigma is not None:
+            return self.sigma
+        assert self.rows is not None
+        moments = _core.Moments(self.mu.size)
+        moments.update(self.rows)
+        return moments.covariance()
+
+    def trace(self, exponent: int = 0) -> float:
+        """Trace of the covariance over 2**exponent (an even number), which may be too large for a float without."""
+        if self.rows is not None:
+            deviations = np.ldexp(self.rows - self.mu, -exponent // 2) if exponent else self.rows - self.mu
+            return float(np.square(deviations).sum() / (len(self.rows) - 1))
+        assert self.sigma is not None
+        return float(np.ldexp(np.diagonal(self.sigma), -exponent).sum() if exponent else np.trace(self.sigma))
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A Fréchet distance and what is known of it."""
+
+    value: float
+    mean_term: float
+    trace_term: float
+    error_estimate: float
+    rank: tuple[int, int] | None
+    offset: float = 0.0  # what "schur" added to both diagonals
+
+
+def check_method(method: str) -> None:
+    """Raise `InputError` for a method that does not exist."""
+    if not isinstance(method, str) or method not in METHODS:
+        raise InputError(f"method must be one of {', '.join(METHODS)}; got {shown(method)}")
+
+
+def distance(a: Gaussian, b: Gaussian, *, method: str = "auto", eps: float = 1e-6) -> Distance:
+    """Return the distance between two checked Gaussians of the same dims; see `frechet_distance`."""
+    check_method(method)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _distance(a, b, method, eps)
+
+
+def _distance(a: Gaussian, b: Gaussian, method: str, eps: float) -> Distance:
+    diff = a.mu - b.mu
+    mean_term = float(diff @ diff)
+    rank: tuple[int, int] | None = None
+    offset = 0.0
+    if method == "auto":
+        x, y = (g.sigma if g.rows is None else g.rows for g in (a, b))
+        assert x is not None
+        assert y is not None
+        root, error, exponent, rank1, rank2 = _core.trace_root(x, a.rows is not None, y, b.rows is not None)
+        rank = (rank1, rank2)
+    else:
+        root, exponent, offset = _core.trace_root_schur(a.covariance, b.covariance, eps)
+        error = float("nan")  # this route has no error estimate of its own
+    # Two large traces may be too large for a float where their difference is not: some digits are taken out of all.
+    out = 0
+    if not np.isfinite(traces := a.trace() + b.trace()):
+        out = _HEADROOM
+        traces = a.trace(out) + b.trace(out)
+    trace_term = float(np.ldexp(traces - 2 * np.ldexp(root, exponent - out), out))
+    rounding = float(np.ldexp(2 * np.ldexp(error, exponent - out) + 16 * _EPS * traces, out))
+    rounding += 16 * _EPS * mean_term + _rounding_of_means(a.mu, b.mu)
+    value = mean_term + trace_term
+    if not np.isfinite([mean_term, trace_term, value]).all() or np.isinf(rounding):
+        raise InputError("the distance overflows: the means or covariances are too large for float64")
+    if -rounding <= value < 0:  # zero but for rounding
+        value = 0.0
+    return Distance(value, mean_term, trace_term, rounding, rank, offset)
+
+
+def _rounding_of_means(mu1: NDArray[np.float64], mu2: NDArray[np.float64]) -> float:
+    """What a last digit of every mean is worth in the squared distance of the two."""
+    digit = 2 * _EPS * (np.abs(mu1) + np.abs(mu2))
+    return float((digit * (2 * np.abs(mu1 - mu2) + digit)).sum())
+
+
+def gaussian_from_moments(
+    mu: ArrayLike, sigma: ArrayLike, suffix: str, *, tell: Callable[[str], object] = warn, force: bool = False
+) -> Gaussian:
+    """Check a mean and a covariance as a caller gave them; scalars stand for one dimension."""
+    m = finite_array(mu, f"mu{suffix}", 1)
+    s = real_array(sigma, f"sigma{suffix}", 2)
+    if s.shape != (m.size, m.size):
+        raise InputError(f"sigma{suffix} must have shape ({m.size}, {m.size}) to fit mu{suffix}, got {s.shape}")
+    return Gaussian(m, symmetric(s, f"sigma{suffix}", tell, force=force))
+
+
+def symmetric(
+    sigma: NDArray[np.float64], name: str, tell: Callable[[str], object] = warn, *, force: bool = False
+) -> NDArray[np.float64]:
+    """Return a covariance that is symmetric to the last bit; refuse what is not finite, or not one at all.
+
+    Sums in float32 leave an entry and its mirror up to 3e-5 of the two standard deviations apart (measured on 50,000
+    rows of means 300 times the deviation); 1e-3 is told and taken. `force` takes any.
+    """
+    finite, asymmetry, scale = _core.look_at(sigma)
+    if not finite:
+        require_finite(sigma, name)
+    if asymmetry > 1e-6 * scale:
+        text = f"{name} is not symmetric: entries differ from their mirror by up to {asymmetry:.3g}"
+        deviations = np.sqrt(np.maximum(np.diagonal(sigma), 0))
+        explained = bool((np.abs(sigma / 2 - sigma.T / 2) <= 5e-4 * np.outer(deviations, deviations)).all())
+        if not (explained or force):
+            raise InputError(f"{text}, which no rounding explains; ({name} + {name}.T) / 2 is symmetric")
+        why = "as sums in float32 do" if explained else "by force"
+        tell(f"{text}, {why}; the mean of the two is taken")
+    result = sigma if asymmetry == 0 else sigma / 2 + sigma.T / 2
+    if (np.diagonal(result) < 0).any():
+        i = int(np.argmin(np.diagonal(result)))
+        raise InputError(f"{name} is not a covariance: its diagonal is {result[i, i]:.6g} at {i}")
+    return result
+
+
+def checked_features(value: ArrayLike, name: str) -> NDArray[np.float64]:
+    """Check a set of features as a caller gave it: finite, (n, d), n at least 2."""
+    rows = finite_array(value, name, 2)
+    if len(rows) < 2:
+        raise InputError(f"{name} needs at least 2 rows, got {len(rows)}")
+    return rows
+
+
+def gaussian_from_rows(rows: NDArray[np.float64]) -> Gaussian:
+    """Fit a Gaussian to a set of features."""
+    moments = _core.Moments(rows.shape[1])
+    moments.update(rows)
+    return gaussian_of(moments)
+
+
+def gaussian_of(moments: _core.Moments) -> Gaussian:
+    """Take the rows behind the moments while they are kept, else the covariance."""
+    rows = moments.rows()
+    if rows is None:
+        return Gaussian(moments.mean(), moments.covariance())
+    return Gaussian(moments.mean(), rows=np.asarray(rows, dtype=np.float64))
+
+
+def frechet_distance(
+    mu1: ArrayLike, sigma1: ArrayLike, mu2: ArrayLike, sigma2: ArrayLike, eps: float = 1e-6, *, method: str = "auto"
+) -> float:
+    """Fréchet distance between two Gaussians.
+
+    ``|mu1 - mu2|² + tr(sigma1) + tr(sigma2) - 2 tr(sqrt(sigma1 sigma2))`` [1]_, the formula of the FID [2]_.
+
+    Parameters
+    ----------
+    mu1, mu2 : array_like, shape (d,)
+        Means.
+    sigma1, sigma2 : array_like, shape (d, d)
+        Covariances, symmetric, of any rank; computed in float64. One that is asymmetric by no more than sums in float32
+        explain is made symmetric, with a warning.
+    eps : float
+        Added to both diagonals by ``method="schur"`` where the first square root will not do; no part of "auto".
+    method : {"auto", "schur"}
+        "auto" works with singular values and is exact on every rank, and the same for both orders of the sides. "schur"
+        takes the square root of sigma1 sigma2 as pytorch-fid does on SciPy 1.17.1: where it is not finite, again with
+        `eps` on both diagonals. Where its diagonal has an imaginary part above 1e-3 pytorch-fid stops; here `eps` is
+        added then too, and ten times that where it does not suffice, up to 1e-5 of the largest variance.
+
+    Returns
+    -------
+    float
+        The distance, in squared units of the features.
+
+    Raises
+    ------
+    InputError
+        Where shapes do not fit, a value is not finite, a covariance is not symmetric or has negative eigenvalues, or
+        the distance is too large for float64.
+    LinAlgError
+        ``method="schur"``: no square root that will do, with any such offset.
+
+    References
+    ----------
+    .. [1] D. Dowson and B. Landau (1982), "The Fréchet distance between multivariate normal distributions".
+    .. [2] M. Heusel et al. (2017), "GANs trained by a two time-scale update rule converge to a local Nash equilibrium".
+
+    Examples
+    --------
+    >>> import fastfid
+    >>> round(fastfid.frechet_distance([0.0, 0.0], [[1, 0], [0, 4]], [1.0, 0.0], [[4, 0], [0, 1]]), 12)
+    3.0
+    """
+    eps = _offset(eps)
+    a, b = gaussian_from_moments(mu1, sigma1, "1"), gaussian_from_moments(mu2, sigma2, "2")
+    if a.mu.shape != b.mu.shape:
+        raise InputError(f"mu1 and mu2 must have the same length, got {a.mu.size} and {b.mu.size}")
+    return distance(a, b, method=method, eps=eps).value
+
+
+def _offset(eps: float) -> float:
+    try:
+        value = float(eps) if isinstance(eps, int | float | np.number) else float("nan")
+    except OverflowError:
+        value = float("inf")
+    if not 0 <= value < float("inf"):
+        raise InputError(f"eps must be a number of at least 0 that float64 holds, got {shown(eps)}")
+    return value
+
+
+def frechet_distance_from_features(x: ArrayLike, y: ArrayLike, *, method: str = "auto") -> float:
+    """Fréchet distance between the Gaussians fitted to two sets of features.
+
+    Mean and unbiased covariance (ddof 1) in float64. Where a set has no more rows than dims, its covariance is never
+    formed: the trace term is a sum of singular values of the rows themselves.
+
+    Parameters
+    ----------
+    x, y : array_like, shape (n, d) and (m, d)
+        Activations, one row an image; n and m at least 2.
+    method : {"auto", "schur"}
+        As in `frechet_distance`.
+
+    Returns
+    -------
+    float
+        The distance, in squared units of the features.
+
+    Raises
+    ------
+    InputError
+        Where shapes do not fit, a set has fewer than 2 rows, or a value is not finite.
+
+    Examples
+    --------
+    >>> import fastfid
+    >>> round(fastfid.frechet_distance_from_features([[0.0], [2.0]], [[1.0], [3.0]]), 12)
+    1.0
+    """
+    rows = [checked_features(value, name) for value, name in ((x, "x"), (y, "y"))]
+    if rows[0].shape[1] != rows[1].shape[1]:
+        raise InputError(f"x and y must have the same dims, got {rows[0].shape[1]} and {rows[1].shape[1]}")
+    a, b = map(gaussian_from_rows, rows)
+    return distance(a, b, method=method).value

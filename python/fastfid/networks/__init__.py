@@ -1,0 +1,8 @@
+"""Networks by name or by file: found, checked, and turned into ONNX."""
+
+from .catalogue import Row, fetch, find, table
+from .exporting import export
+from .loading import Network, load
+from .registry import names
+
+__all__ = ["Network", "Row", "export", "fetch", "find", "load", "names", "table"]

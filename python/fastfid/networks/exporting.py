@@ -1,0 +1,91 @@
+"""A network written as one ONNX file that says what it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import InputError
+from ..files.reading import failures
+from ..files.writing import atomic_write, check_writable
+from ..images.preprocess import resolve
+from ..options import default
+from . import onnx_file
+from .loading import check_model, load
+
+_EXISTS = "exists already; choose another name or use force=True (--force)"
+
+
+def export(
+    model: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    dims: int = 2048,
+    mode: str = default("pytorch"),
+    force: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Write a model as one ONNX file that says what it is.
+
+    Input `images`, float32 (N, 3, 299, 299), already scaled; output `features`, float32 (N, dims). Metadata:
+    `fastfid.weights_sha256`, `fastfid.dims`, `fastfid.mode`, `fastfid.model`. IR version at most 10, opset 17.
+    A foreign ONNX file is copied as it is, with its hash, mode and name added.
+
+    Parameters
+    ----------
+    model : str or path
+        A registry name, weights, or an ``.onnx`` of your own, of which a copy is written whose metadata hold `mode`
+        and the SHA-256 of the original.
+    out : path
+        The file to write, atomically.
+    dims, mode
+        As for `load`.
+    force : bool
+        Whether an existing file may be replaced.
+    progress : bool
+        Whether a download shows a bar on stderr.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        Where `out` exists or its folder does not, or there is no such mode.
+    ModelError
+        As for `load`.
+    """
+    from .inception import IMAGE_SIZE
+
+    protocol = resolve(mode)  # a mode that does not exist or fit would make a file that nothing can use
+    check_model(model)
+    with failures(f"{os.fspath(out)} cannot be written"):
+        target = Path(out).expanduser()
+        exists, folder = target.exists(), target.parent.is_dir() and not target.is_dir()
+    foreign = Path(model).suffix.lower() == ".onnx"
+    if not foreign and (protocol.size not in (None, (IMAGE_SIZE, IMAGE_SIZE)) or protocol.layout == "NHWC"):
+        raise InputError(f"inception-v3 takes NCHW images of {IMAGE_SIZE}x{IMAGE_SIZE}: mode {mode!r} does not fit")
+    if not folder:
+        raise InputError(f"{target} cannot be written: it is a folder, or its folder does not exist")
+    if target.suffix.lower() != ".onnx":
+        raise InputError(f"{target} must end in .onnx, or nothing will take it for a model")
+    if exists and not force:
+        raise InputError(f"{target} {_EXISTS}")
+    check_writable(target)
+    network = load(model, dims=dims, mode=mode, progress=progress)
+    facts = {
+        "weights_sha256": network.sha256,
+        "dims": network.dims,
+        "mode": network.mode or mode,
+        "model": network.name,
+    }
+    data = onnx_file.stated(network.onnx, {key: str(value) for key, value in facts.items() if value is not None})
+    with failures(f"{target} cannot be written"):
+        try:
+            with atomic_write(target, replace=force) as file:
+                file.write(data)
+        except FileExistsError as error:
+            raise InputError(f"{target} {_EXISTS}") from error
+    return target

@@ -1,0 +1,66 @@
+"""Graphs that were built before, kept in the cache folder: the next session reads what this one has built."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from .. import _core
+from ..errors import ModelError
+from ..files.writing import atomic_write
+from .cache import cache_folder
+
+_FORMAT = 2  # raise it with every change of what `inception.build` makes
+_DIGEST = 32  # bytes of SHA-256 before the graph: a damaged file must not become a wrong number
+
+
+def cached(build: Callable[[], bytes], *identity: str) -> bytes:
+    """Return a serialised graph, from the cache folder or built and left there.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the graph.
+    identity : str
+        All that the graph depends on, besides the version of this package.
+
+    Returns
+    -------
+    bytes
+    """
+    path = _path(identity)
+    if path is None:
+        return build()
+    with suppress(OSError):
+        content = path.read_bytes()
+        digest, graph = content[:_DIGEST], content[_DIGEST:]
+        if hashlib.sha256(graph).digest() == digest:
+            return graph
+    graph = build()
+    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_write(path) as file:
+            file.write(hashlib.sha256(graph).digest() + graph)
+    return graph
+
+
+def kept_sha256(*identity: str) -> str | None:
+    """SHA-256 of the graph that was built here of the same; None where none is kept."""
+    path = _path(identity)
+    try:
+        if path is not None and path.is_file():
+            with path.open("rb") as file:
+                return file.read(_DIGEST).hex()
+    except OSError:
+        pass
+    return None
+
+
+def _path(identity: tuple[str, ...]) -> Path | None:
+    name = hashlib.sha256("\n".join([str(_FORMAT), _core.__version__, *identity]).encode()).hexdigest()
+    try:
+        return cache_folder() / "graphs" / f"{name[:32]}.graph"
+    except ModelError:  # no home folder: nothing is kept
+        return None

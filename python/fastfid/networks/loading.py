@@ -1,0 +1,247 @@
+"""A network that is ready for a session, from a name, weights or an ONNX file.
+
+A model's identity is the SHA-256 of its weights, which an exported file states, and which is checked. onnx is imported
+where a model is built, not here, for it is slow to import and statistics can be compared without it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+
+from ..checks import whole_number
+from ..errors import InputError, ModelError
+from ..files.reading import failures, read_regular
+from ..images.preprocess import MODES, resolve
+from ..options import default, given
+from . import cache, inception, onnx_file, registry
+from . import graph_cache as graphs
+from . import keras_file as keras
+from .download import download
+
+if TYPE_CHECKING:
+    from .inception import PoolKind
+
+Weights = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Network:
+    """An extractor that is ready for a session.
+
+    Attributes
+    ----------
+    name : str
+        The registry's name, or the file's.
+    sha256 : str
+        The model's identity: of its weights file, of its built-in weights, or of a foreign ONNX file, without the
+        metadata that `export` writes. What an ONNX file says of the weights it was made of counts where it can be
+        checked: where its graph is the one that is, or was, built of them on this machine.
+    dims : int or None
+        Features per image; None where a foreign ONNX file does not say, and the session has to.
+    onnx : bytes
+        The serialised model.
+    comparable : bool
+        Whether scores compare with published FIDs: the weights are the official ones.
+    mode : str or None
+        The preprocessing that it is for, layout included; None where a foreign ONNX file does not say.
+    note : str or None
+        What a run with it should tell.
+    """
+
+    name: str
+    sha256: str
+    dims: int | None
+    onnx: bytes
+    comparable: bool
+    mode: str | None
+    note: str | None = None
+
+
+def load(
+    model: str | os.PathLike[str], *, dims: int = 2048, mode: str = default("pytorch"), progress: bool = False
+) -> Network:
+    """Load a model by name or path.
+
+    Parameters
+    ----------
+    model : str or path
+        A registry name; weights in pytorch-fid's layout (`.pth`, `.pt`) or Keras' (`.h5`, `.hdf5`); or any `.onnx`.
+    dims : int
+        Which features: 64, 192, 768, 1008 (logits, not in Keras' weights) or 2048.
+    mode : str
+        The preprocessing that the features are for, as `preprocess.resolve` names it; an exported file is checked
+        against it, but one that states a preprocessing of its own keeps it where `mode` is not given.
+    progress : bool
+        Whether a download shows a bar on stderr.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    ModelError
+        Where the model is missing, damaged, has no such features, or was exported for another mode.
+
+    Examples
+    --------
+    >>> network = load("inception-v3-random", dims=64)
+    >>> network.dims, network.comparable
+    (64, False)
+    """
+    check_model(model)
+    dims = whole_number("dims", dims, 1)
+    if model in registry.REGISTRY:
+        return _load_registered(registry.entry(str(model)), dims, mode, progress)
+    with failures(f"{os.fspath(model)!r:.200} cannot be read", ModelError):
+        path = Path(model).expanduser()
+        if not path.exists() or path.is_dir():
+            listed = ", ".join(registry.names())
+            raise ModelError(f"{os.fspath(model)} is neither a file nor a model of the registry, which has {listed}")
+        _check_usable(path, dims)
+        foreign = path.suffix.lower() == ".onnx"
+        data = read_regular(path, onnx_file.MOST_BYTES if foreign else registry.MOST_BYTES)
+    if foreign:
+        return _load_onnx(path, data, dims, mode)
+    return _load_weights(path.name, path, data, hashlib.sha256(data).hexdigest(), dims, mode)
+
+
+def check_model(model: object) -> None:
+    """Raise `ModelError` for what is neither a name nor a path."""
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"a model is a name or a path, not a {type(model).__name__}")
+
+
+def _load_registered(entry: registry.Entry, dims: int, mode: str, progress: bool) -> Network:
+    if entry.url is None:
+        assert entry.sha256 is not None
+        return _network(entry.name, entry.sha256, lambda: _built_in(entry), dims, mode)
+    _check_usable(Path(entry.file_names[0]), dims)
+    path = cache.locate(entry) or download(entry, progress=progress)
+    data = cache.read_verified(path, entry)
+    sha256 = entry.sha256 or hashlib.sha256(data).hexdigest()
+    return _load_weights(entry.name, path, data, sha256, dims, mode, trusted=True)
+
+
+def _built_in(entry: registry.Entry) -> Weights:
+    from .random import identity, random_weights
+
+    weights = random_weights()
+    if (found := identity(weights)) != entry.sha256:
+        raise ModelError(
+            f"{entry.name} came out with the SHA-256 {found} instead of {entry.sha256}: the packaged "
+            "random_bn.npz is damaged, or this NumPy draws other numbers. Reinstall fastfid, and report it."
+        )
+    return weights
+
+
+def _check_usable(path: Path, dims: int) -> None:
+    """Raise what a file's ending tells, before the file is downloaded or read."""
+    suffix = path.suffix.lower()
+    if suffix == ".keras":
+        raise ModelError(f"{path} is a whole Keras model: model.save_weights('x.weights.h5') writes what can be read")
+    if suffix in keras.SUFFIXES:
+        keras.check_usable(str(path), dims)
+    elif suffix != ".onnx":
+        inception.check_tap(dims)
+
+
+def _load_weights(
+    name: str, path: Path, data: bytes, sha256: str, dims: int, mode: str, *, trusted: bool = False
+) -> Network:
+    if path.suffix.lower() in keras.SUFFIXES:
+
+        def read() -> Weights:
+            return keras.read_keras(data, name=str(path), trusted=trusted)
+
+        return _network(name, sha256, read, dims, mode, last_pool="average")
+    return _network(name, sha256, lambda: _torch_weights(data, str(path)), dims, mode)
+
+
+def _torch_weights(data: bytes, source: str) -> Weights:
+    from .torch_file import check_layout, read_legacy_checkpoint
+
+    weights = read_legacy_checkpoint(data, name=source)
+    check_layout(weights, name=source)
+    return weights
+
+
+def _network(
+    name: str, sha256: str, read: Callable[[], Weights], dims: int, mode: str, *, last_pool: PoolKind = "max"
+) -> Network:
+    def build() -> bytes:
+        from .inception import build
+
+        return bytes(build(read(), dims, {}, last_pool=last_pool).SerializeToString())
+
+    onnx = graphs.cached(build, sha256, str(dims), last_pool)
+    return Network(name, sha256, dims, onnx, sha256 == registry.OFFICIAL_SHA256, mode)
+
+
+def _load_onnx(path: Path, data: bytes, dims: int, mode: str) -> Network:
+    facts = onnx_file.facts(path, data)
+    own = facts.get("mode")
+    if own is not None and not _fits(path, own, mode):
+        raise ModelError(
+            f"{path} was exported for mode {own}, and mode {mode} was asked for: "
+            f"pass mode={own!r}, or export again with --mode {mode!r}"
+        )
+    known = facts.get("dims")
+    if known is not None and known != str(dims):
+        raise ModelError(f"{path} gives {known:.20} features, and {dims} were asked for: pass dims={known:.20}")
+    claim, content = facts.get("weights_sha256"), onnx_file.content_sha256(data)
+    checked = claim is not None and (claim == content or content in _graphs_of(claim, dims))
+    sha256 = claim if claim is not None and checked else content
+    return Network(
+        name=_name(facts.get("model"), sha256, path.name) if checked else path.name,
+        sha256=sha256,
+        dims=None if known is None else dims,
+        onnx=data,
+        comparable=sha256 == registry.OFFICIAL_SHA256,
+        mode=own,
+        note=None if claim is None or checked else _not_believed(path, claim),
+    )
+
+
+def _not_believed(path: Path, claim: str) -> str:
+    return (
+        f"{path} says that it was made of weights with the SHA-256 {claim:.64}, which cannot be checked here: "
+        "it counts as a model of its own. It can be checked where this version of fastfid has loaded those "
+        "weights with the same dims, or has them in its cache (fastfid models fetch)"
+    )
+
+
+def _graphs_of(weights_sha256: str, dims: int) -> Iterator[str]:
+    """SHA-256 of each graph that was built here, or can be, of weights with a hash."""
+    for pool in ("max", "average"):
+        if (kept := graphs.kept_sha256(weights_sha256, str(dims), pool)) is not None:
+            yield kept
+    for entry in registry.REGISTRY.values():
+        if entry.sha256 == weights_sha256 and (entry.url is None or cache.locate(entry) is not None):
+            with suppress(ModelError):  # damaged, or without such features
+                network = _load_registered(entry, dims, "pytorch", progress=False)
+                yield hashlib.sha256(network.onnx).hexdigest()
+
+
+def _name(stated: str | None, sha256: str, otherwise: str) -> str:
+    """What a file says it is called, unless that is the name of another model of the registry."""
+    entry = registry.REGISTRY.get(stated or "")
+    if not stated or not stated.isprintable() or (entry is not None and entry.sha256 not in (sha256, None)):
+        return otherwise
+    return stated
+
+
+def _fits(path: Path, own: str, mode: str) -> bool:
+    """Whether a file that states its own preprocessing may be used in a mode: in the same, or where none was given."""
+    try:
+        return resolve(own).name == resolve(mode).name or (not given(mode) and own not in MODES)
+    except InputError as error:
+        raise ModelError(f"{path}: its metadata fastfid.mode cannot be read: {error}") from error

@@ -1,0 +1,118 @@
+"""Anything that can be iterated over or indexed, of arrays, PIL images, paths, or files and their bytes."""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..errors import ImageError, InputError
+from ..files.reading import MOST_FILE_BYTES, failures
+from ..images.decode import Decoded, as_rgb, decode, from_pil
+from .arrays import to_array
+from .base import Item, Source, given
+from .names import is_archive
+
+_KINDS = 'an array, a PIL image or a path, nor the bytes of a file, an open file or {"bytes": ..., "path": ...}'
+_CHUNK = 1 << 20
+_ARCHIVES_WAY_OUT = "put all archives into one folder and give that, or save the statistics of each and merge them"
+
+
+class Elements(Source):
+    """Whatever can be iterated over or indexed."""
+
+    def __init__(self, elements: Iterable[object] | Sequence[object]) -> None:
+        self._kind = type(elements).__name__
+        try:
+            size = len(elements)  # type: ignore[arg-type]
+        except (TypeError, NotImplementedError):  # a generator; a loader over a stream
+            size = None
+        if size == 0:
+            raise InputError(f"the {self._kind} is empty: no images")
+        super().__init__(f"a {self._kind}" if size is None else f"a {self._kind} of {size}", size)
+        self._elements = elements
+
+    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
+        for index, element in self._enumerate(chosen):
+            yield _item(element, f"image {index} of the {self._kind}")
+
+    def _enumerate(self, chosen: list[int] | None) -> Iterator[tuple[int, object]]:
+        elements: Any = self._elements
+        # Indexed only where that surely means position: a pandas Series has labels. An object of the Dataset kind has
+        # no __iter__, and Python's stand-in for it relies on an IndexError that many of them never raise.
+        if isinstance(elements, list | tuple) or (self.size is not None and not hasattr(elements, "__iter__")):
+            for index in range(len(elements)) if chosen is None else chosen:
+                yield index, elements[index]
+            return
+        wanted = None if chosen is None else frozenset(chosen)
+        for index, element in enumerate(elements):
+            if wanted is None or index in wanted:
+                yield index, element
+            if chosen is not None and index == chosen[-1]:
+                return
+
+
+def is_pil(image: object) -> bool:
+    """Whether it is a PIL image, without importing PIL."""
+    module = sys.modules.get("PIL.Image")  # not imported, so no such image can exist
+    return module is not None and isinstance(image, module.Image)
+
+
+def is_file(element: object) -> bool:
+    """Whether it is something to read bytes from: a `BytesIO`, an open file. A data set may well have a `read`, too."""
+    file = all(callable(getattr(element, method, None)) for method in ("read", "seekable"))
+    return file and not hasattr(element, "__array__")
+
+
+def _item(element: object, name: str) -> Item:
+    if isinstance(element, Mapping) and not {"bytes", "path"}.isdisjoint(element):  # Hugging Face's undecoded image
+        data, path = element.get("bytes"), element.get("path")
+        element, name = (path, name) if data is None else (data, f"{name} ({path})" if path else name)
+    if isinstance(element, str | os.PathLike):
+        with failures(name):
+            path = Path(os.fsdecode(element))
+        if is_archive(path.name):
+            raise InputError(f"{name}: {path} is an archive, not an image: {_ARCHIVES_WAY_OUT}")
+        return Item(str(path), partial(decode, path, str(path)))
+    try:
+        return Item(name, _loader(element, name))
+    except ImageError as error:
+        return Item(name, partial(_fail, error))  # a bad image, which the caller may choose to skip
+
+
+def _loader(element: object, name: str) -> Callable[[], Decoded]:
+    """Return how to get an image of which nothing is shared with `element` any more.
+
+    What yields the elements may reuse one buffer (ImageSequence does), and Pillow images are not safe to load in two
+    threads: those are converted now. Bytes are copied now, and decoded in a worker.
+    """
+    if isinstance(element, bytes | bytearray | memoryview):
+        return partial(decode, bytes(element), name)
+    if is_file(element):
+        return partial(decode, _read(element, name), name)
+    if is_pil(element):
+        return partial(given, from_pil(element, name))  # type: ignore[arg-type]
+    if not hasattr(element, "__array__"):
+        pair = "; of (image, label) pairs give only the images" if isinstance(element, tuple | list) else ""
+        raise InputError(f"{name}: a {type(element).__name__} is not {_KINDS}{pair}")
+    return partial(given, Decoded(as_rgb(to_array(element, name, copy=True), name)))
+
+
+def _read(file: Any, name: str) -> bytes:
+    """Read a file from its beginning, as Pillow does, wherever it stands."""
+    data = bytearray()
+    with failures(f"cannot read {name}", ImageError):
+        if file.seekable():
+            file.seek(0)
+        while len(data) <= MOST_FILE_BYTES and (chunk := file.read(_CHUNK)):
+            if isinstance(chunk, str):
+                raise InputError(f"{name}: the file is open as text; open it with mode 'rb'")
+            data += chunk
+        if len(data) > MOST_FILE_BYTES:
+            raise ValueError(f"it has more than {MOST_FILE_BYTES:,} bytes")
+    return bytes(data)
+
+
+def _fail(error: ImageError) -> Decoded:
+    raise error
