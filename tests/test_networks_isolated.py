@@ -35,7 +35,7 @@ def looping():
 def test_a_reader_that_never_ends(monkeypatch):
     monkeypatch.setattr(isolated, "SECONDS", 1.5)
     with pytest.raises(ModelError, match=r"x\.h5 cannot be read as weights of Keras.* not be read within 1\.5 seconds"):
-        keras.read_keras(looping(), name="x.h5")
+        keras_file.read_keras(looping(), name="x.h5")
 
 
 def crashing(data):
@@ -58,7 +58,7 @@ def test_what_becomes_of_the_process(monkeypatch):
         isolated.call(crashing, b"")
     monkeypatch.setattr(sys, "executable", "/nonexistent/python")
     with pytest.raises(ModelError, match=r"x\.h5 .*no process can be started .*No such file"):
-        keras.read_keras(looping(), name="x.h5")
+        keras_file.read_keras(looping(), name="x.h5")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no bound of memory")
@@ -74,14 +74,14 @@ def test_nothing_is_imported_from_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     with pytest.raises(ModelError, match="damaged, or not HDF5"):
-        keras.read_keras(b"no HDF5")
+        keras_file.read_keras(b"no HDF5")
 
 
 def test_a_program_with_an_interpreter_inside_reads_it_itself(monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(isolated, "call", lambda *_: pytest.fail("this would start the program again"))
     with pytest.raises(ModelError, match="damaged, or not HDF5"):
-        keras.read_keras(b"no HDF5")
+        keras_file.read_keras(b"no HDF5")
 
 
 @posix
@@ -90,9 +90,9 @@ def test_ctrl_c_ends_it_at_once(tmp_path):
     code = """
         import sys, threading
         from pathlib import Path
-        from fastfid.networks import keras
+        from fastfid.networks import keras_file
         print("there", flush=True)
-        keras.read_keras(Path(sys.argv[1]).read_bytes())
+        keras_file.read_keras(Path(sys.argv[1]).read_bytes())
     """
     command = [sys.executable, "-c", textwrap.dedent(code), tmp_path / "x.h5"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as process:
@@ -198,4 +198,4 @@ def test_damaged_files_are_read_or_refused(monkeypatch):
     cases = list(mutants("Keras' .h5", small_files()))
     for number in ended[:3]:
         with pytest.raises(ModelError):
-            keras.read_keras(cases[number][1])
+            keras_file.read_keras(cases[number][1])

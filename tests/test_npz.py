@@ -248,7 +248,7 @@ def test_one_flipped_bit_is_an_error_or_changes_nothing(tmp_path, method):
 
 def test_fuzz(tmp_path):
     """Whatever a file holds: arrays of a bounded size or an `InputError`."""
-    members = {"mu.npy": saved(np.zeros(3)), "sigma.npy": saved(np.eye(3)), "fastfid.files.npy": saved(np.array("{}"))}
+    members = {"mu.npy": saved(np.zeros(3)), "sigma.npy": saved(np.eye(3)), "fastfid.npy": saved(np.array("{}"))}
     good = [write(tmp_path / f"{method}.npz", members, method).read_bytes() for method in METHODS]
     path = tmp_path / "a.npz"
     with tracked(1 << 23):
