@@ -16,7 +16,7 @@ import pytest
 
 from fastfid.errors import ModelError
 from fastfid.networks import inception, isolated
-from fastfid.networks import keras_file as keras
+from fastfid.networks import keras_file
 from fuzz import CASES, SEED, mutants
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -160,14 +160,14 @@ def small_files():
 
 def work(start):
     """Read all cases from one on in this process, each for a second of its time at most, and print what comes of it."""
-    keras.layer_order = lambda: list(SHAPES)
+    keras_file.layer_order = lambda: list(SHAPES)
     inception.conv_shapes = lambda: SHAPES
     for number, (case, data) in enumerate(mutants("Keras' .h5", small_files())):
         if number < start:
             continue
         signal.setitimer(signal.ITIMER_PROF, 1)
         try:
-            weights = keras._parse(data)
+            weights = keras_file._parse(data)
         except ModelError as error:
             said = "refused" if len(str(error)) < 1000 else f"long message in {case}"
         except BaseException as error:
