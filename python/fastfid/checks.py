@@ -1,11 +1,12 @@
 """Checks of plain arguments, each with a message that names the argument."""
 
+import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError
+from .errors import InputError, ModelError
 from .files.reading import failures
 
 
@@ -31,6 +32,19 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
 def seed_number(seed: Any) -> int:
     """Return a seed that NumPy's RandomState takes, or raise `InputError`."""
     return whole_number("seed", seed, 0, 2**32 - 1)
+
+
+def truth(name: str, value: Any) -> bool:
+    """Return True or False, which 1 and 0 stand for too, or raise `InputError`."""
+    if not isinstance(value, bool | int | np.integer | np.bool_) or value not in (0, 1):
+        raise InputError(f"{name} must be True or False, got {shown(value)}")
+    return bool(value)
+
+
+def check_model(model: object) -> None:
+    """Raise `ModelError` for what is neither a name nor a path."""
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"a model is a name or a path, not a {type(model).__name__}")
 
 
 def numbers(value: ArrayLike, name: str, kinds: str = "fiu") -> NDArray[Any]:

@@ -1,22 +1,22 @@
 """score, compare, statistics: the whole flow from two sources to one number."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from . import preflight
-from .checks import seed_number, whole_number
 from .errors import InputError, StatisticsMismatch
-from .extraction.extractor import Extractor, check_stream
-from .extraction.session import check_settings
+from .extraction.extractor import Extractor
+from .extraction.settings import check_settings
 from .images.observed import Tally
 from .images.preprocess import Preprocessing, resolve
 from .messages import Report
 from .metrics import frechet
-from .metrics.intervals import Blocks, Interval, check_replicates, interval_of
+from .metrics.base import Metric
+from .metrics.intervals import Blocks, Interval, interval_of
 from .metrics.moments import Statistics
-from .options import default, given
+from .options import Options, default, given
 from .progress import ProgressOption, on_a_terminal, progress_bar
 from .provenance import Provenance, differences
 from .sources import Source, is_statistics_file, open_source
@@ -112,6 +112,7 @@ def score(
     endings: str | Collection[str] | None = None,
     force: bool = False,
     progress: ProgressOption = None,
+    engine: Any = None,
 ) -> float:
     """Fréchet Inception Distance between two sets of images.
 
@@ -153,6 +154,8 @@ def score(
         Compare statistics although their model or mode differ, or a covariance is not symmetric; the result says so.
     progress : None, bool or callable
         None shows a bar where stderr is a terminal; a callable gets (done, total).
+    engine : {"local", "processes"} or Engine, optional
+        What runs the network: "local" is this process on one device, "processes" one process per device.
 
     Returns
     -------
@@ -182,25 +185,7 @@ def score(
     >>> near < far
     True
     """
-    return compare(
-        a,
-        b,
-        model=model,
-        mode=mode,
-        dims=dims,
-        method=method,
-        batch_size=batch_size,
-        device=device,
-        precision=precision,
-        num_workers=num_workers,
-        limit=limit,
-        seed=seed,
-        on_error=on_error,
-        recursive=recursive,
-        endings=endings,
-        force=force,
-        progress=progress,
-    ).fid
+    return _compare(a, b, Options.of(locals())).fid
 
 
 def compare(
@@ -223,6 +208,8 @@ def compare(
     force: bool = False,
     progress: ProgressOption = None,
     bootstrap: int = 0,
+    metrics: Sequence[str | Metric] = ("fid",),
+    engine: Any = None,
 ) -> Comparison:
     """Fréchet Inception Distance with its terms, its error, and what made it; parameters as in `score`.
 
@@ -233,50 +220,53 @@ def compare(
         of them than dims; beyond that one of 20 groups of images is left out at a time, on each side (a jackknife of
         40 distances whatever the number, with 20 d² numbers of memory a side). Statistics without rows count as known.
         The replicates are computed with ``method="auto"``.
+    metrics : sequence of str or Metric
+        What to compute: names of metrics, or `Metric` objects with parameters of their own.
 
     Returns
     -------
     Comparison
     """
-    frechet.check_method(method)
-    check_replicates(bootstrap)
-    seed_number(seed)
-    check_stream(num_workers, on_error)
+    return _compare(a, b, Options.of(locals()))
+
+
+def _compare(a: Any, b: Any, options: Options) -> Comparison:
+    _check_known(options)
     report = Report()
     # Both sides are opened and checked before the network runs on either: a typo in the second must not cost the first.
-    finding = _Finding(recursive, endings, limit, seed, force)
-    inputs = [_open(side, finding, report) for side in (a, b)]
+    inputs = [_open(side, options, report) for side in (a, b)]
     extractor = None
     if any(isinstance(side, Source) for side in inputs):
-        extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
+        extractor = _extractor(options, report)
     names = (_name(a, "the first side"), _name(b, "the second side"))
     made_by = [side.provenance if isinstance(side, Statistics) else _made_by(extractor) for side in inputs]
     _check_dims(inputs, extractor, names)
-    texts, forced = differences(made_by[0], made_by[1], names, force=force)
+    texts, forced = differences(made_by[0], made_by[1], names, force=options.force)
     for text in texts:
         report.warn(text)
 
     mode = extractor.mode if extractor else ""
-    how = _Streaming(num_workers, limit, seed, on_error, progress)
     fitted_dims = extractor.dims if extractor else cast(Statistics, inputs[0]).dims
-    first = [_glance(side, name, limit, seed) for side, name in zip(inputs, names, strict=True)]
+    first = [_glance(side, name, options) for side, name in zip(inputs, names, strict=True)]
     preflight.check(first, fitted_dims, mode, report)
     fitted, blocks, seen = [], [], []
     for side, name in zip(inputs, names, strict=True):
         tally, dealt = None, None
         if isinstance(side, Source):
             assert extractor is not None
-            tally, dealt = Tally(), Blocks(extractor.dims) if bootstrap else None
-            side = _run(extractor, side, how, report, tally, dealt)
+            tally, dealt = Tally(), Blocks(extractor.dims) if options.bootstrap else None
+            side = _run(extractor, side, options, report, tally, dealt)
         fitted.append(side)
         blocks.append(dealt)
         seen.append(preflight.Side(name, side.n, tally))
     preflight.check(seen, fitted_dims, mode, report)
     gaussians = [side.gaussian() for side in fitted]
-    result = frechet.distance(gaussians[0], gaussians[1], method=method)
+    result = frechet.distance(gaussians[0], gaussians[1], method=options.method)
     if result.offset:
         report.warn(f"the square root would not do: {result.offset:g} was added to the diagonals of both covariances")
-    interval = interval_of(gaussians, blocks, result.value, bootstrap, seed) if bootstrap else None
+    interval = None
+    if options.bootstrap:
+        interval = interval_of(gaussians, blocks, result.value, options.bootstrap, options.seed)
     return Comparison(
         fid=result.value,
         mean_term=result.mean_term,
@@ -286,7 +276,7 @@ def compare(
         interval=interval,
         a=_side(seen[0]),
         b=_side(seen[1]),
-        method=method,
+        method=options.method,
         provenance=made_by[0] or made_by[1],
         forced=forced,
         warnings=tuple(report.warnings),
@@ -310,6 +300,7 @@ def statistics(
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
     progress: ProgressOption = None,
+    engine: Any = None,
 ) -> Statistics:
     """Mean and covariance of the features of a set of images, ready to be saved, merged and compared.
 
@@ -319,52 +310,37 @@ def statistics(
     -------
     Statistics
     """
+    options = Options.of(locals())
+    _check_known(options)
     report = Report()
-    seed_number(seed)
-    check_stream(num_workers, on_error)
-    side = _open(source, _Finding(recursive, endings, limit, seed), report)
+    side = _open(source, options, report)
     if isinstance(side, Statistics):
         return side
-    extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
+    extractor = _extractor(options, report)
     name, tally = _name(source, "the source"), Tally()
-    preflight.check([_glance(side, name, limit, seed)], extractor.dims, extractor.mode, report)
-    how = _Streaming(num_workers, limit, seed, on_error, progress)
-    result = _run(extractor, side, how, report, tally)
+    preflight.check([_glance(side, name, options)], extractor.dims, extractor.mode, report)
+    result = _run(extractor, side, options, report, tally)
     preflight.check([preflight.Side(name, result.n, tally)], extractor.dims, extractor.mode, report)
     return result
 
 
-@dataclass(frozen=True)
-class _Streaming:
-    """How the images of a source are taken; see `score`."""
-
-    num_workers: int | None
-    limit: int | None
-    seed: int
-    on_error: str
-    progress: ProgressOption
+def _check_known(options: Options) -> None:
+    """Refuse what is not there yet."""
+    if options.engine not in (None, "local"):
+        raise InputError(f"engine={options.engine!r} is not there yet; engine='local' is")
+    if options.metrics != ("fid",):
+        raise InputError(f"metrics={list(options.metrics)!r} are not there yet; metrics=['fid'] is")
 
 
-@dataclass(frozen=True)
-class _Finding:
-    """Which files of a side count, and whether statistics that are doubtful do; see `score`."""
-
-    recursive: bool
-    endings: str | Collection[str] | None
-    limit: int | None
-    seed: int
-    force: bool = False
-
-
-def _open(side: Any, how: _Finding, report: Report) -> Statistics | Source:
+def _open(side: Any, options: Options, report: Report) -> Statistics | Source:
     known = isinstance(side, Statistics)
     if known or (isinstance(side, str | os.PathLike) and is_statistics_file(side)):
-        if how.limit is not None:
+        if options.limit is not None:
             where = _name(side, "statistics")
-            report.warn(f"limit={how.limit} does not apply to {where}: it has no images to choose from")
-        return side if known else Statistics._load(side, report.warn, force=how.force)
-    source = open_source(side, recursive=how.recursive, endings=how.endings)
-    source.items(how.limit, how.seed)  # nothing is read yet, but a limit that cannot be had is refused
+            report.warn(f"limit={options.limit} does not apply to {where}: it has no images to choose from")
+        return side if known else Statistics._load(side, report.warn, force=options.force)
+    source = open_source(side, recursive=options.recursive, endings=options.endings)
+    source.items(options.limit, options.seed)  # nothing is read yet, but a limit that cannot be had is refused
     if source.size is not None and source.size < 2:
         raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
     for text in source.notes:
@@ -372,31 +348,15 @@ def _open(side: Any, how: _Finding, report: Report) -> Statistics | Source:
     return source
 
 
-def _extractor(
-    model: Model,
-    mode: str | Preprocessing,
-    dims: int,
-    device: str,
-    precision: str,
-    batch_size: int | None,
-    progress: ProgressOption,
-    report: Report,
-) -> Extractor:
-    if not isinstance(model, Extractor):
-        model = Extractor(
-            model,
-            mode=mode,
-            dims=dims,
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            progress=progress is True or (progress is None and on_a_terminal()),
-            report=report,
-        )
+def _extractor(options: Options, report: Report) -> Extractor:
+    settings = {name: getattr(options, name) for name in ("mode", "dims", "device", "precision", "batch_size")}
+    model = options.model
+    if isinstance(model, Extractor):
+        check_settings(options.device, options.precision, options.batch_size)
+        _check_brought(model, **settings)
     else:
-        check_settings(device, precision, batch_size)
-        whole_number("dims", dims, 1)
-        _check_brought(model, mode=mode, dims=dims, batch_size=batch_size, device=device, precision=precision)
+        progress = options.progress is True or (options.progress is None and on_a_terminal())
+        model = Extractor(model, **settings, progress=progress, report=report)
     if not model.comparable:
         report.note(f"made with {model.provenance.model}: not comparable with published FIDs")
     return model
@@ -417,16 +377,16 @@ def _check_brought(extractor: Extractor, **options: Any) -> None:
 
 
 def _run(
-    extractor: Extractor, source: Source, how: _Streaming, report: Report, tally: Tally, blocks: Blocks | None = None
+    extractor: Extractor, source: Source, options: Options, report: Report, tally: Tally, blocks: Blocks | None = None
 ) -> Statistics:
     result = Statistics(extractor.dims, extractor.provenance)
-    with progress_bar(how.progress, source.expected(how.limit), source.name) as show:
+    with progress_bar(options.progress, source.expected(options.limit), source.name) as show:
         for features in extractor.stream(
             source,
-            num_workers=how.num_workers,
-            limit=how.limit,
-            seed=how.seed,
-            on_error=how.on_error,
+            num_workers=options.num_workers,
+            limit=options.limit,
+            seed=options.seed,
+            on_error=options.on_error,
             progress=show,
             tally=tally,
         ):
@@ -439,10 +399,10 @@ def _run(
     return result
 
 
-def _glance(side: Statistics | Source, name: str, limit: int | None, seed: int) -> preflight.Side:
+def _glance(side: Statistics | Source, name: str, options: Options) -> preflight.Side:
     if isinstance(side, Statistics):
         return preflight.Side(name, side.n)
-    return preflight.Side(name, side.expected(limit), preflight.glance(side, limit, seed))
+    return preflight.Side(name, side.expected(options.limit), preflight.glance(side, options.limit, options.seed))
 
 
 def _side(seen: preflight.Side) -> Side:

@@ -1,8 +1,30 @@
-"""Defaults that can be told from the same value given by a caller."""
+"""The options of `score`, `compare` and `statistics`, each stated once, and checked before any file is opened."""
 
-from typing import Any, TypeVar
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Union
 
-T = TypeVar("T", str, int)
+from .checks import check_model, seed_number, shown, truth, whole_number
+from .errors import FastFIDError, InputError, ModelError
+from .extraction.device import parse_devices
+from .extraction.settings import ON_ERROR, PRECISIONS, check_on_error, check_precision
+from .images.preprocess import MODES, PRESETS, Preprocessing, resolve
+from .metrics.base import Metric
+from .metrics.frechet import METHODS, check_method
+from .metrics.intervals import check_replicates
+from .progress import ProgressOption, check_progress
+from .sources.names import Endings
+
+if TYPE_CHECKING:
+    from .extraction.extractor import Extractor
+
+Model = Union[str, os.PathLike[str], "Extractor"]
+ENGINES = ("local", "processes")
+
+T = TypeVar("T")
+Marked = TypeVar("Marked", str, int)
 
 
 class _NotGiven:
@@ -17,7 +39,7 @@ class _Number(_NotGiven, int):
     pass
 
 
-def default(value: T) -> T:
+def default(value: Marked) -> Marked:
     """Return `value` for use as the default of a parameter, marked as not given.
 
     Examples
@@ -34,3 +56,301 @@ def default(value: T) -> T:
 def given(value: object) -> bool:
     """Whether an argument was given by the caller; None counts as not given."""
     return value is not None and not isinstance(value, _NotGiven)
+
+
+def whole_text(text: str) -> int:
+    """Read a whole number from the command line, or raise `InputError`."""
+    digits = text.removeprefix("-")
+    if not digits.isdecimal() or len(digits) > 18:
+        raise InputError(f"must be a whole number, got {shown(text)}")
+    return int(text)
+
+
+def list_text(text: str) -> tuple[str, ...]:
+    """Read words with commas between from the command line."""
+    return tuple(word.strip() for word in text.split(","))
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option besides its name, type and default.
+
+    Attributes
+    ----------
+    help : str
+        One sentence, as ``fastfid --help`` shows it; the default is added there.
+    check : callable
+        Takes a value and raises what `error` says if it is bad. What it returns replaces the value, unless it is None.
+    bad : tuple
+        Values that the check refuses, for the tests.
+    good : tuple
+        Values that it lets pass besides the default and the choices, for the tests.
+    error : type
+        What a bad value raises.
+    functions : tuple of str
+        Which functions have the option.
+    flag : str
+        Its name on the command line, where it is not ``--`` and the option's name.
+    switch : object
+        What a flag without a value stands for; None for flags that take a value.
+    read : callable
+        From the flag's text to a value, which is then checked.
+    choices : tuple of str
+        The values there are, where they can be listed.
+    metavar : str
+        What ``fastfid --help`` calls the flag's value.
+    """
+
+    help: str
+    check: Callable[[Any], object]
+    bad: tuple[Any, ...]
+    good: tuple[Any, ...] = ()
+    error: type[FastFIDError] = InputError
+    functions: tuple[str, ...] = ("score", "compare", "statistics")
+    flag: str = ""
+    switch: bool | None = None
+    read: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    metavar: str | None = None
+
+
+def option(value: T, **facts: Any) -> T:
+    """Return a field of `Options` with the default `value`; `facts` are the fields of `Option`."""
+    return field(default=value, metadata={"option": Option(**facts)})
+
+
+def option_of(name: str) -> Option:
+    """Return what is known of the option called `name`."""
+    known: Option = Options.__dataclass_fields__[name].metadata["option"]
+    return known
+
+
+def _optional(check: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Return a check that lets None pass too."""
+    return lambda value: None if value is None else check(value)
+
+
+def _model(value: object) -> None:
+    if not callable(getattr(value, "stream", None)):  # an Extractor, which is defined later in the flow
+        check_model(value)
+
+
+def _mode(value: Any) -> None:
+    resolve(value)
+
+
+def _device(value: Any) -> None:
+    parse_devices(value)
+
+
+def _endings(value: Any) -> None:
+    Endings.of(value)
+
+
+def _metrics(value: object) -> tuple[str | Metric, ...]:
+    metrics = tuple(value) if isinstance(value, list | tuple) else ()
+    if not metrics or not all(isinstance(metric, str | Metric) and metric for metric in metrics):
+        raise InputError(f"metrics must be a list of names or Metric objects, such as ['fid']; got {shown(value)}")
+    return metrics
+
+
+def _engine(value: object) -> None:
+    named = isinstance(value, str) and value in ENGINES
+    if not (value is None or named or callable(getattr(value, "fit", None))):
+        raise InputError(f"engine must be one of {', '.join(ENGINES)}, or an Engine; got {shown(value)}")
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a run. The fields are the table: what is stated here holds for every function and flag.
+
+    Signatures and docstrings are written out for the reader, and a test holds them to this table. The order of the
+    fields is the order of the checks.
+    """
+
+    model: Model = option(
+        "inception-v3",
+        help="a name from `fastfid models list`, or a file: weights (.pth, or Keras' .h5) or a network (.onnx)",
+        check=_model,
+        bad=(None, 5),
+        error=ModelError,
+    )
+    mode: str | Preprocessing = option(
+        default("pytorch"),
+        help=f"whose preprocessing is applied: {', '.join(MODES)}; or, for a network other than Inception, "
+        f"{', '.join(PRESETS)}, or fields such as '{PRESETS['dinov2']}'",
+        check=_mode,
+        bad=("cubist", "size=224", 5, None),
+        good=(*MODES, *PRESETS, Preprocessing(size=8, resize="box")),
+    )
+    dims: int = option(
+        default(2048),
+        help="which features of the network are compared: 64, 192, 768, 2048, or 1008 (logits)",
+        check=partial(whole_number, "dims", least=1),
+        bad=("64", 64.0, 0, -64, None),
+        good=(64, 1008),
+        read=whole_text,
+        metavar="N",
+    )
+    method: str = option(
+        "auto",
+        help="how the trace term is computed: auto is exact, schur does what the other tools do",
+        check=check_method,
+        bad=("sqrtm", None),
+        functions=("score", "compare"),
+        choices=METHODS,
+    )
+    batch_size: int | None = option(
+        None,
+        help="images per run of the network (default: 16 on a CPU, 64 on a GPU)",
+        check=_optional(partial(whole_number, "batch_size", least=1)),
+        bad=(0, -1, 8.0, "8"),
+        good=(1, 50),
+        read=whole_text,
+        metavar="N",
+    )
+    device: str = option(
+        default("auto"),
+        help="auto, cpu, cuda or cuda:N; several of these with commas between, or cuda:all, use one process each",
+        check=_device,
+        bad=("gpu", "cuda:0,gpu", "auto,cpu", "cpu,", "", None),
+        good=("cpu", "cpu:0", "cuda", "cuda:1", "cuda:0,cuda:1", "cuda:all", "cpu,cpu"),
+    )
+    precision: str = option(
+        default("fp32"),
+        help="arithmetic of the network; tf32 needs a GPU",
+        check=check_precision,
+        bad=("fp8", None),
+        choices=PRECISIONS,
+    )
+    num_workers: int | None = option(
+        None,
+        help="threads that decode and resize images (default: one per core, at most 16)",
+        check=_optional(partial(whole_number, "num_workers", least=0)),
+        bad=(-1, 1.5, "2"),
+        good=(0, 4),
+        read=whole_text,
+        metavar="N",
+    )
+    limit: int | None = option(
+        None,
+        help="use a random subset of N images of each side",
+        check=_optional(partial(whole_number, "limit", least=2)),
+        bad=(1, 0, 5.0, "5"),
+        good=(2, 50_000),
+        read=whole_text,
+        metavar="N",
+    )
+    seed: int = option(
+        0,
+        help="which random subset --limit takes, and which resamples --bootstrap draws",
+        check=seed_number,
+        bad=(-1, 2**32, 1.5, "1", None),
+        good=(1, 2**32 - 1),
+        read=whole_text,
+        metavar="N",
+    )
+    on_error: str = option(
+        "raise",
+        help="what an image that cannot be decoded does: raise ends the run, skip leaves the image out and lists it",
+        check=check_on_error,
+        bad=("ignore", None),
+        choices=ON_ERROR,
+    )
+    recursive: bool = option(
+        True,
+        help="do not search subfolders, as pytorch-fid does not",
+        check=partial(truth, "recursive"),
+        bad=("no", None, 2),
+        good=(False,),
+        flag="--no-recursive",
+        switch=False,
+    )
+    endings: str | Collection[str] | None = option(
+        None,
+        help="which files count as images, by their endings, such as png,jpg; "
+        "pytorch-fid stands for exactly the files that pytorch-fid takes",
+        check=_endings,
+        bad=("docx", "", 5),
+        good=("png,jpg", ["png", ".JPG"], "pytorch-fid"),
+        metavar="LIST",
+    )
+    force: bool = option(
+        False,
+        help="compare statistics that were made in different ways; with --save-stats, replace an existing file",
+        check=partial(truth, "force"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("score", "compare"),
+        switch=True,
+    )
+    progress: ProgressOption = option(
+        None,
+        help="show no progress bar",
+        check=check_progress,
+        bad=("yes", 1.5),
+        good=(True, False, print),
+        flag="--quiet",
+        switch=False,
+    )
+    bootstrap: int = option(
+        0,
+        help="print a 95 % interval of the FID on stderr, from N resamples (at least 20)",
+        check=check_replicates,
+        bad=(5, -1, 1_000_001, "50", None),
+        good=(20, 1_000_000),
+        functions=("compare",),
+        read=whole_text,
+        metavar="N",
+    )
+    metrics: Sequence[str | Metric] = option(
+        ("fid",),
+        help="which metrics to compute, by name, with commas between",
+        check=_metrics,
+        bad=([], (), "fid", [5], [""], None),
+        good=(["fid"], ("fid", Metric())),
+        functions=("compare",),
+        read=list_text,
+        metavar="LIST",
+    )
+    engine: Any = option(
+        None,
+        help="what runs the network: local is this process, processes starts one process per device (default: local "
+        "for one device, processes for several)",
+        check=_engine,
+        bad=("ray", 5),
+        choices=ENGINES,
+    )
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any]) -> Self:
+        """Pick the options out of a function's arguments and check them, in the order of the table.
+
+        Parameters
+        ----------
+        arguments : mapping
+            A function's ``locals()``, before it has other variables. Names that are no options are left alone; an
+            option that is not there has its default.
+
+        Raises
+        ------
+        InputError, ModelError
+            If an option has a value that its check refuses.
+
+        Examples
+        --------
+        >>> Options.of({"a": "generated", "limit": 50}).limit
+        50
+        """
+        return cls(**{name: checked(name, arguments[name]) for name in names() if name in arguments})
+
+
+def names() -> Iterator[str]:
+    """Yield the names of all options, in the order of the table."""
+    return (each.name for each in fields(Options))
+
+
+def checked(name: str, value: Any) -> Any:
+    """Return the value of an option as it is used, or raise the error that says what is wrong with it."""
+    result = option_of(name).check(value)
+    return value if result is None or isinstance(value, _NotGiven) else result

@@ -4,6 +4,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+from .checks import shown
 from .errors import InputError
 from .terminal import printable
 
@@ -17,6 +18,12 @@ def on_a_terminal() -> bool:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):  # None, where it was closed before Python started
         return False
+
+
+def check_progress(option: object) -> None:
+    """Raise `InputError` for what no bar can be made of."""
+    if option is not None and not isinstance(option, int) and not callable(option):
+        raise InputError(f"progress must be None, True, False or a function of (done, total), got {shown(option)}")
 
 
 @contextlib.contextmanager
@@ -37,8 +44,7 @@ def progress_bar(option: ProgressOption, total: int | None, label: str) -> Itera
         report = option
         yield lambda done: report(done, total)
         return
-    if option is not None and not isinstance(option, int):
-        raise InputError(f"progress must be None, True, False or a function of (done, total), got {option!r}")
+    check_progress(option)
     if sys.stderr is None or not (on_a_terminal() if option is None else option):  # None where it was closed
         yield lambda done: None
         return

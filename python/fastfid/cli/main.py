@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .. import __version__
 from ..errors import FastFIDError, FastFIDWarning, InputError
 from ..extraction.device import parse as parse_device
-from ..extraction.session import PRECISIONS
+from ..extraction.settings import PRECISIONS
 from ..images.preprocess import MODES, PRESETS, resolve
 from ..options import default
 from ..preflight import CODES

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import shown
 from ..errors import DeviceError, InputError
 from ..messages import Report
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+ALL_GPUS = "cuda:all"
 
 
 def _driver() -> Any:
@@ -97,6 +99,37 @@ def parse(device: str) -> tuple[str, int]:
     if match is None:
         raise InputError(f"device must be auto, cpu, cuda or cuda:N; got {device!r}")
     return match[1] or match[2] or match[3], int(match[4] or 0)
+
+
+def parse_devices(devices: str) -> tuple[str, ...]:
+    """Split a list of devices into their names.
+
+    Parameters
+    ----------
+    devices : str
+        One name, as for `parse`; several with commas between, of which none is "auto"; or "cuda:all", which stays as it
+        is: only the driver can count the GPUs.
+
+    Raises
+    ------
+    InputError
+        If `devices` is none of these.
+
+    Examples
+    --------
+    >>> parse_devices("cuda:0, cuda:1"), parse_devices("auto"), parse_devices("cuda:all")
+    (('cuda:0', 'cuda:1'), ('auto',), ('cuda:all',))
+    """
+    if "," not in str(devices):
+        if devices != ALL_GPUS:
+            parse(devices)
+        return (str(devices),)
+    names = tuple(name.strip() for name in str(devices).split(","))
+    for name in names:
+        if name in ("auto", ALL_GPUS):
+            raise InputError(f"device {name!r} cannot be part of a list; got {shown(devices)}")
+        parse(name)
+    return names
 
 
 def choose(device: str, providers: list[str], report: Report) -> str:

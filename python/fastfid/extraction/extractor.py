@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import networks
-from ..checks import shown, whole_number
-from ..errors import ImageError, InputError, ModelError
+from ..errors import ImageError, ModelError
 from ..images.observed import Seen, Tally
 from ..images.preprocess import Preprocessing, resolve
 from ..messages import Report
@@ -22,7 +21,8 @@ from ..sources import Item, Source, open_source
 from ..threads import num_threads
 from . import runtime
 from .pipeline import Pipeline, Result, pipeline
-from .session import Session, check_settings
+from .session import Session
+from .settings import check_settings, check_stream
 
 MOST_WORKERS = 16  # unless more are asked for: decoding holds Python's lock part of the time
 
@@ -265,14 +265,6 @@ class Extractor:
         except ImageError as error:
             raise ImageError(f"{item.name}: {error}") from error
         return Seen.of(image)
-
-
-def check_stream(num_workers: int | None, on_error: str) -> None:
-    """Raise `InputError` for settings that `Extractor.stream` does not take."""
-    if not isinstance(on_error, str) or on_error not in ("raise", "skip"):
-        raise InputError(f"on_error must be raise or skip, got {shown(on_error)}")
-    if num_workers is not None:
-        whole_number("num_workers", num_workers, 0)
 
 
 def _absolute(model: str | os.PathLike[str]) -> str:

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import shown, whole_number
 from ..errors import DeviceError, InputError, ModelError
 from ..forks import keep_in_children
 from ..messages import Report
@@ -22,23 +21,14 @@ from ..networks.half import to_half
 from . import device as devices
 from . import runtime
 from .lanes import Lane, Lanes
+from .settings import check_settings
 from .signature import feature_output, image_input
 from .workers import in_a_thread
 
-PRECISIONS = ("fp32", "tf32", "fp16")
 # One fixed number per device, so that results do not depend on what else uses it.
 BATCH_SIZE = {"cpu": 16, "cuda": 64}
 RUNS_AT_ONCE = {"cpu": 1, "cuda": 2}
 _MOST_NAMES = 3  # of images in a message
-
-
-def check_settings(device: str, precision: str, batch_size: int | None) -> None:
-    """Raise `InputError` for settings that no session takes."""
-    devices.parse(device)
-    if not isinstance(precision, str) or precision not in PRECISIONS:
-        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}; got {shown(precision)}")
-    if batch_size is not None:
-        whole_number("batch_size", batch_size, 1)
 
 
 class Course:

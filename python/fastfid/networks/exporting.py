@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ..checks import check_model
 from ..errors import InputError
 from ..files.reading import failures
 from ..files.writing import atomic_write, check_writable
 from ..images.preprocess import resolve
 from ..options import default
 from . import onnx_file
-from .loading import check_model, load
+from .loading import load
 
 _EXISTS = "exists already; choose another name or use force=True (--force)"
 

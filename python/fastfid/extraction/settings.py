@@ -1,0 +1,35 @@
+"""What a session and a stream can be asked for; checked here, without ONNX Runtime."""
+
+from ..checks import shown, whole_number
+from ..errors import InputError
+from .device import parse
+
+PRECISIONS = ("fp32", "tf32", "fp16")
+ON_ERROR = ("raise", "skip")
+
+
+def check_settings(device: str, precision: str, batch_size: int | None) -> None:
+    """Raise `InputError` for settings that no session takes."""
+    parse(device)
+    check_precision(precision)
+    if batch_size is not None:
+        whole_number("batch_size", batch_size, 1)
+
+
+def check_stream(num_workers: int | None, on_error: str) -> None:
+    """Raise `InputError` for settings that `Extractor.stream` does not take."""
+    check_on_error(on_error)
+    if num_workers is not None:
+        whole_number("num_workers", num_workers, 0)
+
+
+def check_precision(precision: str) -> None:
+    """Raise `InputError` for a precision that does not exist."""
+    if not isinstance(precision, str) or precision not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}; got {shown(precision)}")
+
+
+def check_on_error(on_error: str) -> None:
+    """Raise `InputError` for what cannot be done about an image that cannot be decoded."""
+    if not isinstance(on_error, str) or on_error not in ON_ERROR:
+        raise InputError(f"on_error must be {' or '.join(ON_ERROR)}, got {shown(on_error)}")
