@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fastfid.errors import ModelError
-from fastfid.networks import inception, isolated
+from fastfid.networks import isolated
 from fastfid.networks import keras_file as keras
 from fuzz import CASES, SEED, mutants
 
@@ -161,7 +161,7 @@ def small_files():
 def work(start):
     """Read all cases from one on in this process, each for a second of its time at most, and print what comes of it."""
     keras.layer_order = lambda: list(SHAPES)
-    inception.conv_shapes = lambda: SHAPES
+    keras.conv_shapes = lambda: SHAPES
     for number, (case, data) in enumerate(mutants("Keras' .h5", small_files())):
         if number < start:
             continue

@@ -8,7 +8,8 @@ from typing import Any, cast
 from . import preflight
 from .checks import seed_number, whole_number
 from .errors import InputError, StatisticsMismatch
-from .extraction.extractor import Extractor, check_stream
+from .extraction.extractor import Extractor
+from .extraction.opened import check_stream
 from .extraction.session import check_settings
 from .images.observed import Tally
 from .images.preprocess import Preprocessing, resolve
