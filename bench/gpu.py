@@ -74,7 +74,7 @@ def options_changed(**changes: str) -> Iterator[None]:
 
 def bare_rate(extractor: fastfid.Extractor, seconds: float, at_once: int) -> float:
     """Images a second of the session alone, `at_once` runs on the device at a time."""
-    session = extractor._session
+    session = extractor.opened.session
     lanes = [session.borrow() for _ in range(at_once)]
     with ThreadPoolExecutor(at_once) as pool:
         for lane in lanes:
@@ -85,7 +85,7 @@ def bare_rate(extractor: fastfid.Extractor, seconds: float, at_once: int) -> flo
         def work(lane: Lane) -> int:
             done = 0
             while not stop.is_set():
-                done += len(session.run(lane))
+                done += len(session.run(lane)["features"])
             return done
 
         start = time.perf_counter()
@@ -97,7 +97,7 @@ def bare_rate(extractor: fastfid.Extractor, seconds: float, at_once: int) -> flo
 
 def unbound_rate(extractor: fastfid.Extractor, seconds: float) -> float:
     """The same by plain runs, one at a time, whose inputs and outputs ONNX Runtime copies itself."""
-    session = extractor._session
+    session = extractor.opened.session
     images = np.random.RandomState(0).uniform(-1, 1, (session.batch_size, 3, *session.size)).astype(np.float32)
     done, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
@@ -243,7 +243,7 @@ def measure_whole(
             row("pytorch-fid, files to mu and sigma", f"{count} workers, batch {batch}", rate, about)
     for precision in precisions:
         extractor = open_extractor(precision, None)
-        bare = bare_rate(extractor, 0.2 if options.dry_run else 4.0, extractor._session.runs_at_once)
+        bare = bare_rate(extractor, 0.2 if options.dry_run else 4.0, extractor.opened.session.runs_at_once)
         rates = []
         for _ in range(1 if options.dry_run else 3):
             rate, statistics = whole_rate(folder, extractor, None)

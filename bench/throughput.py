@@ -69,11 +69,11 @@ def stages(folder: Path, count: int) -> dict[str, float]:
 
 def bare(extractor: fastfid.Extractor, batches: int) -> float:
     """Images a second of the session alone, on one full batch over and over."""
-    session = extractor._session
+    session = extractor.opened.session
     lane = session.borrow()
     lane.images[...] = np.random.RandomState(0).uniform(-1, 1, lane.images.shape)
     try:
-        return rate(lambda: sum(len(session.run(lane)) for _ in range(batches)))
+        return rate(lambda: sum(len(session.run(lane)["features"]) for _ in range(batches)))
     finally:
         session.give_back(lane)
 

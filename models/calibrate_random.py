@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from fastfid.networks.inception import IMAGE_SIZE, OnnxWiring, Value, assemble, wire
+from fastfid.networks.architecture import IMAGE_SIZE, Value, wire
+from fastfid.networks.inception import OnnxWiring, assemble
 from fastfid.networks.random import conv_weights
 
 SEED = 20151205

@@ -100,7 +100,7 @@ def test_an_exception_of_the_callers_iterator_comes_through_unchanged(extractor)
 
 def test_an_interrupt_breaks_off_a_run_and_leaves_no_thread(extractor, monkeypatch):
     """Real signals are sent by bench/faults.py."""
-    running, plain = threading.Event(), extractor._session.run
+    running, plain = threading.Event(), extractor.opened.session.run
 
     def first_then_endless(lane, course):
         if not running.is_set():
@@ -113,7 +113,7 @@ def test_an_interrupt_breaks_off_a_run_and_leaves_no_thread(extractor, monkeypat
     def interrupt(done):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(extractor._session, "run", first_then_endless)
+    monkeypatch.setattr(extractor.opened.session, "run", first_then_endless)
     with pytest.raises(KeyboardInterrupt):
         # One worker decodes in order: of several, another batch than the first may come to the network first.
         list(extractor.stream(open_source(pictures(12)), num_workers=1, progress=interrupt))
@@ -194,7 +194,7 @@ class TestPickle:
     def test_copies(self, extractor):
         expected = extractor(pictures(5))
         for other in (copy.copy(extractor), copy.deepcopy(extractor), pickle.loads(pickle.dumps(extractor))):
-            assert other._session is not extractor._session
+            assert other.opened.session is not extractor.opened.session
             assert (other.provenance, other.comparable) == (extractor.provenance, extractor.comparable)
             np.testing.assert_array_equal(other(pictures(5)), expected)
         assert len(pickle.dumps(extractor)) < 1000

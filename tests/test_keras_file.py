@@ -15,7 +15,7 @@ import pytest
 import fastfid
 from fastfid import networks
 from fastfid.errors import ModelError
-from fastfid.networks import inception, registry
+from fastfid.networks import architecture, registry
 from fastfid.networks import keras_file as keras
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -161,7 +161,7 @@ def renumbered(name):
 )
 def test_every_layout_holds_the_same(data, other):
     expected, found = parse(data), keras.read_keras(other())
-    assert expected.keys() == found.keys() == {n for n in inception.expected_shapes() if not n.startswith("fc.")}
+    assert expected.keys() == found.keys() == {n for n in architecture.expected_shapes() if not n.startswith("fc.")}
     for name, value in found.items():
         assert value.dtype == np.float32
         assert value.dtype.isnative

@@ -9,7 +9,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from fastfid.errors import ModelError
-from fastfid.networks import inception
+from fastfid.networks import architecture, inception
 from fastfid.networks.random import random_weights
 
 GOLDEN = Path(__file__).parent / "golden" / "models_features.npz"
@@ -45,7 +45,7 @@ def assert_close(found, expected):
     assert np.abs(found - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-@pytest.mark.parametrize("dims", inception.TAPS)
+@pytest.mark.parametrize("dims", architecture.TAPS)
 def test_features_equal_pytorch_fid(weights, golden, dims):
     assert_close(run(inception.build(weights, dims, {}), images()), golden[str(dims)])
 
@@ -89,7 +89,7 @@ def test_first_stage_equals_numpy_twin_with_every_batch_norm_part_at_work(weight
 @pytest.mark.parametrize("stride", [1, 2])
 def test_pools_equal_numpy_twin(kind, stride):
     net = inception.OnnxWiring()
-    pooled = net.pool(inception.Value("images", 3), "pooled", kind, stride)
+    pooled = net.pool(architecture.Value("images", 3), "pooled", kind, stride)
     x = images()[:1] - 2  # negative everywhere: a zero from the padding would show in either pool
     model = inception.assemble(net, {pooled.name: ("N", 3, "H", "W")}, {})
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -159,7 +159,7 @@ def test_batch_norms_that_cannot_be_folded(weights, entry, value):
 
 
 def test_expected_shapes():
-    shapes = inception.expected_shapes()
+    shapes = architecture.expected_shapes()
     assert len(shapes) == 94 * 5 + 2
     assert shapes["fc.weight"] == (1008, 2048)
     assert shapes["Mixed_6b.branch7x7_2.conv.weight"] == (128, 128, 1, 7)

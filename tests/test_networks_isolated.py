@@ -15,8 +15,7 @@ import numpy as np
 import pytest
 
 from fastfid.errors import ModelError
-from fastfid.networks import inception, isolated
-from fastfid.networks import keras_file
+from fastfid.networks import isolated, keras_file
 from fuzz import CASES, SEED, mutants
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -161,7 +160,7 @@ def small_files():
 def work(start):
     """Read all cases from one on in this process, each for a second of its time at most, and print what comes of it."""
     keras_file.layer_order = lambda: list(SHAPES)
-    inception.conv_shapes = lambda: SHAPES
+    keras_file.conv_shapes = lambda: SHAPES
     for number, (case, data) in enumerate(mutants("Keras' .h5", small_files())):
         if number < start:
             continue

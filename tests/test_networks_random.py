@@ -8,7 +8,7 @@ import pytest
 
 from fastfid import ModelError, networks
 from fastfid.networks import registry
-from fastfid.networks.inception import expected_shapes
+from fastfid.networks.architecture import expected_shapes
 from fastfid.networks.random import batch_norm_statistics, draw, identity, random_weights
 
 

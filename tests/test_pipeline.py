@@ -69,13 +69,13 @@ class TestSlowReads:
 
     def test_their_buffers_are_not_lent_again(self, extractor, event):
         extractor(pictures(8))
-        for lane in extractor._session._lanes._idle:
+        for lane in extractor.opened.session._lanes._idle:
             lane.images[...] = 7
         stream = extractor.stream(Slow(event, {4}), num_workers=1)
         next(stream)
         stream.close()
-        assert len(extractor._session._lanes._idle) == 1
-        assert not extractor._session._lanes._lent
+        assert len(extractor.opened.session._lanes._idle) == 1
+        assert not extractor.opened.session._lanes._lent
         before = extractor(pictures(8))
         event.set()
         for thread in ours():
@@ -108,7 +108,7 @@ hanging = threading.Event()
 def hang(*_):
     hanging.set()
     threading.Event().wait()
-extractor._kernel = hang
+extractor.opened._kernel = hang
 threading.Thread(target=extractor, args=(np.zeros((4, 8, 8, 3), np.uint8),), daemon=True).start()
 hanging.wait()
 """
@@ -136,7 +136,7 @@ class TestManyAtOnce:
         for features in found:
             np.testing.assert_array_equal(features, expected)
         assert max(most) <= lanes.MOST_LANES
-        assert not extractor._session._lanes._lent
+        assert not extractor.opened.session._lanes._lent
 
     def test_more_streams_than_buffers_in_one_thread(self, extractor):
         """Each waits for its reader, and none of them keeps a buffer meanwhile."""

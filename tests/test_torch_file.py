@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastfid.errors import ModelError
-from fastfid.networks.inception import expected_shapes
+from fastfid.networks.architecture import expected_shapes
 from fastfid.networks.torch_file import check_layout, read_legacy_checkpoint
 from fuzz import mutants
 

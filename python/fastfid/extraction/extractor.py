@@ -1,30 +1,24 @@
-"""From a stream of images to a stream of features: decode and resize in threads while the network runs."""
+"""The network as a user opens it: images in, features out."""
 
 import itertools
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import networks
-from ..errors import ImageError, ModelError
-from ..images.observed import Seen, Tally
-from ..images.preprocess import Preprocessing, resolve
+from ..errors import ModelError
+from ..images.observed import Tally
+from ..images.preprocess import Preprocessing
 from ..messages import Report
-from ..options import default, given
+from ..networks.roles import FEATURES, check_roles
+from ..options import default
 from ..progress import Progress, ProgressOption, progress_bar
 from ..provenance import Provenance
-from ..sources import Item, Source, open_source
-from ..threads import num_threads
-from . import runtime
-from .pipeline import Pipeline, Result, pipeline
-from .session import Session
-from .settings import check_settings, check_stream
-
-MOST_WORKERS = 16  # unless more are asked for: decoding holds Python's lock part of the time
+from ..sources import Source, open_source
+from .recipe import Recipe
 
 
 class Extractor:
@@ -52,6 +46,8 @@ class Extractor:
     batch_size : int, optional
         Images per run of the network; a fixed number per device where not given. Sets with fewer images are run in one
         batch of their size; the last batch of a larger set is padded.
+    roles : sequence of str
+        Outputs of the network that metrics ask for; calling the extractor gives the rows of "features".
     progress : bool
         Whether a download shows a bar on stderr.
     report : Report, optional
@@ -87,84 +83,59 @@ class Extractor:
         device: str = default("auto"),
         precision: str = default("fp32"),
         batch_size: int | None = None,
+        roles: Sequence[str] = (FEATURES,),
         progress: bool = False,
         report: Report | None = None,
     ) -> None:
-        protocol = resolve(mode)
-        check_settings(device, precision, batch_size)  # before a download
-        report = report or Report()
-        network = networks.load(
-            model, dims=dims, mode=protocol.name if given(mode) else default("pytorch"), progress=progress
-        )
-        if network.note is not None:
-            report.note(network.note)
-        self._settings = {
-            "model": _absolute(model),
-            "mode": mode,
-            "dims": dims,
-            "device": device,
-            "precision": precision,
-            "batch_size": batch_size,
-        }
-        if network.mode is None:
-            report.note(f"{network.name} does not say which preprocessing it wants: mode {protocol.name} is applied")
-        else:
-            stated = resolve(network.mode)
-            if stated.name != protocol.name:
-                report.note(f"{network.name} brings its own preprocessing: {stated.name}")
-            if None not in (stated.layout, protocol.layout) and stated.layout != protocol.layout:
-                raise ModelError(f"{network.name} says its layout is {stated.layout}, not {protocol.layout}")
-            protocol = stated._replace(layout=stated.layout or protocol.layout)
-        self.mode, self._kernel = protocol.name, protocol.kernel
-        self._session = Session(
-            network.onnx,
-            network.name,
-            device=device,
-            precision=precision,
-            batch_size=batch_size,
-            size=protocol.size,
-            layout=protocol.layout,
-            report=report,
-        )
-        self.dims = self._session.dims
-        if network.dims is None and given(dims) and dims != self.dims:
-            raise ModelError(f"{network.name} gives {self.dims} dims, {dims} were asked for")
-        if network.dims not in (None, self.dims):
-            raise ModelError(f"{network.name} says that it gives {network.dims} dims, and gives {self.dims}")
-        self.comparable = network.comparable
-        self.provenance = Provenance(
-            model=network.name,
-            sha256=network.sha256,
-            mode=protocol.name,
-            dims=self.dims,
-            device=self._session.device,
-            precision=self._session.precision,
-            batch_size=self._session.batch_size,
-            versions=_versions(),
-        )
+        recipe = Recipe(model, mode, dims, device, precision, batch_size, check_roles(roles))
+        self.opened = recipe.open(report or Report(), progress=progress)
+
+    @property
+    def recipe(self) -> Recipe:
+        """What opens the same network, in another process too."""
+        return self.opened.recipe
+
+    @property
+    def provenance(self) -> Provenance:
+        """What makes the features."""
+        return self.opened.provenance
+
+    @property
+    def comparable(self) -> bool:
+        """Whether scores compare with published FIDs."""
+        return self.opened.comparable
+
+    @property
+    def dims(self) -> int:
+        """Length of a feature vector."""
+        return self.opened.dims
+
+    @property
+    def mode(self) -> str:
+        """Preprocessing protocol."""
+        return self.opened.mode
 
     @property
     def device(self) -> str:
         """Where the network runs: "cpu" or "cuda:N"."""
-        return self._session.device
+        return self.opened.device
 
     @property
     def precision(self) -> str:
         """Arithmetic of the network."""
-        return self._session.precision
+        return self.opened.precision
 
     @property
     def batch_size(self) -> int:
         """Images per run of the network."""
-        return self._session.batch_size
+        return self.opened.batch_size
 
     def __repr__(self) -> str:
         p = self.provenance
         return f"Extractor({p.model!r}, mode={p.mode!r}, dims={p.dims}, device={p.device!r}, precision={p.precision!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        p = self.provenance
-        return _reopen, (self._settings, p.sha256, p.mode, p.dims)
+        return _reopen, (self.recipe,)
 
     def __call__(
         self, images: Any, *, on_error: str = "raise", progress: ProgressOption = False
@@ -224,71 +195,29 @@ class Extractor:
         DeviceError
             Out of memory with a single image, or the process was forked after the extractor was opened.
         """
-        check_stream(num_workers, on_error)
-        workers = max(1, min(MOST_WORKERS, num_threads()) if num_workers is None else num_workers)
+        if FEATURES not in self.opened.roles:
+            raise ModelError(f"{self!r} was opened without the role 'features': it has {', '.join(self.opened.roles)}")
         tally = Tally() if tally is None else tally
         done = 0
         items = source.items(limit, seed)
-        rows = self._session.rows(source.expected(limit))
-        with pipeline(self._session, self._fill, rows=rows, workers=workers, skip=on_error == "skip") as line:
-            for features, seen in self._results(items, line):
-                tally.add(seen, line.course.chunk)
-                done += len(seen)
+        rows = self.opened.rows(source.expected(limit))
+        batches = iter(lambda: list(itertools.islice(items, rows)), [])
+        results = self.opened.results(batches, rows=rows, num_workers=num_workers, on_error=on_error)
+        with closing(results):
+            for result in results:
+                tally.add(result.seen, result.chunk)
+                done += len(result.seen)
                 if progress is not None:
                     progress(done)
-                yield features
+                yield result.features[FEATURES]
 
     def shortage(self, tally: Tally) -> str | None:
         """Say so where memory did not suffice for the batch size."""
-        if not 0 < tally.chunk < self.batch_size:
-            return None
-        return (
-            f"out of memory on {self.device} with batches of {self.batch_size} images: they were run {tally.chunk} "
-            f"at a time, as batch_size={tally.chunk} does"
-        )
-
-    def _results(self, items: Iterator[Item], line: Pipeline) -> Iterator[Result]:
-        """Results in order; as many batches are on their way as the pipeline is deep."""
-        while True:
-            batch = list(itertools.islice(items, line.rows))
-            if batch:
-                line.put(batch)
-            elif not line.flying:
-                return
-            if not batch or line.flying == line.depth:
-                yield line.get()
-
-    def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
-        image = item.load()
-        try:
-            self._kernel(image.pixels, out)
-        except ImageError as error:
-            raise ImageError(f"{item.name}: {error}") from error
-        return Seen.of(image)
+        return self.opened.shortage(tally.chunk)
 
 
-def _absolute(model: str | os.PathLike[str]) -> str:
-    """What finds the same model from another folder."""
-    if isinstance(model, str) and model in networks.names():
-        return model
-    return str(Path(model).expanduser().absolute())
-
-
-def _reopen(settings: dict[str, Any], sha256: str, mode: str, dims: int) -> Extractor:
+def _reopen(recipe: Recipe) -> Extractor:
     """Open an extractor from what was pickled, if the model is still the same."""
-    extractor = Extractor(**settings)
-    found, wanted = extractor.provenance, (sha256, mode, dims)
-    if (found.sha256, found.mode, found.dims) != wanted:
-        raise ModelError(
-            f"{settings['model']} is not the model that was pickled: it has the SHA-256 {found.sha256}, mode "
-            f"{found.mode} and {found.dims} dims, not {sha256}, {mode} and {dims}"
-        )
+    extractor = Extractor.__new__(Extractor)
+    extractor.opened = recipe.open(Report())
     return extractor
-
-
-def _versions() -> dict[str, str]:
-    import PIL
-
-    from .. import _core
-
-    return {"fastfid": _core.__version__, "onnxruntime": runtime.load().__version__, "pillow": PIL.__version__}

@@ -1,7 +1,7 @@
 """What a batch travels in to the network, and the few of these that one session has."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +18,7 @@ _LONGEST_WAIT = 10.0  # seconds without any lane given back, until one more is m
 
 
 class Lane:
-    """Buffers of one batch, and their binding to a session.
+    """Buffers of one batch, and their binding to a session and to some of its outputs.
 
     On a GPU the pages of the buffer are locked, so that it copies from them while it computes.
 
@@ -30,12 +30,15 @@ class Lane:
         Of the model's input.
     """
 
-    def __init__(self, session: "ort.InferenceSession", images: NDArray[np.float32], channels_last: bool) -> None:
+    def __init__(
+        self, session: "ort.InferenceSession", images: NDArray[np.float32], channels_last: bool, outputs: Sequence[str]
+    ) -> None:
         self.images = images
         self._input = np.ascontiguousarray(images.transpose(0, 2, 3, 1)) if channels_last else images
         self.name = session.get_inputs()[0].name
         self.binding = session.io_binding()
-        self.binding.bind_output(session.get_outputs()[0].name, "cpu")
+        for output in outputs:
+            self.binding.bind_output(output, "cpu")
         keep_in_children(self)
 
     def pin(self, device: str) -> None:

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,32 @@ from ..errors import DeviceError, ImageError, ModelError
 from ..images.observed import Seen
 from ..sources import Item
 from .lanes import Lane
-from .session import Course, Session
+from .session import Course, Rows, Session
 from .workers import Workers, settle
 
 Fill = Callable[[Item, NDArray[np.float32]], Seen]
-Result = tuple[NDArray[np.float32], list[Seen]]
 
 _DECODE, _RUN = "fastfid-decode", "fastfid-run"  # names of the threads
 _PATIENCE = 1.0  # seconds for what decodes to end by itself; then it is left alone
 _LAST_PATIENCE = {_DECODE: 1.0, _RUN: 5.0}  # before Python takes the ground from under them
+
+
+class Result(NamedTuple):
+    """What came of one batch.
+
+    Attributes
+    ----------
+    features : dict of str to ndarray of float32
+        Rows (k, d) of each role, of the images that could be decoded.
+    seen : list of Seen
+        What was seen of each image.
+    chunk : int
+        Images per run that memory has sufficed for until then.
+    """
+
+    features: Rows
+    seen: list[Seen]
+    chunk: int
 
 
 class Batch:
@@ -34,12 +52,12 @@ class Batch:
     Attributes
     ----------
     result : Future
-        Features (k, d) of the images that could be decoded, and what was seen of each.
+        Rows of the images that could be decoded, and what was seen of each.
     """
 
     def __init__(self, items: Sequence[Item], lane: Lane) -> None:
         self.items, self.lane = items, lane
-        self.result: Future[Result] = Future()
+        self.result: Future[tuple[Rows, list[Seen]]] = Future()
         self._outcomes: list[Seen | BaseException | None] = [None] * len(items)
         self._left, self._lock = len(items), threading.Lock()
 
@@ -111,11 +129,11 @@ class Pipeline:
     def get(self) -> Result:
         """Wait for the oldest batch."""
         try:
-            result = self._flying[0].result.result()
+            features, seen = self._flying[0].result.result()
         except (ModelError, CancelledError) as error:
             raise _too_late() if _ending else error from None
         self._flying.popleft()
-        return result
+        return Result(features, seen, self.course.chunk)
 
     def stop(self) -> None:
         """Drop what waits and break off what runs; what hangs in a slow read is left alone, with its buffers."""
@@ -144,13 +162,14 @@ class Pipeline:
         if batch.decode(i, self._fill, self._skip):
             self._runners.do(partial(settle, batch.result, partial(self._run, batch)))
 
-    def _run(self, batch: Batch) -> Result:
+    def _run(self, batch: Batch) -> tuple[Rows, list[Seen]]:
         seen = batch.seen()
         kept = [i for i, image in enumerate(seen) if image.rejected is None]
-        features = np.empty((0, self._session.dims), np.float32)
         if kept:
-            features = self._session.run(batch.lane, self.course)[kept]
+            features = {role: rows[kept] for role, rows in self._session.run(batch.lane, self.course).items()}
             self._session.check_finite(features, [batch.items[i].name for i in kept])
+        else:
+            features = {role: np.empty((0, dims), np.float32) for role, dims in self._session.roles.items()}
         self._session.give_back(batch.lane)  # all its images are in, and nobody waits for whoever takes the features
         return features, seen
 

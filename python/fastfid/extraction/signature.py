@@ -1,6 +1,7 @@
-"""What an extractor network says of its input and its output, and whether that can be used."""
+"""What an extractor network says of its input and its outputs, and whether that can be used."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import ModelError
 
@@ -9,6 +10,13 @@ if TYPE_CHECKING:
 
 _LAYOUTS = {"NCHW": 1, "NHWC": 3}  # and the axis of the channels
 _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
+
+
+class Output(NamedTuple):
+    """An output of a graph: its name, and the length of its rows, where the graph tells it."""
+
+    name: str
+    dims: int | None
 
 
 def image_input(
@@ -54,15 +62,38 @@ def image_input(
     return channels_last, (size[0], size[1]), shape[0] if isinstance(shape[0], int) else None
 
 
-def feature_output(session: "ort.InferenceSession", name: str) -> tuple[str, int | None]:
-    """Look at the output of a session; return its name, and the length of its rows where the graph tells it."""
-    outputs = session.get_outputs()
-    if len(outputs) != 1:
-        names = ", ".join(output.name for output in outputs)
-        raise ModelError(f"{name} has {len(outputs)} outputs ({names}); an extractor has one of shape (N, d)")
-    (output,) = outputs
-    if output.type not in _FLOATS:  # strings end the process when a buffer is bound to them
-        wanted = "an extractor gives float32, float16 or float64"
-        raise ModelError(f"{name}: output {output.name!r} is {output.type}; {wanted}")
-    dims = output.shape[1] if len(output.shape) == 2 else None
-    return output.name, dims if isinstance(dims, int) and dims > 0 else None
+def outputs(session: "ort.InferenceSession", name: str, roles: Sequence[str]) -> dict[str, Output]:
+    """Look at the outputs of a session: each role is the output of that name, and a single one is "features".
+
+    Parameters
+    ----------
+    session : InferenceSession
+    name : str
+        What to call the model in errors.
+    roles : sequence of str
+
+    Returns
+    -------
+    dict of str to Output
+        By role.
+
+    Raises
+    ------
+    ModelError
+        If there is no such output, or it holds no floats.
+    """
+    there = {output.name: output for output in session.get_outputs()}
+    if len(there) == 1:
+        there.setdefault("features", *there.values())
+    found = {}
+    for role in roles:
+        if role not in there:
+            names = ", ".join(output.name for output in session.get_outputs())
+            raise ModelError(f"{name} has no output {role!r}; it has {names}")
+        output = there[role]
+        if output.type not in _FLOATS:  # strings end the process when a buffer is bound to them
+            wanted = "an extractor gives float32, float16 or float64"
+            raise ModelError(f"{name}: output {output.name!r} is {output.type}; {wanted}")
+        dims = output.shape[1] if len(output.shape) == 2 else None
+        found[role] = Output(output.name, dims if isinstance(dims, int) and dims > 0 else None)
+    return found

@@ -58,7 +58,7 @@ def export(
     ModelError
         As for `load`.
     """
-    from .inception import IMAGE_SIZE
+    from .architecture import IMAGE_SIZE
 
     protocol = resolve(mode)  # a mode that does not exist or fit would make a file that nothing can use
     check_model(model)
@@ -75,7 +75,7 @@ def export(
     if exists and not force:
         raise InputError(f"{target} {_EXISTS}")
     check_writable(target)
-    network = load(model, dims=dims, mode=mode, progress=progress)
+    network = load(model, dims=dims, mode=mode, roles=None, progress=progress)
     facts = {
         "weights_sha256": network.sha256,
         "dims": network.dims,

@@ -1,11 +1,4 @@
-"""The FID Inception-v3 as an ONNX graph.
-
-The network is the TensorFlow graph of 2015-12-05, not torchvision's: 1008 logits, convolutions without bias, batch norm
-with epsilon 1e-3, average-pool branches that leave the padding out of the count, and a max pool in the last block.
-
-The wiring is written once, as functions that ask a `Wiring` for convolutions, pools and concatenations. What these
-are is up to the wiring: notes of shapes (`Wiring`), ONNX nodes with folded batch norm (`FoldedWiring`), or whatever a
-subclass of `OnnxWiring` makes of a convolution.
+"""The FID Inception-v3 as an ONNX graph: one output for each role.
 
 Numerics: float32 weights and batch norm -> folded in float64, rounded once to float32 -> float32 convolutions in the
 runtime. Against pytorch-fid on the same input: within 1e-5 of the largest feature.
@@ -13,226 +6,26 @@ runtime. Against pytorch-fid on the same input: within 1e-5 of the largest featu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..errors import ModelError
+from .architecture import IMAGE_SIZE, LOGITS, Layer, PoolKind, Value, Wiring, check_tap, wire
+from .pruning import prune
+from .roles import SPATIAL_CHANNELS, Source, source_of, width
 
 if TYPE_CHECKING:
     import onnx
 
-TAPS = (64, 192, 768, 1008, 2048)
 BATCH_NORM_EPSILON = 1e-3
-LOGITS = 1008
-IMAGE_SIZE = 299
 OPSET = 17
 IR_VERSION = 10
+_SPATIAL = "Mixed_6d.branch1x1"  # what ADM's graph calls mixed_6/conv
 
 Array = npt.NDArray[Any]
-PoolKind = Literal["average", "max"]
-
-
-@dataclass(frozen=True)
-class Value:
-    """A tensor on the way through the network: its name in the graph and how many channels it has."""
-
-    name: str
-    channels: int
-
-
-class Layer(NamedTuple):
-    """One convolution of a branch, followed by batch norm and ReLU; strided ones take no padding."""
-
-    name: str
-    channels: int
-    kernel: tuple[int, int] = (1, 1)
-    stride: int = 1
-    padded: bool = True
-
-    @property
-    def padding(self) -> tuple[int, int]:
-        """Rows and columns of zeros on each side."""
-        if self.stride > 1 or not self.padded:
-            return (0, 0)
-        return (self.kernel[0] // 2, self.kernel[1] // 2)
-
-
-class Wiring:
-    """What the blocks are wired with; this one only notes the shape of every convolution's weight."""
-
-    def __init__(self) -> None:
-        self.shapes: dict[str, tuple[int, int, int, int]] = {}
-
-    def conv(self, x: Value, layer: Layer) -> Value:
-        """Convolution, batch norm, ReLU."""
-        self.shapes[layer.name] = (layer.channels, x.channels, *layer.kernel)
-        return Value(layer.name, layer.channels)
-
-    def pool(self, x: Value, name: str, kind: PoolKind, stride: int = 1) -> Value:
-        """3x3 pool: padded at stride 1, not padded at stride 2."""
-        return Value(name, x.channels)
-
-    def concat(self, name: str, branches: Sequence[Value]) -> Value:
-        """Concatenation along the channels."""
-        return Value(name, sum(branch.channels for branch in branches))
-
-
-def _branch(net: Wiring, x: Value, block: str, *layers: Layer) -> Value:
-    for layer in layers:
-        x = net.conv(x, layer._replace(name=f"{block}.{layer.name}"))
-    return x
-
-
-def _pool_branch(net: Wiring, x: Value, block: str, channels: int, kind: PoolKind = "average") -> Value:
-    return _branch(net, net.pool(x, f"{block}.pool", kind), block, Layer("branch_pool", channels))
-
-
-def _block_a(net: Wiring, x: Value, at: str, pool_channels: int) -> Value:
-    return net.concat(at, [
-        _branch(net, x, at, Layer("branch1x1", 64)),
-        _branch(net, x, at, Layer("branch5x5_1", 48), Layer("branch5x5_2", 64, (5, 5))),
-        _branch(net, x, at, Layer("branch3x3dbl_1", 64), Layer("branch3x3dbl_2", 96, (3, 3)),
-                Layer("branch3x3dbl_3", 96, (3, 3))),
-        _pool_branch(net, x, at, pool_channels),
-    ])  # fmt: skip
-
-
-def _block_b(net: Wiring, x: Value, at: str) -> Value:
-    return net.concat(at, [
-        _branch(net, x, at, Layer("branch3x3", 384, (3, 3), stride=2)),
-        _branch(net, x, at, Layer("branch3x3dbl_1", 64), Layer("branch3x3dbl_2", 96, (3, 3)),
-                Layer("branch3x3dbl_3", 96, (3, 3), stride=2)),
-        net.pool(x, f"{at}.pool", "max", stride=2),
-    ])  # fmt: skip
-
-
-def _block_c(net: Wiring, x: Value, at: str, inner: int) -> Value:
-    return net.concat(at, [
-        _branch(net, x, at, Layer("branch1x1", 192)),
-        _branch(net, x, at, Layer("branch7x7_1", inner), Layer("branch7x7_2", inner, (1, 7)),
-                Layer("branch7x7_3", 192, (7, 1))),
-        _branch(net, x, at, Layer("branch7x7dbl_1", inner), Layer("branch7x7dbl_2", inner, (7, 1)),
-                Layer("branch7x7dbl_3", inner, (1, 7)), Layer("branch7x7dbl_4", inner, (7, 1)),
-                Layer("branch7x7dbl_5", 192, (1, 7))),
-        _pool_branch(net, x, at, 192),
-    ])  # fmt: skip
-
-
-def _block_d(net: Wiring, x: Value, at: str) -> Value:
-    return net.concat(at, [
-        _branch(net, x, at, Layer("branch3x3_1", 192), Layer("branch3x3_2", 320, (3, 3), stride=2)),
-        _branch(net, x, at, Layer("branch7x7x3_1", 192), Layer("branch7x7x3_2", 192, (1, 7)),
-                Layer("branch7x7x3_3", 192, (7, 1)), Layer("branch7x7x3_4", 192, (3, 3), stride=2)),
-        net.pool(x, f"{at}.pool", "max", stride=2),
-    ])  # fmt: skip
-
-
-def _block_e(net: Wiring, x: Value, at: str, pool: PoolKind) -> Value:
-    single = _branch(net, x, at, Layer("branch3x3_1", 384))
-    double = _branch(net, x, at, Layer("branch3x3dbl_1", 448), Layer("branch3x3dbl_2", 384, (3, 3)))
-    return net.concat(at, [
-        _branch(net, x, at, Layer("branch1x1", 320)),
-        _branch(net, single, at, Layer("branch3x3_2a", 384, (1, 3))),
-        _branch(net, single, at, Layer("branch3x3_2b", 384, (3, 1))),
-        _branch(net, double, at, Layer("branch3x3dbl_3a", 384, (1, 3))),
-        _branch(net, double, at, Layer("branch3x3dbl_3b", 384, (3, 1))),
-        _pool_branch(net, x, at, 192, pool),
-    ])  # fmt: skip
-
-
-def _to_64(net: Wiring, x: Value) -> Value:
-    x = net.conv(x, Layer("Conv2d_1a_3x3", 32, (3, 3), stride=2))
-    x = net.conv(x, Layer("Conv2d_2a_3x3", 32, (3, 3), padded=False))
-    x = net.conv(x, Layer("Conv2d_2b_3x3", 64, (3, 3)))
-    return net.pool(x, "MaxPool_1", "max", stride=2)
-
-
-def _to_192(net: Wiring, x: Value) -> Value:
-    x = net.conv(x, Layer("Conv2d_3b_1x1", 80))
-    x = net.conv(x, Layer("Conv2d_4a_3x3", 192, (3, 3), padded=False))
-    return net.pool(x, "MaxPool_2", "max", stride=2)
-
-
-def _to_768(net: Wiring, x: Value) -> Value:
-    for name, pool_channels in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):
-        x = _block_a(net, x, name, pool_channels)
-    x = _block_b(net, x, "Mixed_6a")
-    for name, inner in (("Mixed_6b", 128), ("Mixed_6c", 160), ("Mixed_6d", 160), ("Mixed_6e", 192)):
-        x = _block_c(net, x, name, inner)
-    return x
-
-
-def _to_2048(net: Wiring, x: Value, last_pool: PoolKind) -> Value:
-    x = _block_d(net, x, "Mixed_7a")
-    x = _block_e(net, x, "Mixed_7b", "average")
-    return _block_e(net, x, "Mixed_7c", last_pool)
-
-
-def wire(net: Wiring, x: Value, dims: int = 2048, last_pool: PoolKind = "max") -> Value:
-    """Lead `x` through the network up to the tap that has `dims` features (1008 needs the same blocks as 2048).
-
-    Parameters
-    ----------
-    net : Wiring
-        Is asked for every convolution, pool and concatenation, in the order of the data.
-    x : Value
-        The images, with 3 channels.
-    dims : int
-        One of `TAPS`.
-    last_pool : {"max", "average"}
-        The pool branch of Mixed_7c: "max" in the FID network, "average" in Keras'.
-
-    Returns
-    -------
-    Value
-        The tapped tensor, before it is averaged over space.
-
-    Raises
-    ------
-    ModelError
-        Where the network has no such tap.
-    """
-    check_tap(dims)
-    stages: dict[int, Callable[[Wiring, Value], Value]] = {64: _to_64, 192: _to_192, 768: _to_768}
-    for tap, stage in stages.items():
-        x = stage(net, x)
-        if tap == dims:
-            return x
-    return _to_2048(net, x, last_pool)
-
-
-def check_tap(dims: int, taps: Sequence[int] = TAPS, network: str = "inception-v3") -> None:
-    """Raise `ModelError` where a network has no features of so many dimensions, with those it has."""
-    if dims not in taps:
-        raise ModelError(f"{network} has no features of {dims} dimensions; it has {', '.join(map(str, taps))}")
-
-
-def conv_shapes() -> dict[str, tuple[int, int, int, int]]:
-    """Name and weight shape (out, in, height, width) of every convolution, in the order of the data."""
-    notes = Wiring()
-    wire(notes, Value("images", 3))
-    return notes.shapes
-
-
-def expected_shapes() -> dict[str, tuple[int, ...]]:
-    """Name and shape of every float32 entry of the network's weights, in pytorch-fid's layout.
-
-    Examples
-    --------
-    >>> shapes = expected_shapes()
-    >>> len(shapes), shapes["Conv2d_1a_3x3.conv.weight"]
-    (472, (32, 3, 3, 3))
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, shape in conv_shapes().items():
-        shapes[f"{name}.conv.weight"] = shape
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            shapes[f"{name}.bn.{part}"] = shape[:1]
-    return {**shapes, "fc.weight": (LOGITS, 2048), "fc.bias": (LOGITS,)}
 
 
 class OnnxWiring(Wiring):
@@ -339,42 +132,97 @@ def _finite(weights: Mapping[str, Array], name: str) -> Array:
 
 
 def build(
-    weights: Mapping[str, Array], dims: int, metadata: Mapping[str, str], *, last_pool: PoolKind = "max"
+    weights: Mapping[str, Array],
+    dims: int,
+    metadata: Mapping[str, str],
+    *,
+    roles: Sequence[str] = ("features",),
+    last_pool: PoolKind = "max",
 ) -> onnx.ModelProto:
-    """Build the network as an ONNX model with only the nodes that the tap needs.
+    """Build the network as an ONNX model with only the nodes that its outputs need.
 
     Parameters
     ----------
     weights : mapping of str to ndarray
-        All entries of `expected_shapes`, float32; those of `fc` only where `dims` is 1008.
+        All entries of `expected_shapes`, float32; those of `fc` only where logits are asked for.
     dims : int
-        One of `TAPS`; 1008 is the logits, bias included.
+        One of `TAPS`: what "features" are; 1008 is the logits, bias included.
     metadata : mapping of str to str
         Written into the model as it is.
+    roles : sequence of str
+        The outputs, by their names in `roles.ROLES`, each once.
     last_pool : {"max", "average"}
         The pool branch of Mixed_7c.
 
     Returns
     -------
     onnx.ModelProto
-        Input `images`, float32 (N, 3, 299, 299), already scaled; output `features`, float32 (N, dims).
+        Input `images`, float32 (N, 3, 299, 299), already scaled; an output (N, d) float32 for each role, which it is
+        named after.
 
     Raises
     ------
     ModelError
-        Where there is no such tap, or a weight is not finite.
+        If there is no such tap or role, or a weight is not finite.
     """
+    check_tap(dims)
+    sources = {role: source_of(role, dims) for role in roles}
     net = FoldedWiring(weights)
-    tap = wire(net, Value("images", 3), dims, last_pool)
-    pooled = net.node("GlobalAveragePool", [tap.name], "pooled")
-    if dims != LOGITS:
-        net.node("Flatten", [pooled], "features", axis=1)
-    else:
-        parts = {part: np.ascontiguousarray(_finite(weights, f"fc.{part}")) for part in ("weight", "bias")}
-        fc = [net.constant(f"fc.{part}", array) for part, array in parts.items()]
-        flat = net.node("Flatten", [pooled], "flat", axis=1)
-        net.node("Gemm", [flat, *fc], "features", transB=1)
-    return assemble(net, {"features": ("N", dims)}, metadata)
+    taps = wire(net, Value("images", 3), max(map(_depth, sources.values())), last_pool)
+    _Heads(net, taps).add(sources)
+    return assemble(net, {role: ("N", width(source)) for role, source in sources.items()}, metadata)
+
+
+def _depth(source: Source) -> int:
+    """The last tap that has to be wired for an output."""
+    if source == "spatial":
+        return 768
+    return source if isinstance(source, int) and source != LOGITS else 2048
+
+
+class _Heads:
+    """Adds the outputs to a wired network; what several need is there once."""
+
+    def __init__(self, net: FoldedWiring, taps: Mapping[int, Value]) -> None:
+        self.net, self.taps = net, taps
+        self.made: dict[Source, str] = {}
+
+    def add(self, sources: Mapping[str, Source]) -> None:
+        """Add an output for each role; the taps come first, for the logits are made of the last one."""
+        self._add_weights(set(sources.values()))
+        for role, source in sorted(sources.items(), key=lambda pair: pair[1] not in self.taps):
+            if source in self.made:
+                self.net.node("Identity", [self.made[source]], role)
+            elif source in self.taps:
+                self._average(int(source), role)
+            elif source == "spatial":
+                self._spatial(role)
+            else:
+                flat = self.made.get(2048) or self._average(2048, "flat")
+                bias = ["fc.bias"] if source == LOGITS else []
+                self.net.node("Gemm", [flat, "fc.weight", *bias], role, transB=1)
+            self.made.setdefault(source, role)
+
+    def _add_weights(self, sources: set[Source]) -> None:
+        parts = ["weight"] if sources & {LOGITS, "logits_unbiased"} else []
+        parts += ["bias"] if LOGITS in sources else []
+        for part in parts:
+            self.net.constant(f"fc.{part}", np.ascontiguousarray(_finite(self.net.weights, f"fc.{part}")))
+
+    def _average(self, tap: int, output: str) -> str:
+        """Average a tap over space: (N, C, H, W) -> (N, C)."""
+        name = "pooled" if tap == max(self.taps) else f"pooled_{tap}"
+        pooled = self.net.node("GlobalAveragePool", [self.taps[tap].name], name)
+        self.made[tap] = self.net.node("Flatten", [pooled], output, axis=1)
+        return output
+
+    def _spatial(self, output: str) -> None:
+        """ADM's spatial features: the first channels, flattened in the order height, width, channel."""
+        ends = {"start": 0, "end": SPATIAL_CHANNELS, "axis": 1}
+        names = [self.net.constant(f"spatial.{end}", np.array([value])) for end, value in ends.items()]
+        first = self.net.node("Slice", [_SPATIAL, *names], "spatial.channels")
+        turned = self.net.node("Transpose", [first], "spatial.NHWC", perm=[0, 2, 3, 1])
+        self.net.node("Flatten", [turned], output, axis=1)
 
 
 def assemble(
@@ -387,6 +235,7 @@ def assemble(
     images = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["N", 3, IMAGE_SIZE, IMAGE_SIZE])
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in outputs.items()]
     graph = helper.make_graph(net.nodes, "inception-v3", [images], infos, net.initializers)
+    prune(graph)
     # Both versions are explicit: onnx writes its newest by default, which is newer than ONNX Runtime reads.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="fastfid")
     model.ir_version = min(IR_VERSION, model.ir_version)

@@ -1,6 +1,6 @@
 """Weights of Keras' Inception-v3, read from HDF5 without Keras; h5py is imported when such a file is read.
 
-The network is that of `inception` with an average pool in the last block, and without the FID's logits. Keras writes
+The network is that of `architecture` with an average pool in the last block, and without the FID's logits. Keras writes
 weights in two ways: the legacy one names every layer in the attribute `layer_names`, at the root (weights alone, as in
 the published file) or in the group `model_weights` (a whole model); the `.weights.h5` of Keras 3 has
 `layers/<class>_<number>/vars/<number>`. In both, what counts is a layer's place in `model.layers`, not its name, and
@@ -13,7 +13,7 @@ import io
 import math
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +22,16 @@ import numpy.typing as npt
 
 from ..errors import ModelError
 from ..files.reading import failures
-from . import inception, isolated
+from . import isolated
+from .architecture import LOGITS, TAPS, check_tap, conv_shapes, expected_shapes
+from .roles import check_inception
 
 if TYPE_CHECKING:
     import h5py
 
 SUFFIXES = (".h5", ".hdf5")
-TAPS = tuple(tap for tap in inception.TAPS if tap != inception.LOGITS)
+_NETWORK = "inception-v3 with Keras' weights"
+_TAPS = tuple(tap for tap in TAPS if tap != LOGITS)
 
 # Keras sorts `model.layers` by the distance from the output, the farthest first: the long branches of a block come
 # before the short ones, convolution by convolution. Batch norms stand in the same order.
@@ -58,7 +61,7 @@ Array = npt.NDArray[Any]
 
 
 def layer_order() -> list[str]:
-    """Names of the convolutions, as in `inception`, in the order of Keras' `model.layers`.
+    """Names of the convolutions, as in `architecture`, in the order of Keras' `model.layers`.
 
     Examples
     --------
@@ -68,9 +71,11 @@ def layer_order() -> list[str]:
     return [*_STEM.split(), *(f"{block}.{layer}" for block, layers in _BLOCKS.items() for layer in layers.split())]
 
 
-def check_usable(source: str, dims: int) -> None:
-    """Raise `ModelError` where Keras' network has no such features, or h5py is missing: before a file is downloaded."""
-    inception.check_tap(dims, TAPS, "inception-v3 with Keras' weights")
+def check_usable(source: str, dims: int, roles: Sequence[str] = ("features",)) -> None:
+    """Raise `ModelError` if Keras' network has no such outputs, or h5py is missing: before a file is downloaded."""
+    check_tap(dims, _TAPS, _NETWORK)
+    for role in roles:
+        check_inception(role, _NETWORK, fc=False)
     try:
         import h5py  # noqa: F401
     except ImportError as error:
@@ -147,7 +152,7 @@ def _read(layer: str, dataset: Any, shape: tuple[int, ...]) -> Array:
 
 
 def _convert(layers: Iterable[_Layer]) -> dict[str, Array]:
-    """Give Keras' layers, taken in its order, the names and layouts of `inception.expected_shapes`."""
+    """Give Keras' layers, taken in its order, the names and layouts of `architecture.expected_shapes`."""
     convs: list[_Layer] = []
     norms: list[_Layer] = []
     for name, datasets in layers:
@@ -162,7 +167,7 @@ def _convert(layers: Iterable[_Layer]) -> dict[str, Array]:
                 raise ModelError(
                     f"layer {name} has {count} weights; a convolution has 1, a batch norm 3 or 4. {_ALONE}"
                 )
-    shapes = inception.conv_shapes()
+    shapes = conv_shapes()
     if not len(convs) == len(norms) == len(shapes):
         raise ModelError(
             f"it has {len(convs)} convolutions and {len(norms)} batch norms instead of {len(shapes)} of each. {_ALONE}"
@@ -194,7 +199,7 @@ def _arrays(data: bytes) -> list[Array]:
 
 
 def _keras_shapes() -> dict[str, tuple[int, ...]]:
-    return {name: shape for name, shape in inception.expected_shapes().items() if not name.startswith("fc.")}
+    return {name: shape for name, shape in expected_shapes().items() if not name.startswith("fc.")}
 
 
 @contextmanager
@@ -222,14 +227,14 @@ def read_keras(data: bytes, *, name: str = "what was given", trusted: bool = Fal
     Returns
     -------
     dict of str to ndarray, float32, C-contiguous
-        All entries of `inception.expected_shapes` but the FID's logits `fc`; kernels are (out, in, height, width).
+        All entries of `architecture.expected_shapes` but the FID's logits `fc`; kernels are (out, in, height, width).
 
     Raises
     ------
     ModelError
         Where h5py is missing, or the file is damaged, not HDF5, or of another network; it says what is wrong.
     """
-    check_usable(name, TAPS[-1])
+    check_usable(name, _TAPS[-1])
     # Where this process is no Python interpreter, but has one inside, it cannot start another.
     alone = not sys.executable or getattr(sys, "frozen", False)
     with _named(name):

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy.typing as npt
 
@@ -21,13 +21,15 @@ from ..errors import InputError, ModelError
 from ..files.reading import failures, read_regular
 from ..images.preprocess import MODES, resolve
 from ..options import default, given
-from . import cache, inception, onnx_file, registry
+from . import cache, inception, onnx_file, pruning, registry
 from . import graph_cache as graphs
 from . import keras_file as keras
+from .architecture import check_tap
 from .download import download
+from .roles import FEATURES, check_inception, check_roles
 
 if TYPE_CHECKING:
-    from .inception import PoolKind
+    from .architecture import PoolKind
 
 Weights = Mapping[str, npt.NDArray[Any]]
 
@@ -47,7 +49,8 @@ class Network:
     dims : int or None
         Features per image; None where a foreign ONNX file does not say, and the session has to.
     onnx : bytes
-        The serialised model.
+        The serialised model: an output for each role that was asked for, named after it; of a foreign file with one
+        output, that.
     comparable : bool
         Whether scores compare with published FIDs: the weights are the official ones.
     mode : str or None
@@ -66,7 +69,12 @@ class Network:
 
 
 def load(
-    model: str | os.PathLike[str], *, dims: int = 2048, mode: str = default("pytorch"), progress: bool = False
+    model: str | os.PathLike[str],
+    *,
+    dims: int = 2048,
+    mode: str = default("pytorch"),
+    roles: Sequence[str] | None = (FEATURES,),
+    progress: bool = False,
 ) -> Network:
     """Load a model by name or path.
 
@@ -79,6 +87,9 @@ def load(
     mode : str
         The preprocessing that the features are for, as `preprocess.resolve` names it; an exported file is checked
         against it, but one that states a preprocessing of its own keeps it where `mode` is not given.
+    roles : sequence of str, optional
+        Which outputs: "features", and of Inception the names in `roles.ROLES`. Of an `.onnx` with several outputs they
+        are their names; which it has is checked when it is opened. None takes the file as it is.
     progress : bool
         Whether a download shows a bar on stderr.
 
@@ -89,7 +100,9 @@ def load(
     Raises
     ------
     ModelError
-        Where the model is missing, damaged, has no such features, or was exported for another mode.
+        If the model is missing, damaged, has no such features or outputs, or was exported for another mode.
+    InputError
+        If `roles` are not names.
 
     Examples
     --------
@@ -98,31 +111,39 @@ def load(
     (64, False)
     """
     check_model(model)
-    dims = whole_number("dims", dims, 1)
+    asked = _Asked(whole_number("dims", dims, 1), mode, None if roles is None else check_roles(roles))
     if model in registry.REGISTRY:
-        return _load_registered(registry.entry(str(model)), dims, mode, progress)
+        return _load_registered(registry.entry(str(model)), asked, progress)
     with failures(f"{os.fspath(model)!r:.200} cannot be read", ModelError):
         path = Path(model).expanduser()
         if not path.exists() or path.is_dir():
             listed = ", ".join(registry.names())
             raise ModelError(f"{os.fspath(model)} is neither a file nor a model of the registry, which has {listed}")
-        _check_usable(path, dims)
+        _check_usable(path, asked)
         foreign = path.suffix.lower() == ".onnx"
         data = read_regular(path, onnx_file.MOST_BYTES if foreign else registry.MOST_BYTES)
     if foreign:
-        return _load_onnx(path, data, dims, mode)
-    return _load_weights(path.name, path, data, hashlib.sha256(data).hexdigest(), dims, mode)
+        return _load_onnx(path, data, asked)
+    return _load_weights(path.name, path, data, hashlib.sha256(data).hexdigest(), asked)
 
 
-def _load_registered(entry: registry.Entry, dims: int, mode: str, progress: bool) -> Network:
+class _Asked(NamedTuple):
+    """What is asked for of a model; see `load`."""
+
+    dims: int
+    mode: str
+    roles: tuple[str, ...] | None
+
+
+def _load_registered(entry: registry.Entry, asked: _Asked, progress: bool) -> Network:
     if entry.url is None:
         assert entry.sha256 is not None
-        return _network(entry.name, entry.sha256, lambda: _built_in(entry), dims, mode)
-    _check_usable(Path(entry.file_names[0]), dims)
+        return _network(entry.name, entry.sha256, lambda: _built_in(entry), asked)
+    _check_usable(Path(entry.file_names[0]), asked)
     path = cache.locate(entry) or download(entry, progress=progress)
     data = cache.read_verified(path, entry)
     sha256 = entry.sha256 or hashlib.sha256(data).hexdigest()
-    return _load_weights(entry.name, path, data, sha256, dims, mode, trusted=True)
+    return _load_weights(entry.name, path, data, sha256, asked, trusted=True)
 
 
 def _built_in(entry: registry.Entry) -> Weights:
@@ -137,27 +158,28 @@ def _built_in(entry: registry.Entry) -> Weights:
     return weights
 
 
-def _check_usable(path: Path, dims: int) -> None:
+def _check_usable(path: Path, asked: _Asked) -> None:
     """Raise what a file's ending tells, before the file is downloaded or read."""
     suffix = path.suffix.lower()
     if suffix == ".keras":
         raise ModelError(f"{path} is a whole Keras model: model.save_weights('x.weights.h5') writes what can be read")
+    roles = asked.roles or (FEATURES,)
     if suffix in keras.SUFFIXES:
-        keras.check_usable(str(path), dims)
+        keras.check_usable(str(path), asked.dims, roles)
     elif suffix != ".onnx":
-        inception.check_tap(dims)
+        check_tap(asked.dims)
+        for role in roles:
+            check_inception(role)
 
 
-def _load_weights(
-    name: str, path: Path, data: bytes, sha256: str, dims: int, mode: str, *, trusted: bool = False
-) -> Network:
+def _load_weights(name: str, path: Path, data: bytes, sha256: str, asked: _Asked, *, trusted: bool = False) -> Network:
     if path.suffix.lower() in keras.SUFFIXES:
 
         def read() -> Weights:
             return keras.read_keras(data, name=str(path), trusted=trusted)
 
-        return _network(name, sha256, read, dims, mode, last_pool="average")
-    return _network(name, sha256, lambda: _torch_weights(data, str(path)), dims, mode)
+        return _network(name, sha256, read, asked, last_pool="average")
+    return _network(name, sha256, lambda: _torch_weights(data, str(path)), asked)
 
 
 def _torch_weights(data: bytes, source: str) -> Weights:
@@ -169,19 +191,21 @@ def _torch_weights(data: bytes, source: str) -> Weights:
 
 
 def _network(
-    name: str, sha256: str, read: Callable[[], Weights], dims: int, mode: str, *, last_pool: PoolKind = "max"
+    name: str, sha256: str, read: Callable[[], Weights], asked: _Asked, *, last_pool: PoolKind = "max"
 ) -> Network:
+    dims, mode, roles = asked.dims, asked.mode, asked.roles or (FEATURES,)
+
     def build() -> bytes:
-        from .inception import build
+        return bytes(inception.build(read(), dims, {}, roles=roles, last_pool=last_pool).SerializeToString())
 
-        return bytes(build(read(), dims, {}, last_pool=last_pool).SerializeToString())
-
-    onnx = graphs.cached(build, sha256, str(dims), last_pool)
+    others = [",".join(roles)] if roles != (FEATURES,) else []
+    onnx = graphs.cached(build, sha256, str(dims), last_pool, *others)
     return Network(name, sha256, dims, onnx, sha256 == registry.OFFICIAL_SHA256, mode)
 
 
-def _load_onnx(path: Path, data: bytes, dims: int, mode: str) -> Network:
-    facts = onnx_file.facts(path, data)
+def _load_onnx(path: Path, data: bytes, asked: _Asked) -> Network:
+    dims, mode, roles = asked
+    facts, outputs = onnx_file.facts(path, data)
     own = facts.get("mode")
     if own is not None and not _fits(path, own, mode):
         raise ModelError(
@@ -198,7 +222,7 @@ def _load_onnx(path: Path, data: bytes, dims: int, mode: str) -> Network:
         name=_name(facts.get("model"), sha256, path.name) if checked else path.name,
         sha256=sha256,
         dims=None if known is None else dims,
-        onnx=data,
+        onnx=pruning.with_outputs(data, roles) if roles is not None and set(roles) < set(outputs) else data,
         comparable=sha256 == registry.OFFICIAL_SHA256,
         mode=own,
         note=None if claim is None or checked else _not_believed(path, claim),
@@ -221,7 +245,7 @@ def _graphs_of(weights_sha256: str, dims: int) -> Iterator[str]:
     for entry in registry.REGISTRY.values():
         if entry.sha256 == weights_sha256 and (entry.url is None or cache.locate(entry) is not None):
             with suppress(ModelError):  # damaged, or without such features
-                network = _load_registered(entry, dims, "pytorch", progress=False)
+                network = _load_registered(entry, _Asked(dims, "pytorch", (FEATURES,)), progress=False)
                 yield hashlib.sha256(network.onnx).hexdigest()
 
 

@@ -27,8 +27,8 @@ _MOST_TEXT = 1000  # characters of a value of ours
 _ORT_FORMAT = slice(4, 8), b"ORTM"
 
 
-def facts(path: Path, data: bytes) -> dict[str, str]:
-    """Check a file, and read its metadata that fastfid knows, by names without prefix.
+def facts(path: Path, data: bytes) -> tuple[dict[str, str], list[str]]:
+    """Check a file, and read its metadata that fastfid knows, by names without prefix, and the names of its outputs.
 
     Raises
     ------
@@ -52,7 +52,7 @@ def facts(path: Path, data: bytes) -> dict[str, str]:
     for key, value in found.items():
         if len(key) + len(value) > _MOST_TEXT:
             raise ModelError(f"{path}: its metadata {_KEY}{key:.20} has more than {_MOST_TEXT} characters")
-    return found
+    return found, [output.name for output in model.graph.output]
 
 
 def _check(path: Path, model: onnx.ModelProto) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .inception import LOGITS, conv_shapes
+from .architecture import LOGITS, conv_shapes
 
 Array = npt.NDArray[Any]
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..errors import ModelError
 from ..files.reading import failures, read_regular
-from .inception import expected_shapes
+from .architecture import expected_shapes
 from .pickles import Storage, View, walk
 from .registry import MOST_BYTES
 

@@ -1,0 +1,148 @@
+"""A network that is open on one device: batches of images in, rows of each role out."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ImageError
+from ..images.observed import Seen
+from ..images.preprocess import Kernel
+from ..provenance import Provenance
+from ..sources import Item
+from ..threads import num_threads
+from .pipeline import Result, pipeline
+from .session import Session
+from .settings import check_stream
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+
+MOST_WORKERS = 16  # unless more are asked for: decoding holds Python's lock part of the time
+
+
+class Opened:
+    """A network that is open on one device; made by `Recipe.open`.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        What opens the same again, in another process too.
+    session : Session
+    provenance : Provenance
+        What makes the features.
+    comparable : bool
+        Whether scores compare with published FIDs.
+    """
+
+    def __init__(
+        self, recipe: Recipe, session: Session, kernel: Kernel, provenance: Provenance, *, comparable: bool
+    ) -> None:
+        self.recipe, self.session, self.provenance, self.comparable = recipe, session, provenance, comparable
+        self._kernel = kernel
+
+    @property
+    def roles(self) -> dict[str, int]:
+        """Length of a row of each role."""
+        return self.session.roles
+
+    @property
+    def dims(self) -> int:
+        """Length of a row of "features"; where they were not asked for, what the recipe says."""
+        return self.provenance.dims
+
+    @property
+    def mode(self) -> str:
+        """Preprocessing protocol."""
+        return self.provenance.mode
+
+    @property
+    def device(self) -> str:
+        """Where the network runs: "cpu" or "cuda:N"."""
+        return self.session.device
+
+    @property
+    def precision(self) -> str:
+        """Arithmetic of the network."""
+        return self.session.precision
+
+    @property
+    def batch_size(self) -> int:
+        """Images per run of the network."""
+        return self.session.batch_size
+
+    def rows(self, images: int | None) -> int:
+        """Images per batch for a source of so many: the batch size, or all of them if they are fewer."""
+        return self.session.rows(images)
+
+    def results(
+        self,
+        batches: Iterable[Sequence[Item]],
+        *,
+        rows: int,
+        num_workers: int | None = None,
+        on_error: str = "raise",
+    ) -> Generator[Result, None, None]:
+        """Run the network on batches; memory does not grow with their number.
+
+        Several batches are on their way at once, also where one piece of a source ends and the next begins. Close the
+        iterator if it is left early (`contextlib.closing`): that ends its threads.
+
+        Parameters
+        ----------
+        batches : iterable of sequences of Item
+            At most `rows` items each. One with fewer is padded.
+        rows : int
+            Images per run of the network, as `rows` gives.
+        num_workers : int, optional
+            Threads that decode and resize; by default as many as `num_threads`, at most 16. 0 counts as 1.
+        on_error : {"raise", "skip"}
+            What to do with an image that cannot be decoded.
+
+        Yields
+        ------
+        Result
+            One for each batch, in order.
+
+        Raises
+        ------
+        ImageError
+            If an image cannot be decoded, and `on_error` is "raise".
+        ModelError
+            If the network does not give one finite row for each image.
+        DeviceError
+            If memory does not suffice for a single image, or the process was forked after the network was opened.
+        """
+        check_stream(num_workers, on_error)
+        workers = max(1, min(MOST_WORKERS, num_threads()) if num_workers is None else num_workers)
+        coming = iter(batches)
+        with pipeline(self.session, self._fill, rows=rows, workers=workers, skip=on_error == "skip") as line:
+            while True:
+                batch = next(coming, None)
+                if batch is not None:
+                    line.put(batch)
+                elif not line.flying:
+                    return
+                if batch is None or line.flying == line.depth:
+                    yield line.get()
+
+    def shortage(self, chunk: int) -> str | None:
+        """Say so where memory sufficed for `chunk` images per run only; 0 where nothing was run."""
+        if not 0 < chunk < self.batch_size:
+            return None
+        return (
+            f"out of memory on {self.device} with batches of {self.batch_size} images: they were run {chunk} "
+            f"at a time, as batch_size={chunk} does"
+        )
+
+    def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
+        image = item.load()
+        try:
+            self._kernel(image.pixels, out)
+        except ImageError as error:
+            raise ImageError(f"{item.name}: {error}") from error
+        return Seen.of(image)
+
