@@ -20,6 +20,7 @@ from .options import default, given
 from .progress import ProgressOption, on_a_terminal, progress_bar
 from .provenance import Provenance, differences
 from .sources import Source, is_statistics_file, open_source
+from .sources.pieces import expected, pieces
 
 Model = str | os.PathLike[str] | Extractor
 
@@ -259,8 +260,9 @@ def compare(
     mode = extractor.mode if extractor else ""
     how = _Streaming(num_workers, limit, seed, on_error, progress)
     fitted_dims = extractor.dims if extractor else cast(Statistics, inputs[0]).dims
-    first = [_glance(side, name, limit, seed) for side, name in zip(inputs, names, strict=True)]
-    preflight.check(first, fitted_dims, mode, report)
+    glances = [_glance(side, name, limit, seed) for side, name in zip(inputs, names, strict=True)]
+    inputs = [side for _, side in glances]
+    preflight.check([look for look, _ in glances], fitted_dims, mode, report)
     fitted, blocks, seen = [], [], []
     for side, name in zip(inputs, names, strict=True):
         tally, dealt = None, None
@@ -327,7 +329,9 @@ def statistics(
         return side
     extractor = _extractor(model, mode, dims, device, precision, batch_size, progress, report)
     name, tally = _name(source, "the source"), Tally()
-    preflight.check([_glance(side, name, limit, seed)], extractor.dims, extractor.mode, report)
+    seen, side = preflight.glance(side, limit, seed)
+    look = preflight.Side(name, expected(side, limit), seen)
+    preflight.check([look], extractor.dims, extractor.mode, report)
     how = _Streaming(num_workers, limit, seed, on_error, progress)
     result = _run(extractor, side, how, report, tally)
     preflight.check([preflight.Side(name, result.n, tally)], extractor.dims, extractor.mode, report)
@@ -364,7 +368,7 @@ def _open(side: Any, how: _Finding, report: Report) -> Statistics | Source:
             report.warn(f"limit={how.limit} does not apply to {where}: it has no images to choose from")
         return side if known else Statistics._load(side, report.warn, force=how.force)
     source = open_source(side, recursive=how.recursive, endings=how.endings)
-    source.items(how.limit, how.seed)  # nothing is read yet, but a limit that cannot be had is refused
+    pieces(source, how.limit, how.seed)  # nothing is read yet, but a limit that cannot be had is refused
     if source.size is not None and source.size < 2:
         raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
     for text in source.notes:
@@ -420,7 +424,7 @@ def _run(
     extractor: Extractor, source: Source, how: _Streaming, report: Report, tally: Tally, blocks: Blocks | None = None
 ) -> Statistics:
     result = Statistics(extractor.dims, extractor.provenance)
-    with progress_bar(how.progress, source.expected(how.limit), source.name) as show:
+    with progress_bar(how.progress, expected(source, how.limit), source.name) as show:
         for features in extractor.stream(
             source,
             num_workers=how.num_workers,
@@ -439,10 +443,13 @@ def _run(
     return result
 
 
-def _glance(side: Statistics | Source, name: str, limit: int | None, seed: int) -> preflight.Side:
+def _glance(
+    side: Statistics | Source, name: str, limit: int | None, seed: int
+) -> tuple[preflight.Side, Statistics | Source]:
     if isinstance(side, Statistics):
-        return preflight.Side(name, side.n)
-    return preflight.Side(name, side.expected(limit), preflight.glance(side, limit, seed))
+        return preflight.Side(name, side.n), side
+    seen, source = preflight.glance(side, limit, seed)
+    return preflight.Side(name, expected(source, limit), seen), source
 
 
 def _side(seen: preflight.Side) -> Side:

@@ -19,6 +19,7 @@ from ..options import default, given
 from ..progress import Progress, ProgressOption, progress_bar
 from ..provenance import Provenance
 from ..sources import Item, Source, open_source
+from ..sources.pieces import expected, read_items
 from ..threads import num_threads
 from . import runtime
 from .pipeline import Pipeline, Result, pipeline
@@ -181,7 +182,7 @@ class Extractor:
             As for `score`, but without a bar unless it is asked for. What a callable raises ends the call.
         """
         tally, source = Tally(), open_source(images)
-        with progress_bar(progress, source.expected(None), source.name) as show:
+        with progress_bar(progress, source.size, source.name) as show:
             batches = list(self.stream(source, on_error=on_error, progress=show, tally=tally))
         for problem in (self.shortage(tally), tally.left_out(source.name)):
             if problem is not None:
@@ -228,10 +229,10 @@ class Extractor:
         workers = max(1, min(MOST_WORKERS, num_threads()) if num_workers is None else num_workers)
         tally = Tally() if tally is None else tally
         done = 0
-        items = source.items(limit, seed)
-        rows = self._session.rows(source.expected(limit))
+        chosen = read_items(source, limit, seed)
+        rows = self._session.rows(expected(source, limit))
         with pipeline(self._session, self._fill, rows=rows, workers=workers, skip=on_error == "skip") as line:
-            for features, seen in self._results(items, line):
+            for features, seen in self._results(chosen, line):
                 tally.add(seen, line.course.chunk)
                 done += len(seen)
                 if progress is not None:
@@ -259,7 +260,7 @@ class Extractor:
                 yield line.get()
 
     def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
-        image = item.load()
+        image = item.decode()
         try:
             self._kernel(image.pixels, out)
         except ImageError as error:
