@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 import fastfid
 from fastfid.images.preprocess import MODES
 from fastfid.sources import open_source
+from fastfid.sources.pieces import read_items
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -44,8 +45,8 @@ def network_inputs(folder: Path, mode: str) -> NDArray[np.float32]:
     source = open_source(folder)
     assert source.size is not None
     out = np.empty((source.size, 3, kinds.SIZE, kinds.SIZE), dtype=np.float32)
-    for item, planes in zip(source.items(), out, strict=True):
-        MODES[mode](item.load().pixels, planes)
+    for item, planes in zip(read_items(source), out, strict=True):
+        MODES[mode](item.decode().pixels, planes)
     return out
 
 

@@ -27,6 +27,7 @@ from fastfid.errors import ImageError, InputError
 from fastfid.images.decode import ENDINGS
 from fastfid.sources import archive as archive_module
 from fastfid.sources import open_source
+from fastfid.sources.pieces import read_items
 from pictures import pictures
 
 STACK = pictures(12, 8)
@@ -71,7 +72,7 @@ def link(name, target, kind=tarfile.SYMTYPE):
 
 
 def names(source, *args):
-    return [item.name for item in source.items(*args)]
+    return [item.name for item in read_items(source, *args)]
 
 
 def members(source, *args):
@@ -80,7 +81,7 @@ def members(source, *args):
 
 
 def pixels(source, *args):
-    return [item.load().pixels for item in source.items(*args)]
+    return [item.load().pixels for item in read_items(source, *args)]
 
 
 def equal(found, expected):
@@ -171,7 +172,7 @@ def test_a_score_equals_that_of_the_folder(tmp_path, kind):
 def test_threads_read_at_once(tmp_path, kind):
     listing = [(f"{index:03}.png", png(index)) for index in range(300)]
     source = open_source(write(tmp_path / f"a.{kind}", listing))
-    items = list(source.items())
+    items = list(read_items(source))
     switch = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
@@ -187,11 +188,11 @@ def test_memory_does_not_grow_with_the_archive(tmp_path, kind):
     blob = os.urandom(40_000)
     listing = [(f"{index:04}.{ending}", data) for index in range(600) for ending, data in (("png", PNG), ("bin", blob))]
     path = write(tmp_path / f"a.{kind}", listing)
-    next(open_source(path).items()).load()  # whatever is imported on first use
+    next(read_items(open_source(path))).load()  # whatever is imported on first use
     gc.collect()
     tracemalloc.start()
     try:
-        assert sum(item.load().pixels.any() for item in open_source(path).items()) == 600
+        assert sum(item.load().pixels.any() for item in read_items(open_source(path))) == 600
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -213,7 +214,7 @@ def test_the_list_of_a_tar_is_small(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_left_open_or_written(tmp_path, kind):
     path = write(tmp_path / f"a.{kind}", [("a.png", PNG), ("b.png", b"x")])
-    stream = open_source(path).items()
+    stream = read_items(open_source(path))
     next(stream).load()
     with pytest.raises(ImageError):
         next(stream).load()
@@ -352,7 +353,7 @@ def test_every_format_of_tar(tmp_path, form):
 def test_names_that_are_not_utf8(tmp_path, form):
     name = b"caf\xe9.png".decode("utf-8", "surrogateescape")
     path = write_tar(tmp_path / "a.tar", [(name, PNG), ("bad" + name, b"x")], form)
-    bad, good = open_source(path).items()
+    bad, good = read_items(open_source(path))
     assert os.fsencode(good.name) == os.fsencode(path) + b"/caf\xe9.png"
     good.load()
     with pytest.raises(ImageError) as caught:
@@ -415,7 +416,7 @@ def test_a_hard_link_keeps_the_file_that_had_the_name(tmp_path):
 def test_a_link_to_nothing_is_a_bad_image(tmp_path, member):
     source = open_source(write_tar(tmp_path / "a.tar", [member, ("b.png", PNG), link("c.png", "a.png")]))
     assert source.size == 3
-    for item in source.items():
+    for item in read_items(source):
         if item.name.endswith("b.png"):
             item.load()
         else:
@@ -430,7 +431,7 @@ def test_links_in_a_zip(tmp_path):
         return info
 
     listing = [("data/0", png(5)), (soft("a.png"), b"data/0"), (soft("c/b.png"), b"../gone.png")]
-    good, bad = open_source(write_zip(tmp_path / "a.zip", listing)).items()
+    good, bad = read_items(open_source(write_zip(tmp_path / "a.zip", listing)))
     equal([good.load().pixels], STACK[5:6])
     with pytest.raises(ImageError, match=r"a link to \.\./gone\.png, which the archive does not hold"):
         bad.load()
@@ -460,7 +461,7 @@ def test_a_sparse_member(tmp_path):
     short = sparse("d.bmp", [(0, last)], image[:512])
     source = open_source(write_tar(tmp_path / "a.tar", [good, ("b.png", PNG), outside, short]))
     assert members(source) == ["a.bmp", "b.png", "c.bmp", "d.bmp"]
-    one, two, three, four = source.items()
+    one, two, three, four = read_items(source)
     equal([one.load().pixels, two.load().pixels], [np.asarray(Image.open(io.BytesIO(image)).convert("RGB")), STACK[0]])
     assert np.flatnonzero(one.load().pixels).size == 1
     with pytest.raises(ImageError, match=r"a\.tar/c\.bmp: a piece of it, 1048576 bytes from byte 49205, lies outside"):
@@ -472,7 +473,7 @@ def test_a_sparse_member(tmp_path):
 def test_every_other_member_is_an_image_that_cannot_be_read(tmp_path):
     fifo = tarfile.TarInfo("a.png")
     fifo.type = tarfile.FIFOTYPE
-    (item,) = open_source(write_tar(tmp_path / "a.tar", [(fifo, b"")])).items()
+    (item,) = read_items(open_source(write_tar(tmp_path / "a.tar", [(fifo, b"")])))
     with pytest.raises(ImageError, match=r"a\.tar/a\.png"):
         item.load()
 
@@ -520,7 +521,7 @@ def test_damaged_members_of_a_zip_are_bad_images(tmp_path):
     struct.pack_into("<I", data, entries[6] + 42, len(data) - 5)  # nor a whole one
     struct.pack_into("<I", data, entries[7] + 24, infos[7].file_size + 1)  # longer than it is
     path.write_bytes(data)
-    good, *bad = open_source(path).items()
+    good, *bad = read_items(open_source(path))
     good.load()
     causes = [
         "checksum",
@@ -628,7 +629,7 @@ def test_damage_is_never_another_exception(data):
             content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
         path.write_bytes(content)
         with contextlib.suppress(InputError):
-            for item in open_source(path).items():
+            for item in read_items(open_source(path)):
                 with contextlib.suppress(ImageError):
                     item.load()
 
@@ -649,7 +650,7 @@ def test_a_member_named_like_compressed_data(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_archive_that_changes_or_goes_ends_the_run(tmp_path, kind):
     path = write(tmp_path / f"a.{kind}", [("a.png", PNG), ("b.png", PNG)])
-    first, second = open_source(path).items()
+    first, second = read_items(open_source(path))
     first.load()
     write(path, [("a.png", PNG), ("b.png", PNG), ("c.png", PNG)])
     with pytest.raises(InputError, match=rf"the archive .*a\.{kind} has changed") as caught:

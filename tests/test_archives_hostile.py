@@ -19,6 +19,7 @@ from fastfid.errors import ImageError, InputError
 from fastfid.files.reading import MOST_FILE_BYTES
 from fastfid.sources import archive as archive_module
 from fastfid.sources import is_statistics_file, open_source
+from fastfid.sources.pieces import read_items
 from fuzz import mutants
 from test_archives import PNG, STACK, equal, link, pixels, png, write_tar, write_zip
 from test_npz import METHODS, deflated, header, lzma_packed, npy, saved, tracked
@@ -101,7 +102,7 @@ def test_one_flipped_bit_in_a_directory_loses_no_image(tmp_path, method):
         path.write_bytes(damaged)
         try:
             source = open_source(path)
-            found = sorted(item.load() for item in source.items())
+            found = sorted(item.load() for item in read_items(source))
         except InputError:
             continue
         assert source.notes or found == expected, f"bit {bit}"
@@ -113,7 +114,9 @@ def test_one_flipped_bit_in_a_directory_loses_no_image(tmp_path, method):
 @pytest.mark.parametrize("method", METHODS[1:])
 def test_a_member_that_unpacks_to_more_than_it_says(tmp_path, method):
     data = bytes(1 << 26)
-    (item,) = open_source(write_members(tmp_path / "a.zip", [Member("a.png", data, size=100, method=method)])).items()
+    (item,) = read_items(
+        open_source(write_members(tmp_path / "a.zip", [Member("a.png", data, size=100, method=method)]))
+    )
     with pytest.raises(ImageError, match=r"a\.zip/a\.png: .*(checksum|holds more bytes)"), tracked(1 << 23):
         item.load()
 
@@ -123,7 +126,7 @@ def test_a_member_that_says_too_much(tmp_path, method):
     given = [Member("a.png", PNG, size=size, method=method) for size in (1 << 40, MOST_FILE_BYTES + 1)]
     given.append(Member("b.png", PNG, size=1 << 29, method=method))
     message = r"a\.zip/.\.png: .*(at most 536,870,912|stored|ends after)"
-    for item in open_source(write_members(tmp_path / "a.zip", given)).items():
+    for item in read_items(open_source(write_members(tmp_path / "a.zip", given))):
         with pytest.raises(ImageError, match=message), tracked(1 << 20):
             item.load()
 
@@ -180,7 +183,7 @@ def test_many_defaults_of_pax(tmp_path):
 def test_a_sparse_member_that_says_too_much(tmp_path, size):
     info = tarfile.TarInfo("a.png")
     info.pax_headers = {"GNU.sparse.map": f"0,{len(PNG)}", "GNU.sparse.size": str(size)}
-    first, second = open_source(write_tar(tmp_path / "a.tar", [(info, PNG), ("b.png", PNG)])).items()
+    first, second = read_items(open_source(write_tar(tmp_path / "a.tar", [(info, PNG), ("b.png", PNG)])))
     message = rf"a\.png: it has {size:,} bytes; at most 536,870,912 are read"
     with pytest.raises(ImageError, match=message), tracked(1 << 20):
         first.load()
@@ -193,7 +196,7 @@ def test_a_large_member_of_a_tar(tmp_path):
     with (tmp_path / "a.tar").open("wb") as file:
         file.write(info.tobuf())
         file.truncate(512 + MOST_FILE_BYTES + 512 + 1024)
-    (item,) = open_source(tmp_path / "a.tar").items()
+    (item,) = read_items(open_source(tmp_path / "a.tar"))
     with pytest.raises(ImageError, match=r"a\.bmp: it has 536,870,913 bytes; at most 536,870,912 are read"):
         item.load()
 
@@ -260,7 +263,7 @@ def test_a_file_that_changes_under_the_run(tmp_path, name, change):
     if name == "a.npz":  # one after the other, in an open file
         equal(pixels(source, 3), pixels(source, 3))
     else:
-        next(source.items()).load()
+        next(read_items(source)).load()
     if change == "cut":
         os.truncate(path, path.stat().st_size // 2)
     elif change == "other":
@@ -278,7 +281,7 @@ def test_a_file_that_changes_under_the_run(tmp_path, name, change):
 
 def test_an_npy_that_is_cut_after_it_was_listed_is_no_crash(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((50, 64, 64, 3), np.uint8))
-    items = list(open_source(tmp_path / "a.npy").items())
+    items = list(read_items(open_source(tmp_path / "a.npy")))
     os.truncate(tmp_path / "a.npy", 5000)
     for item in items:
         with pytest.raises(InputError, match=r"a\.npy has changed since it was opened: start again"):
@@ -314,7 +317,7 @@ def test_items_are_pickled_without_the_list(tmp_path, name):
         write(path, [(f"{index:03}.png", png(index)) for index in range(500)])
     else:
         (np.save if name == "a.npy" else np.savez)(path, STACK)
-    item = list(open_source(path).items())[5]
+    item = list(read_items(open_source(path)))[5]
     data = pickle.dumps(item)
     assert len(data) < 2000
     copy = pickle.loads(data)
@@ -335,7 +338,7 @@ def first_few(path):
     """Load up to four items; what cannot be read counts as nothing."""
     with contextlib.suppress(InputError):
         source = open_source(path)
-        for item in itertools.islice(source.items(), 4):
+        for item in itertools.islice(read_items(source), 4):
             with contextlib.suppress(ImageError):
                 yield item.load()
 

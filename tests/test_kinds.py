@@ -12,6 +12,7 @@ import kinds
 from fastfid.images.decode import ENDINGS
 from fastfid.images.preprocess import MODES
 from fastfid.sources import open_source
+from fastfid.sources.pieces import read_items
 
 with np.load(Path(__file__).parent / "golden" / "kinds.npz") as file:
     GOLDEN = dict(file)
@@ -28,7 +29,7 @@ every_kind = pytest.mark.parametrize("name", NAMES)
 
 def decoded(folder):
     """RGB pixels of every file of a folder, by file name."""
-    return {Path(item.name).name: item.load().pixels for item in open_source(folder).items()}
+    return {Path(item.name).name: item.load().pixels for item in read_items(open_source(folder))}
 
 
 def by_pillow(path):

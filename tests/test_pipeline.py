@@ -36,8 +36,8 @@ class Slow(Source):
             raise fastfid.ImageError(f"image {i} is broken")
         return Decoded(np.full((8, 8, 3), 200, np.uint8))
 
-    def _stream(self, chosen):
-        for i in range(12):
+    def read(self, indices):
+        for i in indices:
             yield Item(f"image {i}", lambda i=i: self._load(i))
 
 

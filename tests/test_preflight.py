@@ -16,8 +16,9 @@ from fastfid.images.decode import Decoded
 from fastfid.images.observed import Seen, Tally
 from fastfid.messages import Report
 from fastfid.preflight import CODES, Side, check
-from fastfid.sources import base, open_source
+from fastfid.sources import open_source
 from fastfid.sources import folder as folder_source
+from fastfid.sources.pieces import read_items
 from pictures import folder, pictures
 
 
@@ -182,13 +183,14 @@ def test_what_is_seen_of_an_image():
 
 def test_a_glance_reads_few_files_and_leaves_bad_ones_to_the_run(tmp_path):
     path = folder(tmp_path / "set", pictures(40))
-    look = preflight.glance(open_source(path))
+    look, _ = preflight.glance(open_source(path))
     assert sum(look.sizes.values()) == 16
     assert not look.digests
     for file in path.iterdir():
         file.write_bytes(b"")
-    assert preflight.glance(open_source(path)) is None
-    assert preflight.glance(open_source(pictures(3))) is None
+    assert preflight.glance(open_source(path))[0] is None
+    for source in (open_source(pictures(3)), open_source(iter(pictures(3)))):
+        assert preflight.glance(source) == (None, source)
 
 
 @pytest.mark.parametrize(("limit", "looked_at"), [(None, 16), (5, 5), (20, 16), (99, 16)])
@@ -201,12 +203,13 @@ def test_a_glance_looks_at_chosen_images_alone_and_each_is_decoded_once(tmp_path
 
     monkeypatch.setattr(folder_source, "decode", counting)
     source = open_source(folder(tmp_path / "set", pictures(40)))
-    chosen = [item.name for item in source.items(limit, 7)]
-    assert sum(preflight.glance(source, limit, 7).sizes.values()) == looked_at
+    chosen = [item.name for item in read_items(source, limit, 7)]
+    seen, source = preflight.glance(source, limit, 7)
+    assert sum(seen.sizes.values()) == looked_at
     assert set(decoded) <= set(chosen)
-    found = [item.load() for item in source.items(limit, 7)]
+    found = [item.load() for item in read_items(source, limit, 7)]
     assert sorted(decoded) == sorted(chosen)
-    again = [item.load() for item in source.items(limit, 7)]  # nothing is kept for ever
+    again = [item.load() for item in read_items(source, limit, 7)]  # nothing is kept for ever
     assert len(decoded) == 2 * len(chosen)
     for one, other in zip(found, again, strict=True):
         np.testing.assert_array_equal(one.pixels, other.pixels)
@@ -214,10 +217,9 @@ def test_a_glance_looks_at_chosen_images_alone_and_each_is_decoded_once(tmp_path
 
 
 def test_a_glance_keeps_no_more_than_memory_allows(tmp_path, monkeypatch):
-    monkeypatch.setattr(base, "_MOST_KEPT", 5 * 32 * 32 * 3)
-    source = open_source(folder(tmp_path / "set", pictures(40)))
-    preflight.glance(source)
-    assert len(source._kept) == 5
+    monkeypatch.setattr(preflight, "_MOST_KEPT", 5 * 32 * 32 * 3)
+    _, source = preflight.glance(open_source(folder(tmp_path / "set", pictures(40))))
+    assert len(source._images) == 5
 
 
 def test_damaged_files_are_counted_and_the_first_are_named():
@@ -252,7 +254,7 @@ class TestRun:
         assert "3 of 83 images are copies" in result.warnings[-1]
 
     def test_what_a_glance_misses_is_told_at_the_end(self, extractor, sets, monkeypatch):
-        monkeypatch.setattr(preflight, "glance", lambda *_: None)
+        monkeypatch.setattr(preflight, "glance", lambda source, *_: (None, source))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", fastfid.FastFIDWarning)
             result = fastfid.compare(*sets, model=extractor)

@@ -17,6 +17,7 @@ from PIL import Image, ImageSequence
 from fastfid.errors import ImageError, InputError
 from fastfid.images.decode import ENDINGS
 from fastfid.sources import Item, is_statistics_file, open_source
+from fastfid.sources.pieces import read_items
 from fuzz import mutants
 
 RNG = np.random.RandomState(11)
@@ -68,14 +69,14 @@ def test_folder_is_sorted_and_recursive(tmp_path):
     (tmp_path / "png").write_text("x")
     source = open_source(tmp_path)
     expected = sorted(path for path in tmp_path.rglob("*.*") if path.suffix != ".txt")
-    assert names(source.items()) == [str(path) for path in expected]
+    assert names(read_items(source)) == [str(path) for path in expected]
     assert source.size == 5
     assert source.name == str(tmp_path)
-    assert not source.arrays
+    assert source.files
     assert source.notes == (
         "3 of 5 images are in subfolders and 2 of 5 images have upper-case endings; pytorch-fid would not count them",
     )
-    for path, image in zip(expected, pixels(source.items()), strict=True):
+    for path, image in zip(expected, pixels(read_items(source)), strict=True):
         np.testing.assert_array_equal(image, np.asarray(Image.open(path).convert("RGB")))
 
 
@@ -84,7 +85,7 @@ def test_folder_given_as_str_without_recursion(tmp_path):
     save(tmp_path / "sub/b.png")
     (tmp_path / "link").symlink_to(tmp_path / "sub", target_is_directory=True)
     source = open_source(str(tmp_path), recursive=False)
-    assert names(source.items()) == [str(tmp_path / "a.png")]
+    assert names(read_items(source)) == [str(tmp_path / "a.png")]
     assert source.notes == ()
 
 
@@ -103,14 +104,14 @@ def test_links_are_followed_and_each_folder_is_read_once(tmp_path):
     (root / "self").symlink_to("self")
     (root / "file.png").symlink_to(outside / "o.png")
     source = open_source(root)
-    assert names(source.items()) == [str(root / name) for name in ("file.png", "out/o.png", "z/real.png")]
+    assert names(read_items(source)) == [str(root / name) for name in ("file.png", "out/o.png", "z/real.png")]
     assert source.notes[1] == "2 links lead to folders that are counted already; each folder is read once"
 
 
 def test_broken_link_is_an_image_that_cannot_be_read(tmp_path):
     save(tmp_path / "a.png")
     (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
-    _, broken = open_source(tmp_path).items()
+    _, broken = read_items(open_source(tmp_path))
     with pytest.raises(ImageError, match=r"b\.png: No such file"):
         broken.load()
 
@@ -127,7 +128,7 @@ def test_folder_without_images(tmp_path, recursive):
 def test_corrupt_file_is_found_when_loaded(tmp_path):
     save(tmp_path / "a.png")
     (tmp_path / "b.png").write_bytes(b"x")
-    good, bad = open_source(tmp_path).items()
+    good, bad = read_items(open_source(tmp_path))
     good.load()
     with pytest.raises(ImageError, match=r"b\.png"):
         bad.load()
@@ -161,7 +162,7 @@ def test_a_fifo_in_a_folder_is_an_image_that_cannot_be_read(tmp_path):
         pytest.skip("no FIFOs on this system")
     save(tmp_path / "a.png")
     os.mkfifo(tmp_path / "b.png")
-    good, bad = open_source(tmp_path).items()
+    good, bad = read_items(open_source(tmp_path))
     good.load()
     with pytest.raises(ImageError, match=r"b\.png: it is a FIFO, not a regular file"):
         bad.load()
@@ -170,14 +171,14 @@ def test_a_fifo_in_a_folder_is_an_image_that_cannot_be_read(tmp_path):
 def test_names_are_sorted_as_pathlib_sorts(tmp_path):
     for name in ("b-c.png", "b/a.png", "b.png", "b/a/z.png", "B.png", "b/a-a.png"):
         save(tmp_path / name)
-    assert names(open_source(tmp_path).items()) == [str(path) for path in sorted(tmp_path.rglob("*.png"))]
+    assert names(read_items(open_source(tmp_path))) == [str(path) for path in sorted(tmp_path.rglob("*.png"))]
 
 
 def test_the_current_folder(tmp_path, monkeypatch):
     save(tmp_path / "a.png")
     save(tmp_path / "sub/b.png")
     monkeypatch.chdir(tmp_path)
-    assert names(open_source(".").items()) == ["a.png", os.path.join("sub", "b.png")]  # noqa: PTH118
+    assert names(read_items(open_source("."))) == ["a.png", os.path.join("sub", "b.png")]  # noqa: PTH118
     assert open_source(".").notes == open_source(tmp_path).notes
 
 
@@ -205,7 +206,7 @@ def test_exactly_the_files_of_pytorch_fid(tmp_path):
         save(tmp_path / name)
     theirs = sorted(file for ending in ENDINGS for file in tmp_path.glob(f"*.{ending}"))  # its own line, but for N
     source = open_source(tmp_path, endings="pytorch-fid")
-    assert names(source.items()) == [str(file) for file in theirs]
+    assert names(read_items(source)) == [str(file) for file in theirs]
     assert sorted(file.name for file in theirs) == sorted(kept)
     assert source.notes == ()
 
@@ -214,7 +215,7 @@ def test_exactly_the_files_of_pytorch_fid(tmp_path):
 def test_chosen_endings_in_any_case(tmp_path, endings):
     for name in ("a.png", "b.JPG", "c.tiff", "sub/d.PNG", "e.jpeg"):
         save(tmp_path / name)
-    found = names(open_source(tmp_path, endings=endings).items())
+    found = names(read_items(open_source(tmp_path, endings=endings)))
     assert found == [str(tmp_path / name) for name in ("a.png", "b.JPG", os.path.join("sub", "d.PNG"))]  # noqa: PTH118
 
 
@@ -274,12 +275,12 @@ def test_a_folder_of_npy_files_is_a_set_of_images(tmp_path):
             np.save(file, np.asfortranarray(STACK[index]) if index else STACK[index].astype(np.int64))
     source = open_source(tmp_path)
     assert source.notes == (f"{tmp_path} has no image files but 3 .npy files: each is taken for one image",)
-    assert names(source.items()) == [str(tmp_path / name) for name in ("a.NPY", "b.npy", "sub/c.npy")]
-    expect(pixels(source.items()), STACK[[1, 0, 2]])
-    assert not source.arrays
+    assert names(read_items(source)) == [str(tmp_path / name) for name in ("a.NPY", "b.npy", "sub/c.npy")]
+    expect(pixels(read_items(source)), STACK[[1, 0, 2]])
+    assert source.files
     assert source.size == 3
     save(tmp_path / "x.png")
-    assert names(open_source(tmp_path).items()) == [str(tmp_path / "x.png")]
+    assert names(read_items(open_source(tmp_path))) == [str(tmp_path / "x.png")]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +294,7 @@ def test_a_folder_of_npy_files_is_a_set_of_images(tmp_path):
 )
 def test_other_npy_files_in_a_folder_say_what_to_do(tmp_path, array, error, message):
     np.save(tmp_path / "a.npy", array, allow_pickle=True)
-    (item,) = open_source(tmp_path).items()
+    (item,) = read_items(open_source(tmp_path))
     with pytest.raises(error, match=rf"a\.npy.*{message}|cannot decode .*a\.npy.*") as caught:
         item.load()
     assert re.search(message, str(caught.value))
@@ -310,7 +311,7 @@ def test_mutants_of_an_npy_image_are_images_or_errors(tmp_path):
     for case, data in mutants("npy of one image", good):
         path.write_bytes(data)
         try:
-            (item,) = open_source(tmp_path).items()
+            (item,) = read_items(open_source(tmp_path))
             decoded = item.load()
         except InputError as problem:
             named = str(path) in str(problem)
@@ -332,8 +333,8 @@ def test_arrays(shape, dtype, fortran, seed):
     array = np.random.RandomState(seed).randint(0, min(256, np.iinfo(dtype).max + 1), shape).astype(dtype)
     source = open_source(np.asfortranarray(array) if fortran else array)
     assert source.size == shape[0]
-    assert source.arrays
-    expect(pixels(source.items()), array)
+    assert not source.files
+    expect(pixels(read_items(source)), array)
 
 
 BAD_ARRAYS = [
@@ -381,7 +382,7 @@ def test_files_of_bad_arrays_are_refused_at_once(tmp_path, suffix, array, messag
 def test_value_out_of_range_is_found_when_loaded():
     array = STACK.astype(int)
     array[4, 2, 2, 1] = 256
-    items = list(open_source(array).items())
+    items = list(read_items(open_source(array)))
     items[3].load()
     with pytest.raises(InputError, match="image 4 of the array: the value 256"):
         items[4].load()
@@ -402,12 +403,12 @@ def test_things_that_become_arrays():
 
     with pytest.raises(InputError, match="a Broken that NumPy cannot read: 'storage'"):
         open_source(Broken())
-    expect(pixels(open_source(Tensor()).items()), STACK)
+    expect(pixels(read_items(open_source(Tensor()))), STACK)
     with pytest.raises(InputError, match="the array: a OnGPU that NumPy cannot read: can't convert cuda:0") as caught:
         open_source(OnGPU())
     assert str(caught.value).endswith("; of a torch tensor give x.detach().cpu(), and x.float() of one in bfloat16")
     with pytest.raises(InputError, match="image 1 of the list: a OnGPU that NumPy cannot read"):
-        list(open_source([STACK[0], OnGPU()]).items())
+        list(read_items(open_source([STACK[0], OnGPU()])))
 
 
 # --- files of arrays
@@ -424,21 +425,21 @@ def test_files_equal_numpy(tmp_path, kind, limit, array):
     (np.save if kind == "npy" else np.savez_compressed if kind == "compressed" else np.savez)(path, array)
     source = open_source(path)
     assert source.size == 9
-    assert source.arrays
+    assert not source.files
     assert source.name == str(path)
     chosen = range(9) if limit is None else sorted(np.random.RandomState(3).permutation(9)[:limit])
-    items = list(source.items(limit, 3))
+    items = list(read_items(source, limit, 3))
     assert names(items) == [f"image {index} of {path}" for index in chosen]
     expect(pixels(items), array[chosen])
-    expect(pixels(source.items()), array)  # a second time
+    expect(pixels(read_items(source)), array)  # a second time
 
 
 def test_npz_takes_arr_0_or_the_only_array_of_images(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, labels=np.arange(9), STACK=STACK)
-    expect(pixels(open_source(path).items()), STACK)
+    expect(pixels(read_items(open_source(path))), STACK)
     np.savez(path, arr_0=STACK, arr_1=STACK + 1)
-    expect(pixels(open_source(path).items()), STACK)
+    expect(pixels(read_items(open_source(path))), STACK)
     np.savez(path, one=STACK, two=STACK)
     with pytest.raises(InputError, match=r"Name it arr_0; it holds one \(9, 6, 5, 3\), two \(9, 6, 5, 3\)"):
         open_source(path)
@@ -468,7 +469,7 @@ def test_damaged_npz_names_itself(tmp_path, write):
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"cannot read .*a\.npz"):
-        pixels(open_source(path).items())
+        pixels(read_items(open_source(path)))
 
 
 @pytest.mark.parametrize("change", [-100, -1, 1, 810])
@@ -497,7 +498,7 @@ def test_memory_does_not_grow_with_n(tmp_path, kind, limit):
     open_source(STACK)  # whatever is imported on first use
     tracemalloc.start()
     try:
-        count = sum(item.load()[0].any() for item in open_source(path).items(limit))
+        count = sum(item.load()[0].any() for item in read_items(open_source(path), limit))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -527,9 +528,9 @@ def test_is_statistics_file(tmp_path):
 @pytest.mark.parametrize("kind", [list, tuple, iter, Dataset, lambda images: (image for image in images)])
 def test_iterables_of_arrays(kind):
     source = open_source(kind(list(STACK)))
-    assert source.arrays
+    assert not source.files
     assert source.size == (9 if kind in (list, tuple, Dataset) else None)
-    expect(pixels(source.items()), STACK)
+    expect(pixels(read_items(source)), STACK)
 
 
 def test_iterable_of_everything(tmp_path):
@@ -543,7 +544,7 @@ def test_iterable_of_everything(tmp_path):
         Image.open(path),
         STACK[4].astype(int),
     ]
-    items = list(open_source(mixed).items())
+    items = list(read_items(open_source(mixed)))
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda item: item.load()[0], items))
     grey = np.repeat(STACK[3][..., :1], 3, axis=2)
@@ -559,11 +560,11 @@ def test_a_reused_buffer_is_copied(tmp_path):
             buffer[:] = image
             yield buffer
 
-    expect(pixels(list(open_source(arrays()).items())), STACK)
+    expect(pixels(list(read_items(open_source(arrays())))), STACK)
     frames = [Image.fromarray(image).quantize(8) for image in STACK[:3]]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     with Image.open(tmp_path / "a.gif") as animation:
-        found = pixels(list(open_source(ImageSequence.Iterator(animation)).items()))
+        found = pixels(list(read_items(open_source(ImageSequence.Iterator(animation)))))
         for image, frame in zip(found, ImageSequence.Iterator(animation), strict=True):
             np.testing.assert_array_equal(image, np.asarray(frame.convert("RGB")))
     assert not np.array_equal(found[0], found[2])
@@ -587,7 +588,7 @@ def test_a_reused_buffer_is_copied(tmp_path):
     ],
 )
 def test_bad_element_is_named(element, message):
-    items = open_source(itertools.chain([STACK[0]] * 17, [element])).items()
+    items = read_items(open_source(itertools.chain([STACK[0]] * 17, [element])))
     for _ in range(17):
         next(items)
     with pytest.raises(InputError, match="image 17 of the chain: .*" + message):
@@ -616,7 +617,7 @@ def test_files_and_their_bytes_are_elements(tmp_path):
             {"path": path},
             opened,
         ]
-        items = list(open_source(elements).items())
+        items = list(read_items(open_source(elements)))
     expect(pixels(items), STACK[[0, 1, 2, 3, 4, 5, 6, 6, 6]])
     assert names(items)[4:8] == ["image 4 of the list", "image 5 of the list (train/5.png)", str(path), str(path)]
     again = pickle.loads(pickle.dumps(items))
@@ -639,20 +640,20 @@ def test_a_reused_file_is_copied_and_decoded_later(monkeypatch):
             buffer.write(encoded(index))
             yield buffer
 
-    items = list(open_source(files()).items())
+    items = list(read_items(open_source(files())))
     assert not decoded
     expect(pixels(items), STACK)
     assert len(decoded) == 9
 
 
 def test_items_of_arrays_and_pil_images_can_be_pickled():
-    items = list(open_source([STACK[0], Image.fromarray(STACK[1])]).items())
+    items = list(read_items(open_source([STACK[0], Image.fromarray(STACK[1])])))
     expect(pixels(pickle.loads(pickle.dumps(items))), STACK[:2])
 
 
 @pytest.mark.parametrize("make", [bytes, bytearray, io.BytesIO, lambda data: {"bytes": data, "path": "a.png"}])
 def test_damaged_bytes_are_image_errors_when_loaded(make):
-    bad, good = open_source([make(encoded(0)[:-60]), STACK[0]]).items()
+    bad, good = read_items(open_source([make(encoded(0)[:-60]), STACK[0]]))
     with pytest.raises(ImageError, match="cannot decode image 0 of the list"):
         bad.load()
     good.load()
@@ -661,11 +662,11 @@ def test_damaged_bytes_are_image_errors_when_loaded(make):
 def test_a_file_that_cannot_be_read_is_an_image_error_when_loaded(monkeypatch):
     closed = io.BytesIO(encoded(0))
     closed.close()
-    (item,) = open_source([closed]).items()
+    (item,) = read_items(open_source([closed]))
     with pytest.raises(ImageError, match="cannot read image 0 of the list: I/O operation on closed file"):
         item.load()
     monkeypatch.setattr("fastfid.sources.iterable.MOST_FILE_BYTES", 50)
-    (item,) = open_source([io.BytesIO(encoded(0))]).items()
+    (item,) = read_items(open_source([io.BytesIO(encoded(0))]))
     with pytest.raises(ImageError, match="cannot read image 0 of the list: it has more than 50 bytes"):
         item.load()
 
@@ -677,7 +678,7 @@ def test_paths_that_cannot_be_are_image_errors(path):
             return path
 
     for element in [PathLike(), {"path": PathLike()}]:
-        (item,) = open_source([element]).items()
+        (item,) = read_items(open_source([element]))
         with pytest.raises(ImageError, match="cannot decode "):
             item.load()
 
@@ -697,14 +698,14 @@ def test_a_path_like_that_fails():
     with pytest.raises(InputError, match="gone away"):
         open_source(Bad())
     with pytest.raises(InputError, match="image 0 of the list: gone away"):
-        list(open_source([Bad()]).items())
+        list(read_items(open_source([Bad()])))
 
 
 def test_bad_pil_image_and_path_are_found_when_loaded(tmp_path):
     path = save(tmp_path / "a.png")
     path.write_bytes(path.read_bytes()[:-60])
     with Image.open(path) as image:
-        items = list(open_source([image, path, STACK[0]]).items())
+        items = list(read_items(open_source([image, path, STACK[0]])))
     for item, name in zip(items, ["image 0 of the list", str(path)], strict=False):
         with pytest.raises(ImageError) as caught:
             item.load()
@@ -719,7 +720,7 @@ def test_the_callers_exception_comes_through():
         yield STACK[0]
         raise problem
 
-    items = open_source(images()).items()
+    items = read_items(open_source(images()))
     next(items)
     with pytest.raises(KeyError) as caught:
         next(items)
@@ -734,7 +735,7 @@ def test_a_data_set_that_has_a_method_read_is_no_file():
         def read(self, index):
             return STACK[index]
 
-    assert len(list(open_source(Images()).items())) == len(STACK)
+    assert len(list(read_items(open_source(Images())))) == len(STACK)
 
 
 @pytest.mark.parametrize(
@@ -775,43 +776,43 @@ def test_limit_is_a_seeded_subset_in_order(size, limit, seed):
             return iter(array)
 
     for source in (array, list(array), Dataset(list(array)), Sized()):
-        found = pixels(open_source(source).items(limit, seed))
+        found = pixels(read_items(open_source(source), limit, seed))
         assert [image[0, 0, 0] for image in found] == expected
 
 
 def test_subset_is_frozen():
     source = open_source(np.arange(20, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8))
-    assert [image[0, 0, 0] for image in pixels(source.items(5, seed=0))] == [1, 8, 10, 18, 19]
+    assert [image[0, 0, 0] for image in pixels(read_items(source, 5, seed=0))] == [1, 8, 10, 18, 19]
 
 
 def test_limit_of_a_folder(tmp_path):
     for index in range(9):
         save(tmp_path / f"{index}.png", index)
     chosen = sorted(np.random.RandomState(4).permutation(9)[:3])
-    assert names(open_source(tmp_path).items(3, 4)) == [str(tmp_path / f"{index}.png") for index in chosen]
+    assert names(read_items(open_source(tmp_path), 3, 4)) == [str(tmp_path / f"{index}.png") for index in chosen]
 
 
 def test_only_chosen_elements_are_asked_for():
     dataset = Dataset(list(STACK))
-    assert len(list(open_source(dataset).items(3, 1))) == 3
+    assert len(list(read_items(open_source(dataset), 3, 1))) == 3
     assert dataset.asked == sorted(np.random.RandomState(1).permutation(9)[:3])
 
 
 @pytest.mark.parametrize("limit", [1, 0, -3])
 def test_limit_below_two(limit):
     with pytest.raises(InputError, match=f"limit must be at least 2, got {limit}"):
-        open_source(STACK).items(limit)  # at once, before the first image is asked for
+        read_items(open_source(STACK), limit)  # at once, before the first image is asked for
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_seed_out_of_range(seed):
     with pytest.raises(InputError, match=f"seed must be between 0 and 4294967295, got {seed}"):
-        open_source(STACK).items(2, seed)
+        read_items(open_source(STACK), 2, seed)
 
 
 def test_limit_needs_a_size():
     with pytest.raises(InputError, match=r"limit=4 .*a generator does not say: .*itertools\.islice\(images, 4\)"):
-        open_source(image for image in STACK).items(4)
+        read_items(open_source(image for image in STACK), 4)
 
 
 def test_item_is_frozen():

@@ -26,6 +26,7 @@ from .metrics.frechet import frechet_distance, frechet_distance_from_features
 from .metrics.intervals import Extrapolation, Interval, fid_infinity
 from .metrics.moments import Statistics
 from .provenance import Provenance
+from .sources import Item, Source
 from .threads import set_num_threads
 
 __all__ = [
@@ -38,11 +39,13 @@ __all__ = [
     "ImageError",
     "InputError",
     "Interval",
+    "Item",
     "LinAlgError",
     "ModelError",
     "Preprocessing",
     "Provenance",
     "Side",
+    "Source",
     "Statistics",
     "StatisticsMismatch",
     "__version__",

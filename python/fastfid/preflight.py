@@ -13,9 +13,12 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from .errors import FastFIDError
+from .images.decode import Decoded
 from .images.observed import Seen, Tally
 from .messages import Report
 from .sources import Source
+from .sources.kept import Kept
+from .sources.pieces import choose, read_checked
 
 #: What each code is about.
 CODES = {
@@ -29,6 +32,7 @@ CODES = {
     "unequal-n": "very different numbers of images",
 }
 _GLANCE = 16  # images of each side
+_MOST_KEPT = 1 << 26  # bytes of their pixels
 _SMALL = 64  # pixels; below, clean's filter has nothing to average
 _LOSSLESS = frozenset({"PNG", "BMP", "PPM", "TIFF"})
 # Two random halves of one mixed set must not warn, two differently made sets must. After a glance, only sides whose
@@ -50,24 +54,35 @@ class Side(NamedTuple):
     seen: Tally | None = None
 
 
-def glance(source: Source, limit: int | None = None, seed: int = 0) -> Tally | None:
+def glance(source: Source, limit: int | None = None, seed: int = 0) -> tuple[Tally | None, Source]:
     """Look at a few images of a folder or an archive, of those that `limit` and `seed` choose.
 
-    What cannot be read is left to the run. The source keeps what is decoded here: the run does not do it again.
+    Returns
+    -------
+    seen : Tally or None
+        None if there are no files to look at, or one cannot be read: the run will say so.
+    source : Source
+        The source to go on with: it keeps what was decoded here, as far as memory allows.
     """
-    if source.arrays or source.size is None:
-        return None
-    tally = Tally()
+    chosen = choose(source, limit, seed)
+    if chosen is None or not source.files or source.ordered:
+        return None, source
+    places = np.sort(np.random.RandomState(0).permutation(len(chosen))[:_GLANCE])
+    indices = [int(chosen[place]) for place in places]
+    tally, kept, room = Tally(), dict[int, Decoded](), _MOST_KEPT
     try:
-        for image in source.look(_GLANCE, limit, seed):
+        for index, item in zip(indices, read_checked(source, indices), strict=False):
+            image = item.decode()
             tally.add([Seen.of(image)])
+            if (room := room - image.pixels.nbytes) >= 0:
+                kept[index] = image
     except FastFIDError:
-        return None
+        return None, Kept(source, kept)
     # Left to the later look: copies, which so few cannot show, and damage, of which the number is told.
     tally.repeated, tally.digests = 0, set()
     tally.damaged, tally.damages = 0, []
     tally.sampled = True
-    return tally
+    return tally, Kept(source, kept)
 
 
 def check(sides: list[Side], dims: int, mode: str, report: Report) -> None:

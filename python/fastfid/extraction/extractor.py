@@ -18,6 +18,7 @@ from ..options import default
 from ..progress import Progress, ProgressOption, progress_bar
 from ..provenance import Provenance
 from ..sources import Source, open_source
+from ..sources.pieces import expected, read_items
 from .recipe import Recipe
 
 
@@ -152,7 +153,7 @@ class Extractor:
             As for `score`, but without a bar unless it is asked for. What a callable raises ends the call.
         """
         tally, source = Tally(), open_source(images)
-        with progress_bar(progress, source.expected(None), source.name) as show:
+        with progress_bar(progress, source.size, source.name) as show:
             batches = list(self.stream(source, on_error=on_error, progress=show, tally=tally))
         for problem in (self.shortage(tally), tally.left_out(source.name)):
             if problem is not None:
@@ -199,8 +200,8 @@ class Extractor:
             raise ModelError(f"{self!r} was opened without the role 'features': it has {', '.join(self.opened.roles)}")
         tally = Tally() if tally is None else tally
         done = 0
-        items = source.items(limit, seed)
-        rows = self.opened.rows(source.expected(limit))
+        items = read_items(source, limit, seed)
+        rows = self.opened.rows(expected(source, limit))
         batches = iter(lambda: list(itertools.islice(items, rows)), [])
         results = self.opened.results(batches, rows=rows, num_workers=num_workers, on_error=on_error)
         with closing(results):

@@ -139,7 +139,7 @@ class Opened:
         )
 
     def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
-        image = item.load()
+        image = item.decode()
         try:
             self._kernel(image.pixels, out)
         except ImageError as error:

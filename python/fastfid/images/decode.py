@@ -1,6 +1,7 @@
 """One image file, or PIL image, to one RGB array; and what is worth knowing about it."""
 
 import os
+import sys
 import threading
 import warnings
 from hashlib import blake2b
@@ -10,17 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ImageError
+from ..errors import ImageError, InputError
 from ..files.reading import MOST_FILE_BYTES, failures, read_regular
 from .damage import damage_of
 from .formats import check_size, open_image
-from .rgb import as_rgb, check_arrays
+from .rgb import as_rgb, to_array
 
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
     from PIL.ImageFile import ImageFile
 
-__all__ = ["ENDINGS", "Decoded", "as_rgb", "check_arrays", "decode", "digest", "from_pil"]
+__all__ = ["ENDINGS", "Decoded", "as_decoded", "decode", "digest", "from_pil", "is_pil"]
 
 #: File endings taken for images: those of pytorch-fid, here in any case.
 ENDINGS = frozenset({"bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"})
@@ -102,6 +103,39 @@ def from_pil(image: "PillowImage.Image", name: str) -> Decoded:
     """Convert one PIL image as :func:`decode` does; the image itself must not be in use by another thread."""
     with failures(f"cannot decode {name}", ImageError), _muted:
         return _convert(image)
+
+
+def is_pil(image: object) -> bool:
+    """Whether it is a PIL image, without importing PIL."""
+    module = sys.modules.get("PIL.Image")  # not imported, so no such image can exist
+    return module is not None and isinstance(image, module.Image)
+
+
+def as_decoded(image: object, name: str) -> Decoded:
+    """Convert any form of one image: a `Decoded`, the bytes of an image file, a PIL image or an array.
+
+    Parameters
+    ----------
+    image : Decoded, bytes, PIL image, or array of integers in 0...255, shape (H, W, 3), (H, W, 1) or (H, W)
+    name : str
+        How an error names the image.
+
+    Raises
+    ------
+    ImageError
+        If a file or PIL image cannot be decoded.
+    InputError
+        If `image` is something else, or an array that is no image.
+    """
+    if isinstance(image, Decoded):
+        return image
+    if isinstance(image, bytes | bytearray | memoryview):
+        return decode(bytes(image), name)
+    if is_pil(image):
+        return from_pil(image, name)  # type: ignore[arg-type]
+    if hasattr(image, "__array__"):
+        return Decoded(as_rgb(to_array(image, name, copy=False), name))
+    raise InputError(f"{name}: a {type(image).__name__} is not an array, a PIL image or the bytes of an image file")
 
 
 def digest(data: bytes | NDArray[np.uint8]) -> int:

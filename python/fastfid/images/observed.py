@@ -84,7 +84,7 @@ class Tally:
 
     def add(self, images: list[Seen], chunk: int = 0) -> None:
         """Count the images of one batch."""
-        self.chunk = chunk
+        self.chunk = _smaller(self.chunk, chunk)
         for image in images:
             if image.rejected is not None:
                 self.rejected.append(image.rejected)
@@ -102,8 +102,29 @@ class Tally:
             self.repeated += image.digest in self.digests
             self.digests.add(image.digest)
 
+    def merge(self, other: "Tally") -> "Tally":
+        """Count what another tally counted, as if its images had followed; return self."""
+        self.rejected += other.rejected
+        self.losses.update(other.losses)
+        self.largest = max(self.largest, other.largest)
+        self.sizes.update(other.sizes)
+        self.encodings.update(other.encodings)
+        self.qualities.update(other.qualities)
+        self.repeated += other.repeated + len(self.digests & other.digests)
+        self.digests |= other.digests
+        self.damaged += other.damaged
+        self.damages = [*self.damages, *other.damages][:_MOST_NAMES]
+        self.chunk = _smaller(self.chunk, other.chunk)
+        self.sampled |= other.sampled
+        return self
+
     def left_out(self, name: str) -> str | None:
         """Say which images of a source could not be decoded, where there are any."""
         if not self.rejected:
             return None
         return f"{name}: {len(self.rejected)} images left out: {'; '.join(self.rejected)}"
+
+
+def _smaller(one: int, other: int) -> int:
+    """Return the smaller of two chunks; 0 is none."""
+    return min(one or other, other or one)

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files.reading import failures
 from .formats import LONGEST_SIDE
 
-__all__ = ["as_rgb", "check_arrays"]
+__all__ = ["as_rgb", "check_arrays", "to_array"]
 
 _LOOKED_AT = 16  # images of an array, for their range: an array on disk may be larger than the memory
 
@@ -47,6 +48,13 @@ def as_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     if array.ndim == 2:
         array = array[..., None]
     return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+
+
+def to_array(array: object, name: str, *, copy: bool) -> NDArray[Any]:
+    """Return what has ``__array__`` as an ndarray, or raise `InputError`."""
+    advice = "; of a torch tensor give x.detach().cpu(), and x.float() of one in bfloat16"
+    with failures(f"{name}: a {type(array).__name__} that NumPy cannot read", advice=advice):
+        return np.array(array) if copy else np.asarray(array)
 
 
 def check_arrays(

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from ..errors import InputError
 from ..files.npy import Header, exactly, read_header, read_values
 from ..files.npz import Npz
 from ..files.reading import MOST_FILE_BYTES, failures, open_regular
-from ..images.decode import Decoded, as_rgb, check_arrays
+from ..images.decode import Decoded
+from ..images.rgb import as_rgb, check_arrays
 from .base import Item, Source
 from .unchanged import Unchanged
 
@@ -29,17 +30,11 @@ class Stack(Source):
         super().__init__(name, len(array))
         self._array = array
 
-    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
-        for index in range(len(self._array)) if chosen is None else chosen:
+    def read(self, indices: Iterable[int]) -> Iterator[Item]:
+        """Yield the images at these places."""
+        for index in indices:
             name = f"image {index} of {self.name}"
             yield Item(name, partial(_load_array, np.asarray(self._array[index]), name))
-
-
-def to_array(array: object, name: str, *, copy: bool) -> NDArray[Any]:
-    """Return what has ``__array__`` as an ndarray, or raise `InputError`."""
-    advice = "; of a torch tensor give x.detach().cpu(), and x.float() of one in bfloat16"
-    with failures(f"{name}: a {type(array).__name__} that NumPy cannot read", advice=advice):
-        return np.array(array) if copy else np.asarray(array)
 
 
 def open_npy(path: Path) -> Source:
@@ -89,10 +84,10 @@ class _Npy(Source):
         super().__init__(name, header.shape[0])
         self._header, self._nbytes, self._file = header, nbytes, file
 
-    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
+    def read(self, indices: Iterable[int]) -> Iterator[Item]:
+        """Yield the images at these places."""
         shape, dtype, start = self._header.shape[1:], self._header.dtype, self._header.start
-        assert self.size is not None
-        for index in range(self.size) if chosen is None else chosen:
+        for index in indices:
             name = f"image {index} of {self.name}"
             yield Item(name, partial(_load_at, self._file, start + index * self._nbytes, shape, dtype, name))
 
@@ -101,24 +96,23 @@ class _Npz(Source):
     """A C-ordered array inside a zip, whose images are read one after the other."""
 
     def __init__(self, key: str, header: Header, nbytes: int, file: Unchanged, path: Path) -> None:
-        super().__init__(str(path), header.shape[0])
+        super().__init__(str(path), header.shape[0], ordered=True)
         self._key, self._header, self._nbytes, self._file, self._path = key, header, nbytes, file, path
 
-    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
-        assert self.size is not None
-        wanted = range(self.size) if chosen is None else frozenset(chosen)
-        last = self.size - 1 if chosen is None else chosen[-1]
-        reading = f"cannot read {self._path}"
+    def read(self, indices: Iterable[int]) -> Iterator[Item]:
+        """Yield the images at these places."""
+        reading, place = f"cannot read {self._path}", 0
         with self._file.open() as file:
             with failures(reading):
                 _, values = Npz(file).open(self._key)
-            for index in range(last + 1):
-                name = f"image {index} of {self.name}"
+            for index in indices:
                 with failures(reading):
+                    for _ in range(place, index):
+                        exactly(values, self._nbytes)
                     raw = exactly(values, self._nbytes)
-                if index in wanted:
-                    array = np.frombuffer(raw, self._header.dtype).reshape(self._header.shape[1:])
-                    yield Item(name, partial(_load_array, array, name))
+                place, name = index + 1, f"image {index} of {self.name}"
+                array = np.frombuffer(raw, self._header.dtype).reshape(self._header.shape[1:])
+                yield Item(name, partial(_load_array, array, name))
 
 
 def _load_array(array: NDArray[Any], name: str) -> Decoded:

@@ -1,107 +1,143 @@
-"""What every source is: a stream of images, or of so many of them chosen by a seed."""
+"""What every source is: a set of images, any of which can be asked for by its place."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import cast
+from typing import Any
 
-import numpy as np
-
-from ..checks import seed_number, whole_number
-from ..errors import InputError
-from ..images.decode import Decoded
-
-_MOST_KEPT = 1 << 26  # bytes of pixels
+from ..checks import shown, whole_number
+from ..errors import ImageError, InputError
+from ..files.reading import failures
+from ..images.decode import Decoded, as_decoded
 
 
 @dataclass(frozen=True)
 class Item:
-    """One image to come: its name in messages (a path, or a place in the source) and how to get it.
+    """One image of a source, still to be loaded.
 
-    ``load()`` gives what `decode` does, in any thread; it raises `ImageError` for a bad file,
-    `InputError` for a bad array.
+    Parameters
+    ----------
+    name : str
+        How messages name it: a path, or a place in the source.
+    load : callable
+        Takes nothing and returns the image: the bytes of an image file, a PIL image, or an array of integers in
+        0...255 of shape (H, W, 3), (H, W, 1) or (H, W). It is called in a worker thread, so a function that reads a
+        file belongs here. Use a function or a `functools.partial`, not a lambda, if the item is to be pickled.
     """
 
     name: str
-    load: Callable[[], Decoded]
+    load: Callable[[], Any]
 
-
-class Source(ABC):
-    """A stream of images.
-
-    It has a `name` for messages, a `size` (None where only exhausting it can tell), `notes` on which images were taken
-    (a tuple of str), and says whether it gives `arrays` of the caller; if not, files, which can be looked at before.
-    """
-
-    def __init__(self, name: str, size: int | None, *, notes: tuple[str, ...] = (), arrays: bool = True) -> None:
-        self.name, self.size, self.notes, self.arrays = name, size, notes, arrays
-        self._kept: dict[str, Decoded] = {}
-
-    def items(self, limit: int | None = None, seed: int = 0) -> Iterator[Item]:
-        """Stream the images, in order.
-
-        Parameters
-        ----------
-        limit : int, optional
-            Take only so many: the images at ``sorted(np.random.RandomState(seed).permutation(size)[:limit])``, in
-            their original order. NumPy froze the stream of `RandomState`, so a seed names the same subset for ever.
-        seed : int, default 0
-            Which subset, 0 to 2**32 - 1.
+    def decode(self) -> Decoded:
+        """Load the image and convert it to 8-bit RGB, in the thread that calls this.
 
         Raises
         ------
+        ImageError
+            If the image cannot be loaded or decoded; the message names the item.
         InputError
-            At once: `limit` below 2, a seed out of range, or a limit for a source of unknown size. While iterating:
-            an element that is no image. What the caller's own iterator raises comes through unchanged.
+            If `load` gives something that is no image.
         """
-        chosen = self._chosen(limit, seed)
-        return self._with_kept(chosen) if self._kept else self._stream(chosen)
+        with failures(f"cannot load {self.name}", ImageError):
+            return as_decoded(self.load(), self.name)
 
-    def look(self, count: int, limit: int | None = None, seed: int = 0) -> Iterator[Decoded]:
-        """Decode `count` images of those that `items` would stream, and keep them for it as far as memory allows.
 
-        Only for a source of known size whose items have names of their own, as files have.
-        """
-        chosen = self._chosen(limit, seed)
-        among = range(self.size or 0) if chosen is None else chosen
-        places = np.sort(np.random.RandomState(0).permutation(len(among))[:count]).tolist()
-        room = _MOST_KEPT
-        for item in self._stream([among[place] for place in places]):
-            image = item.load()
-            if (room := room - image.pixels.nbytes) >= 0:
-                self._kept[item.name] = image
-            yield image
+class Source(ABC):
+    """A set of images; subclass it to add a kind of your own.
 
-    def _with_kept(self, chosen: list[int] | None) -> Iterator[Item]:
-        for item in self._stream(chosen):
-            kept = self._kept.pop(item.name, None)
-            yield item if kept is None else Item(item.name, partial(given, kept))
+    A subclass calls ``super().__init__(name, size)`` and defines `read`. Its instances are accepted wherever images
+    are: by `score`, `compare`, `statistics` and an `Extractor`. Subsets, shards and the division of the work among
+    processes are made from `size`, `starts` and `read` alone. A source that can be pickled can be read by several
+    processes.
 
-    def _chosen(self, limit: int | None, seed: int) -> list[int] | None:
-        """Return which images are meant, in order; None for all of them."""
-        if limit is None:
-            return None
-        limit = whole_number("limit", limit, 2)
-        if self.size is None:
-            raise InputError(
-                f"limit={limit} needs to know how many images there are, and {self.name} does not say: "
-                f"give a list, or the first ones with itertools.islice(images, {limit})"
-            )
-        seed = seed_number(seed)
-        if limit >= self.size:
-            return None
-        return cast(list[int], np.sort(np.random.RandomState(seed).permutation(self.size)[:limit]).tolist())
+    Parameters
+    ----------
+    name : str
+        How messages name the source.
+    size : int or None
+        The number of images; None if only reading all of them tells.
+    notes : iterable of str
+        What a user should know about which images were taken. They are logged, and stand in the result.
+    files : bool, default False
+        Whether the images are files, some of which can be looked at before the run: their formats and sizes are then
+        compared with those of the other side.
+    starts : iterable of int
+        The index of the first image of each shard file, in ascending order. Empty where there are no shards.
+    ordered : bool, default False
+        Whether the images can only be read from the first to the last, as those of a compressed stream. Only one
+        process reads such a source.
 
-    def expected(self, limit: int | None) -> int | None:
-        """How many images `items` will stream; None where only exhausting the source can tell."""
-        return self.size if limit is None or self.size is None else min(limit, self.size)
+    Raises
+    ------
+    InputError
+        If one of these is of another type, or there are no images.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import numpy as np
+    >>> class Grey(Source):
+    ...     def read(self, indices):
+    ...         for index in indices:
+    ...             yield Item(f"grey {index}", partial(np.full, (8, 8, 3), index))
+    >>> [item.decode().pixels.mean() for item in Grey("greys", 256).read([3, 200])]
+    [np.float64(3.0), np.float64(200.0)]
+    """
+
+    def __init__(
+        self,
+        name: str,
+        size: int | None,
+        *,
+        notes: Iterable[str] = (),
+        files: bool = False,
+        starts: Iterable[int] = (),
+        ordered: bool = False,
+    ) -> None:
+        own = type(self).__name__
+        if not (isinstance(name, str) and name):
+            raise InputError(f"{own}: name must be a text, got {shown(name)}")
+        if size is not None:
+            size = whole_number(f"{own}: size", size, 0)
+        if size == 0:
+            raise InputError(f"{name} is empty: no images")
+        self.name, self.size = name, size
+        self.notes = _tuple(f"{own}: notes", notes)
+        if not all(isinstance(note, str) for note in self.notes):
+            raise InputError(f"{own}: notes must be texts, got {shown(notes)}")
+        most = None if size is None else size - 1
+        self.starts = tuple(
+            whole_number(f"{own}: starts", start, 0, most) for start in _tuple(f"{own}: starts", starts)
+        )
+        if list(self.starts) != sorted(self.starts):
+            raise InputError(f"{own}: starts must be in ascending order, got {shown(self.starts)}")
+        self.files, self.ordered = bool(files), bool(ordered)
 
     @abstractmethod
-    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
-        """Yield the items at the indices `chosen`, which ascend; all of them where it is None."""
+    def read(self, indices: Iterable[int]) -> Iterator[Item]:
+        """Yield one `Item` for each index, in order.
+
+        Parameters
+        ----------
+        indices : iterable of int
+            In ascending order, each from 0 to ``size - 1``. Take them one by one: there may be many. For a source of
+            unknown size they do not end, and `read` returns after the last image.
+        """
+
+
+def check_source(source: Source) -> None:
+    """Raise `InputError` for a source whose class does not call ``super().__init__``."""
+    if not hasattr(source, "ordered"):  # the last attribute that is set there
+        own = type(source).__name__
+        raise InputError(f"{own}.__init__ does not call super().__init__(name, size): a Source needs both")
 
 
 def given(image: Decoded) -> Decoded:
     """Return the image: what an item loads that is there already."""
     return image
+
+
+def _tuple(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InputError(f"{name} must be a list or tuple, got {shown(values)}")
+    return tuple(values)

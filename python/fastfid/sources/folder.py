@@ -1,14 +1,15 @@
 """A folder of image files, or of archives, or of ``.npy`` files of one image each."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 from ..errors import ImageError, InputError
 from ..files.npy import read_header, read_values
 from ..files.reading import MOST_FILE_BYTES, failures, open_regular
-from ..images.decode import Decoded, as_rgb, decode
+from ..images.decode import Decoded, decode
+from ..images.rgb import as_rgb
 from .base import Item, Source
 from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
 from .shards import Shards
@@ -20,12 +21,13 @@ class Folder(Source):
     def __init__(
         self, folder: Path, files: list[str], *, notes: tuple[str, ...], load: Callable[[str, str], Decoded]
     ) -> None:
-        super().__init__(str(folder), len(files), notes=notes, arrays=False)
+        super().__init__(str(folder), len(files), notes=notes, files=True)
         self._folder, self._files, self._load = folder, files, load
 
-    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
-        for file in self._files if chosen is None else (self._files[index] for index in chosen):
-            path = str(self._folder / file)
+    def read(self, indices: Iterable[int]) -> Iterator[Item]:
+        """Yield the images at these places."""
+        for index in indices:
+            path = str(self._folder / self._files[index])
             yield Item(path, partial(self._load, path, path))
 
 

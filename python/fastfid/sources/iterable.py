@@ -1,7 +1,6 @@
 """Anything that can be iterated over or indexed, of arrays, PIL images, paths, or files and their bytes."""
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any
 
 from ..errors import ImageError, InputError
 from ..files.reading import MOST_FILE_BYTES, failures
-from ..images.decode import Decoded, as_rgb, decode, from_pil
-from .arrays import to_array
+from ..images.decode import Decoded, decode, from_pil, is_pil
+from ..images.rgb import as_rgb, to_array
 from .base import Item, Source, given
 from .names import is_archive
 
@@ -30,33 +29,39 @@ class Elements(Source):
             size = None
         if size == 0:
             raise InputError(f"the {self._kind} is empty: no images")
-        super().__init__(f"a {self._kind}" if size is None else f"a {self._kind} of {size}", size)
-        self._elements = elements
-
-    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
-        for index, element in self._enumerate(chosen):
-            yield _item(element, f"image {index} of the {self._kind}")
-
-    def _enumerate(self, chosen: list[int] | None) -> Iterator[tuple[int, object]]:
-        elements: Any = self._elements
         # Indexed only where that surely means position: a pandas Series has labels. An object of the Dataset kind has
         # no __iter__, and Python's stand-in for it relies on an IndexError that many of them never raise.
-        if isinstance(elements, list | tuple) or (self.size is not None and not hasattr(elements, "__iter__")):
-            for index in range(len(elements)) if chosen is None else chosen:
-                yield index, elements[index]
-            return
-        wanted = None if chosen is None else frozenset(chosen)
-        for index, element in enumerate(elements):
-            if wanted is None or index in wanted:
+        indexed = isinstance(elements, list | tuple) or (size is not None and not hasattr(elements, "__iter__"))
+        name = f"a {self._kind}" if size is None else f"a {self._kind} of {size}"
+        super().__init__(name, size, ordered=not indexed)
+        self._elements: Any = elements
+
+    def __getstate__(self) -> dict[str, Any]:
+        if isinstance(self._elements, Iterator):
+            raise InputError(
+                f"{self.name} can be read once, in this process alone: give a list, a folder or a file to what reads "
+                "in several processes"
+            )
+        return self.__dict__
+
+    def read(self, indices: Iterable[int]) -> Iterator[Item]:
+        """Yield the images at these places."""
+        found = self._walk(indices) if self.ordered else ((index, self._elements[index]) for index in indices)
+        for index, element in found:
+            yield _item(element, f"image {index} of the {self._kind}")
+
+    def _walk(self, indices: Iterable[int]) -> Iterator[tuple[int, object]]:
+        """Yield the elements at these places; what follows the last of them is not asked for."""
+        wanted = iter(indices)
+        place = next(wanted, None)
+        for index, element in enumerate(self._elements):
+            if index == self.size:
+                raise InputError(f"{self.name} gives more images than its len() says: give iter(...) of it")
+            if index == place:
                 yield index, element
-            if chosen is not None and index == chosen[-1]:
+                place = next(wanted, None)
+            if place is None and index + 1 != self.size:
                 return
-
-
-def is_pil(image: object) -> bool:
-    """Whether it is a PIL image, without importing PIL."""
-    module = sys.modules.get("PIL.Image")  # not imported, so no such image can exist
-    return module is not None and isinstance(image, module.Image)
 
 
 def is_file(element: object) -> bool:

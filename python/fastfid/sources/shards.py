@@ -1,7 +1,7 @@
 """The images of one archive, or of several archives as one set."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -37,11 +37,14 @@ class Shards(Source):
         nested = sum("/" in member for listing in self._listings for member in listing.names)
         upper = sum(has_upper_ending(member) for listing in self._listings for member in listing.names)
         notes += foreign_note(size, nested, upper) + _notes(self._archives, self._listings)
-        super().__init__(name, size, notes=notes, arrays=False)
+        starts = [
+            end - len(listing.names) for end, listing in zip(self._ends, self._listings, strict=True) if listing.names
+        ]
+        super().__init__(name, size, notes=notes, files=True, starts=starts)
 
-    def _stream(self, chosen: list[int] | None) -> Iterator[Item]:
-        assert self.size is not None
-        for index in range(self.size) if chosen is None else chosen:
+    def read(self, indices: Iterable[int]) -> Iterator[Item]:
+        """Yield the images at these places."""
+        for index in indices:
             shard = bisect_right(self._ends, index)
             archive, listing = self._archives[shard], self._listings[shard]
             name, place = (column[index - self._ends[shard]] for column in (listing.names, listing.places))

@@ -1,0 +1,196 @@
+"""Index arithmetic on top of every source: a limit and its seed, shards, and pieces.
+
+A piece is what one process fits at a time. Where the borders are is a matter of the source alone, never of how many
+processes there are: states are merged piece by piece, so the same source gives the same bits on every machine.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, count, pairwise, tee
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import seed_number, whole_number
+from ..errors import InputError
+from .base import Item, Source, check_source
+
+PIECE = 8192  # images
+
+Indices = range | NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """Some of the images of a source; it can be pickled if the source can.
+
+    Attributes
+    ----------
+    source : Source
+    number : int
+        Its place among the pieces of the run, from 0.
+    indices : range, or ndarray of int, shape (n,)
+        Which images of the source, in ascending order.
+    of : int or None
+        How many images all pieces of the run have together; None if only reading them tells.
+    """
+
+    source: Source
+    number: int
+    indices: Indices
+    of: int | None
+
+
+def choose(source: Source, limit: int | None = None, seed: int = 0) -> Indices | None:
+    """Return the places of the images that `limit` and `seed` choose; None for a source of unknown size.
+
+    Parameters
+    ----------
+    source : Source
+    limit : int, optional
+        Take only so many: the images at ``sorted(np.random.RandomState(seed).permutation(size)[:limit])``, in their
+        original order. NumPy froze the stream of `RandomState`, so a seed names the same subset for ever.
+    seed : int, default 0
+        Which subset, 0 to 2**32 - 1.
+
+    Raises
+    ------
+    InputError
+        If `limit` is below 2, the seed is out of range, or the size is unknown and there is a limit.
+    """
+    check_source(source)
+    if limit is None:
+        return None if source.size is None else range(source.size)
+    limit = whole_number("limit", limit, 2)
+    if source.size is None:
+        raise InputError(
+            f"limit={limit} needs to know how many images there are, and {source.name} does not say: "
+            f"give a list, or the first ones with itertools.islice(images, {limit})"
+        )
+    seed = seed_number(seed)
+    if limit >= source.size:
+        return range(source.size)
+    return np.sort(np.random.RandomState(seed).permutation(source.size)[:limit])
+
+
+def expected(source: Source, limit: int | None = None) -> int | None:
+    """Return how many images will be read; None if only reading them tells."""
+    return source.size if limit is None or source.size is None else min(limit, source.size)
+
+
+def pieces(source: Source, limit: int | None = None, seed: int = 0, *, size: int = PIECE) -> Iterator[Piece]:
+    """Cut the chosen images at the start of each shard, and after every `size` images within it.
+
+    A source of unknown size gives pieces without end: `read_pieces` stops where the images do.
+
+    Parameters
+    ----------
+    source, limit, seed
+        As for `choose`.
+    size : int
+        The most images of a piece.
+
+    Raises
+    ------
+    InputError
+        As `choose` does, at once.
+    """
+    size = whole_number("size", size, 1)
+    chosen = choose(source, limit, seed)
+    if chosen is None:
+        return (Piece(source, k, range(k * size, (k + 1) * size), None) for k in count())
+    of = len(chosen)
+    return (Piece(source, k, indices, of) for k, indices in enumerate(_cut(chosen, source.starts, size)))
+
+
+def read_pieces(pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Iterator[Item]]]:
+    """Yield each piece with its images, from one call of the source's `read` for all of them.
+
+    So a source that can only be read in order is read once, and a reader that works ahead does not stop at a border.
+
+    Parameters
+    ----------
+    pieces : iterable of Piece
+        Of one source, in order.
+
+    Yields
+    ------
+    piece : Piece
+    items : iterator of Item
+        To be used before the next piece is asked for; what is left of it then is skipped. Fewer than the piece has
+        indices only where the source ends.
+
+    Raises
+    ------
+    InputError
+        If `read` yields something other than one `Item` for each index. What the source itself raises comes through.
+    """
+    to_come, to_read = tee(pieces)
+    first = next(to_read, None)
+    if first is None:
+        return
+    stream = read_checked(first.source, chain.from_iterable(map(_numbers, chain([first], to_read))))
+    for piece in to_come:
+        item = next(stream, None)
+        if item is None:
+            return
+        part = _part(item, stream, len(piece.indices))
+        yield piece, part
+        for _ in part:
+            pass
+
+
+def read_checked(source: Source, indices: Iterable[int]) -> Iterator[Item]:
+    """Call `read`, and hold it to its contract.
+
+    Raises
+    ------
+    InputError
+        If it yields something other than one `Item` for each index.
+    """
+    asked = given = 0
+
+    def counted() -> Iterator[int]:
+        nonlocal asked
+        for index in indices:
+            asked += 1
+            yield index
+
+    to_read = counted()
+    found: Any = source.read(to_read)
+    if not isinstance(found, Iterable):
+        raise InputError(f"{source.name}: read must yield Items, but returns a {type(found).__name__}")
+    for item in found:
+        given += 1
+        if not isinstance(item, Item):
+            raise InputError(f"{source.name}: read must yield Items, but yields a {type(item).__name__}")
+        if given > asked:
+            raise InputError(f"{source.name}: read yields more images than it is asked for: one for each index")
+        yield item
+    # The length of what can only be iterated over may be an estimate.
+    if source.size is not None and not source.ordered and (given < asked or next(to_read, None) is not None):
+        raise InputError(f"{source.name}: read ends after {given} images, and was asked for more")
+
+
+def read_items(source: Source, limit: int | None = None, seed: int = 0) -> Iterator[Item]:
+    """Stream the chosen images, in order, without regard to pieces; parameters and errors as for `choose`."""
+    return chain.from_iterable(part for _, part in read_pieces(pieces(source, limit, seed)))
+
+
+def _cut(chosen: Indices, starts: tuple[int, ...], size: int) -> Iterator[Indices]:
+    borders = {bisect_left(chosen, start) for start in starts}
+    for begin, end in pairwise(sorted(borders | {0, len(chosen)})):
+        for first in range(begin, end, size):
+            yield chosen[first : min(first + size, end)]
+
+
+def _part(first: Item, stream: Iterator[Item], length: int) -> Iterator[Item]:
+    yield first
+    for _, item in zip(range(1, length), stream, strict=False):
+        yield item
+
+
+def _numbers(piece: Piece) -> Iterable[int]:
+    return piece.indices if isinstance(piece.indices, range) else piece.indices.tolist()
