@@ -14,9 +14,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import fastfid
 from fastfid.extraction import device as devices
-from fastfid.extraction.extractor import Tally
 from fastfid.extraction.runtime import cuda_options
-from fastfid.messages import Report
+from fastfid.extractor import Tally
+from fastfid.messages import Messages
 from fastfid.sources import open_source
 from pictures import folder, pictures
 
@@ -295,7 +295,7 @@ class TestDevice:
     )
     def test_names(self, text, parsed):
         assert devices.parse(text) == parsed
-        assert devices.choose("cpu:0", [], Report()) == "cpu"
+        assert devices.choose("cpu:0", [], Messages()) == "cpu"
 
     @pytest.mark.parametrize(
         "text", ["cpu:1", "cpu:", "auto:0", "cuda:", "cuda:-1", "cuda:²", "cuda:" + "1" * 5000, "", None]
@@ -306,7 +306,7 @@ class TestDevice:
 
     def test_no_gpu_is_silent_on_auto_and_an_error_by_name(self, monkeypatch):
         monkeypatch.setattr(devices, "visible_gpus", lambda: 0)
-        report = Report()
+        report = Messages()
         assert devices.choose("auto", [devices.CUDA], report) == "cpu"
         assert report.warnings == []
         with pytest.raises(fastfid.DeviceError, match="0 CUDA devices"):
@@ -314,16 +314,16 @@ class TestDevice:
 
     def test_a_gpu_is_used(self, monkeypatch):
         monkeypatch.setattr(devices, "visible_gpus", lambda: 2)
-        assert devices.choose("auto", [devices.CUDA, devices.CPU], Report()) == "cuda:0"
-        assert devices.choose("cuda:1", [devices.CUDA, devices.CPU], Report()) == "cuda:1"
-        assert devices.choose("cpu", [devices.CUDA, devices.CPU], Report()) == "cpu"
+        assert devices.choose("auto", [devices.CUDA, devices.CPU], Messages()) == "cuda:0"
+        assert devices.choose("cuda:1", [devices.CUDA, devices.CPU], Messages()) == "cuda:1"
+        assert devices.choose("cpu", [devices.CUDA, devices.CPU], Messages()) == "cpu"
         with pytest.raises(fastfid.DeviceError, match="cuda:2"):
-            devices.choose("cuda:2", [devices.CUDA, devices.CPU], Report())
+            devices.choose("cuda:2", [devices.CUDA, devices.CPU], Messages())
 
     def test_a_gpu_that_this_runtime_cannot_use(self, monkeypatch):
         monkeypatch.setattr(devices, "visible_gpus", lambda: 1)
         monkeypatch.setattr(devices, "both_runtimes", lambda: None)
-        report = Report()
+        report = Messages()
         with pytest.warns(fastfid.FastFIDWarning, match="without CUDA"):
             assert devices.choose("auto", [devices.CPU], report) == "cpu"
         with pytest.raises(fastfid.DeviceError, match=r"fastfid\[cuda\]"):

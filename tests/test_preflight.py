@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import fastfid
-from fastfid import preflight
 from fastfid.cli.main import main
+from fastfid.fit import Facts, Side
 from fastfid.images import decode as images
 from fastfid.images.decode import Decoded
 from fastfid.images.observed import Seen, Tally
-from fastfid.messages import Report
-from fastfid.preflight import CODES, Side, check
-from fastfid.sources import open_source
+from fastfid.messages import CODES, Messages, tell_of_sides
 from fastfid.sources import folder as folder_source
+from fastfid.sources import look, open_source
 from fastfid.sources.pieces import read_items
 from pictures import folder, pictures
 
@@ -30,20 +29,24 @@ def extractor():
 def side(name, images, n=None):
     tally = Tally()
     tally.add(images)
-    return Side(name, len(images) if n is None else n, tally)
+    return Side(name, len(images) if n is None else n, seen=tally)
 
 
 def seen(n, start=0, **values):
     return [Seen(**{"size": (100, 100), "digest": start + i, **values}) for i in range(n)]
 
 
+def facts(dims, mode="pytorch"):
+    return Facts({"features": dims}, fastfid.Provenance("drawn", "0", mode, dims))
+
+
 def codes(*sides, dims=2, mode="pytorch"):
-    report = Report()
+    messages = Messages()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", fastfid.FastFIDWarning)
-        check(list(sides), dims, mode, report)
-    assert all(text.partition(":")[0] in CODES for text in report.warnings)
-    return report.warnings
+        tell_of_sides(sides, facts(dims, mode), messages)
+    assert all(text.partition(":")[0] in CODES for text in messages.warnings)
+    return messages.warnings
 
 
 def only(found, start):
@@ -162,13 +165,13 @@ def test_few_and_unequal_numbers():
 
 
 def test_the_same_is_told_once():
-    report = Report()
+    messages = Messages()
     a, b = side("a", seen(9, encoding="JPEG")), side("b", seen(9, 50, encoding="PNG"))
     with pytest.warns(fastfid.FastFIDWarning, match="format"):
-        check([a, b], 2, "pytorch", report)
+        tell_of_sides([a, b], facts(2), messages)
     more = side("b", seen(9, 50, encoding="PNG") + seen(1, 70, encoding="JPEG"))
-    check([a, more], 2, "pytorch", report)  # told again, it would be an error here
-    assert report.warnings == ["format: JPEG in a, 90% PNG, 10% JPEG in b; lossy compression alone changes a FID"]
+    tell_of_sides([a, more], facts(2), messages)  # told again, it would be an error here
+    assert messages.warnings == ["format: JPEG in a, 90% PNG, 10% JPEG in b; lossy compression alone changes a FID"]
 
 
 def test_what_is_seen_of_an_image():
@@ -183,14 +186,14 @@ def test_what_is_seen_of_an_image():
 
 def test_a_glance_reads_few_files_and_leaves_bad_ones_to_the_run(tmp_path):
     path = folder(tmp_path / "set", pictures(40))
-    look, _ = preflight.glance(open_source(path))
-    assert sum(look.sizes.values()) == 16
-    assert not look.digests
+    seen, _ = look.glance(open_source(path))
+    assert sum(seen.sizes.values()) == 16
+    assert not seen.digests
     for file in path.iterdir():
         file.write_bytes(b"")
-    assert preflight.glance(open_source(path))[0] is None
+    assert look.glance(open_source(path))[0] is None
     for source in (open_source(pictures(3)), open_source(iter(pictures(3)))):
-        assert preflight.glance(source) == (None, source)
+        assert look.glance(source) == (None, source)
 
 
 @pytest.mark.parametrize(("limit", "looked_at"), [(None, 16), (5, 5), (20, 16), (99, 16)])
@@ -204,7 +207,7 @@ def test_a_glance_looks_at_chosen_images_alone_and_each_is_decoded_once(tmp_path
     monkeypatch.setattr(folder_source, "decode", counting)
     source = open_source(folder(tmp_path / "set", pictures(40)))
     chosen = [item.name for item in read_items(source, limit, 7)]
-    seen, source = preflight.glance(source, limit, 7)
+    seen, source = look.glance(source, limit, 7)
     assert sum(seen.sizes.values()) == looked_at
     assert set(decoded) <= set(chosen)
     found = [item.load() for item in read_items(source, limit, 7)]
@@ -217,8 +220,8 @@ def test_a_glance_looks_at_chosen_images_alone_and_each_is_decoded_once(tmp_path
 
 
 def test_a_glance_keeps_no_more_than_memory_allows(tmp_path, monkeypatch):
-    monkeypatch.setattr(preflight, "_MOST_KEPT", 5 * 32 * 32 * 3)
-    _, source = preflight.glance(open_source(folder(tmp_path / "set", pictures(40))))
+    monkeypatch.setattr(look, "_MOST_KEPT", 5 * 32 * 32 * 3)
+    _, source = look.glance(open_source(folder(tmp_path / "set", pictures(40))))
     assert len(source._images) == 5
 
 
@@ -254,7 +257,7 @@ class TestRun:
         assert "3 of 83 images are copies" in result.warnings[-1]
 
     def test_what_a_glance_misses_is_told_at_the_end(self, extractor, sets, monkeypatch):
-        monkeypatch.setattr(preflight, "glance", lambda source, *_: (None, source))
+        monkeypatch.setattr("fastfid.sides.glance", lambda source, *_: (None, source))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", fastfid.FastFIDWarning)
             result = fastfid.compare(*sets, model=extractor)

@@ -18,7 +18,7 @@ from fastfid.extraction import lanes as lanes_module
 from fastfid.extraction import runtime
 from fastfid.extraction.runtime import cuda_options
 from fastfid.extraction.session import RUNS_AT_ONCE, Course, Session
-from fastfid.messages import Report
+from fastfid.messages import Messages
 from fastfid.networks.half import to_half
 from pictures import pictures
 
@@ -41,7 +41,7 @@ def mean_of_channels(**shapes):
 
 
 def open_session(model, *, batch_size=4, **options):
-    settings = {"device": "cpu", "precision": "fp32", "report": Report(), **options}
+    settings = {"device": "cpu", "precision": "fp32", "report": Messages(), **options}
     return Session(model, "net.onnx", batch_size=batch_size, **settings)
 
 

@@ -7,7 +7,9 @@
 import sys
 
 from ._core import __version__
-from .compare import Comparison, Side, compare, score, statistics
+from .compare import compare, score, statistics
+from .comparison import Comparison
+from .engines.base import Engine, How
 from .errors import (
     DeviceError,
     FastFIDError,
@@ -18,32 +20,45 @@ from .errors import (
     ModelError,
     StatisticsMismatch,
 )
-from .extraction.extractor import Extractor
+from .extractor import Extractor
+from .fit import Facts, Fit, Side
 from .images.preprocess import Preprocessing
 from .linalg import sqrtm
 from .metrics import moments
+from .metrics.base import Accumulator, Metric, Need, Score
+from .metrics.fid import FID
 from .metrics.frechet import frechet_distance, frechet_distance_from_features
 from .metrics.intervals import Extrapolation, Interval, fid_infinity
 from .metrics.moments import Statistics
 from .provenance import Provenance
-from .sources import Item, Source
+from .sources import Item, Piece, Source
 from .threads import set_num_threads
 
 __all__ = [
+    "FID",
+    "Accumulator",
     "Comparison",
     "DeviceError",
+    "Engine",
     "Extractor",
     "Extrapolation",
+    "Facts",
     "FastFIDError",
     "FastFIDWarning",
+    "Fit",
+    "How",
     "ImageError",
     "InputError",
     "Interval",
     "Item",
     "LinAlgError",
+    "Metric",
     "ModelError",
+    "Need",
+    "Piece",
     "Preprocessing",
     "Provenance",
+    "Score",
     "Side",
     "Source",
     "Statistics",

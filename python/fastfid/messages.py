@@ -1,16 +1,56 @@
-"""What a run has to tell besides its number: warnings, notes, images left out."""
+"""Everything that is said of a run: warnings, notes, and what makes two sets hard to compare.
+
+The library itself never prints. Each warning of a kind begins with its code, so that
+``warnings.filterwarnings("ignore", "duplicates:")`` silences one kind.
+"""
 
 import logging
 import os
 import sys
 import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import sqrt
 from types import FrameType
+from typing import TypeVar
+
+import numpy as np
 
 from .errors import FastFIDWarning
+from .fit import Facts, Side
+from .images.observed import Tally
+from .provenance import Provenance
+from .sources import GLANCE
 
 log = logging.getLogger("fastfid")
 
+#: What each code is about.
+CODES = {
+    "format": "one side is JPEG, the other is not",
+    "jpeg-quality": "the JPEG files of the two sides were compressed differently",
+    "size": "the images of the two sides have different sizes",
+    "upscaled": "mode clean enlarges images from below 64 pixels",
+    "damaged": "files that can be decoded and yet say themselves that they are damaged",
+    "duplicates": "exact copies, within a side or across both",
+    "few-images": "fewer images than dims",
+    "unequal-n": "very different numbers of images",
+}
+# What `decode` may report, as a sentence after "N images".
+_LOSSES = {
+    "16-bit": "have 16 bits a channel; values above 255 become 255, as in every tool",
+    "alpha": "have transparency; it is dropped, as in every tool",
+    "larger than PIL.Image.MAX_IMAGE_PIXELS": "are larger than PIL.Image.MAX_IMAGE_PIXELS",
+}
+_SMALL = 64  # pixels; below, clean's filter has nothing to average
+_LOSSLESS = frozenset({"PNG", "BMP", "PPM", "TIFF"})
+# Two random halves of one mixed set must not warn, two differently made sets must. After a glance, only sides whose
+# samples do not overlap at all are told: of 16 and 16 images of one set that is one chance in a hundred million.
+_MIXTURE_APART = 0.25  # share of the images that would have to change their format
+_QUALITY_APART = 5
+_SIZE_APART = 1.1
+_NUMBER_APART = 5
+_T = TypeVar("_T")
 _PACKAGE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - as frames spell it
 
 
@@ -24,8 +64,8 @@ def warn(message: str) -> None:
 
 
 @dataclass
-class Report:
-    """Collects what is said during one run; the library itself never prints.
+class Messages:
+    """Collects what is said during one run.
 
     Attributes
     ----------
@@ -45,7 +85,7 @@ class Report:
         warn(message)
 
     def warn_once(self, about: object, message: str) -> None:
-        """Warn, unless this report has warned about the same before: then only the record takes the new message."""
+        """Warn, unless these messages have warned about the same before: then only the record takes the new message."""
         if about in self._told:
             self.warnings[self._told[about]] = message
         else:
@@ -56,3 +96,121 @@ class Report:
         """Record a note and log it."""
         self.notes.append(message)
         log.info(message)
+
+
+def shortage(chunk: int, batch_size: int, device: str) -> str | None:
+    """Say so if memory did not suffice for the batch size."""
+    if not 0 < chunk < batch_size:
+        return None
+    return (
+        f"out of memory on {device} with batches of {batch_size} images: they were run {chunk} at a time, as "
+        f"batch_size={chunk} does"
+    )
+
+
+def tell_of_run(name: str, seen: Tally, provenance: Provenance | None, messages: Messages) -> None:
+    """Warn of what happened to the images of one side while they were read."""
+    if provenance and (text := shortage(seen.chunk, provenance.batch_size, provenance.device)):
+        messages.warn(text)
+    if text := seen.left_out(name):
+        messages.warn(text)
+    for loss, count in seen.losses.items():
+        messages.warn(f"{name}: {count} images {_LOSSES.get(loss, loss)}")
+    if seen.sizes and seen.largest <= 1:
+        messages.warn(f"{name}: the largest pixel is {seen.largest}; integers in 0…255 are expected, not in 0…1")
+
+
+def tell_of_sides(sides: Sequence[Side], facts: Facts, messages: Messages) -> None:
+    """Warn of what makes one side, or two, hard to compare; what was told before is brought up to date."""
+    dims = facts.roles.get("features", 0)
+    found = [finding for side in sides for finding in _of_one(side, dims, facts.mode)]
+    if len(sides) == 2:
+        found += _of_two(*sides)
+    for code, about, text in found:
+        messages.warn_once((code, about), f"{code}: {text}")
+
+
+def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str, str]]:
+    if side.n is not None and side.n < dims:
+        text = f"{side.name}: {side.n} images are fewer than {dims} dims; exact for them, but biased upwards"
+        yield "few-images", side.name, text
+    if side.seen is None:
+        return
+    total = sum(side.seen.sizes.values())
+    small = sum(count for size, count in side.seen.sizes.items() if min(size) < _SMALL)
+    if mode == "clean" and small >= (total if side.seen.sampled else 1):
+        text = f"{side.name}: {small / total:.0%} of the images have a side below {_SMALL} pixels and are enlarged"
+        yield "upscaled", side.name, f"{text}; the antialiasing of 'clean' only acts where it shrinks"
+    if side.seen.damaged:
+        more = ", ..." if side.seen.damaged > len(side.seen.damages) else ""
+        text = f"{side.name}: {side.seen.damaged} of {total} images were decoded from files that say they are damaged"
+        yield "damaged", side.name, f"{text}: {'; '.join(side.seen.damages)}{more}"
+    if side.seen.repeated:
+        yield "duplicates", side.name, f"{side.name}: {side.seen.repeated} of {total} images are copies of others in it"
+
+
+def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str, str]]:
+    if a.n and b.n and max(a.n, b.n) >= _NUMBER_APART * min(a.n, b.n):
+        yield "unequal-n", "", f"{a.n} images in {a.name}, {b.n} in {b.name}; the bias of a FID depends on both numbers"
+    if a.seen is None or b.seen is None or not (a.seen.sizes and b.seen.sizes):
+        return
+    one, other = a.seen, b.seen
+    sampled = one.sampled or other.sampled
+
+    def both(first: str, second: str) -> str:
+        return f"{first} in {a.name}, {second} in {b.name}" + (f" (of {GLANCE} looked at)" if sampled else "")
+
+    apart = _share_apart(_kinds(one.encodings), _kinds(other.encodings))
+    if apart > _MIXTURE_APART and not (sampled and apart < 1):
+        text = both(_shares(one.encodings), _shares(other.encodings))
+        yield "format", "", f"{text}; lossy compression alone changes a FID"
+    if one.qualities and other.qualities:
+        qualities = [round(np.median([*side.qualities.elements()])) for side in (one, other)]
+        far = _unlike(one.qualities, other.qualities) or abs(qualities[0] - qualities[1]) > _QUALITY_APART
+        few = any(side.qualities.total() < side.sizes.total() for side in (one, other))  # of 16, not all are JPEG
+        if far and not (sampled and (few or _overlap(one.qualities, other.qualities))):
+            text = both(*(f"quality about {quality}" for quality in qualities))
+            yield "jpeg-quality", "", f"{text}; lossy compression alone changes a FID"
+    lengths = [[sqrt(h * w) for h, w in side.sizes.elements()] for side in (one, other)]
+    low, high = sorted(np.median(side) for side in lengths)
+    far = _unlike(one.sizes, other.sizes) or high > _SIZE_APART * low
+    if far and not (sampled and _overlap(*lengths)):
+        text = both(_most_common(one.sizes), _most_common(other.sizes))
+        yield "size", "", f"{text}; resizing alone changes a FID"
+    if shared := len(one.digests & other.digests):
+        yield "duplicates", "", f"{shared} images are in both {a.name} and {b.name}"
+
+
+def _overlap(one: Iterable[float], other: Iterable[float]) -> bool:
+    """Whether the ranges of two sets of numbers overlap."""
+    return max(min(one), min(other)) <= min(max(one), max(other))
+
+
+def _unlike(one: Counter[_T], other: Counter[_T]) -> bool:
+    """Whether each side has a single value, and not the same."""
+    return len(one) == len(other) == 1 and one.keys() != other.keys()
+
+
+def _kinds(encodings: Counter[str]) -> Counter[str]:
+    kinds: Counter[str] = Counter()
+    for encoding, count in encodings.items():
+        kinds["lossless" if encoding in _LOSSLESS else encoding] += count
+    return kinds
+
+
+def _share_apart(one: Counter[str], other: Counter[str]) -> float:
+    """Total variation distance of two mixtures; 0 where one of them is empty."""
+    if not (one and other):
+        return 0.0
+    return sum(abs(one[kind] / one.total() - other[kind] / other.total()) for kind in one | other) / 2
+
+
+def _shares(encodings: Counter[str]) -> str:
+    if len(encodings) == 1:
+        return next(iter(encodings))
+    return ", ".join(f"{count / encodings.total():.0%} {kind}" for kind, count in encodings.most_common())
+
+
+def _most_common(sizes: Counter[tuple[int, int]]) -> str:
+    (height, width), _ = sizes.most_common(1)[0]
+    return f"{width}x{height} pixels" if len(sizes) == 1 else f"{len(sizes)} sizes, most often {width}x{height},"

@@ -18,7 +18,7 @@ from .progress import ProgressOption, check_progress
 from .sources.names import Endings
 
 if TYPE_CHECKING:
-    from .extraction.extractor import Extractor
+    from .extractor import Extractor
 
 Model = Union[str, os.PathLike[str], "Extractor"]
 ENGINES = ("local", "processes")
@@ -308,7 +308,7 @@ class Options:
         help="which metrics to compute, by name, with commas between",
         check=_metrics,
         bad=([], (), "fid", [5], [""], None),
-        good=(["fid"], ("fid", Metric())),
+        good=(["fid"], ("fid",)),
         functions=("compare",),
         read=list_text,
         metavar="LIST",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError
-from ..extraction.extractor import Extractor
+from ..extractor import Extractor
 from ..files.writing import atomic_write, check_writable
 from ..metrics.frechet import distance
 from ..metrics.moments import Statistics

@@ -14,8 +14,8 @@ from ..errors import FastFIDError, FastFIDWarning, InputError
 from ..extraction.device import parse as parse_device
 from ..extraction.settings import PRECISIONS
 from ..images.preprocess import MODES, PRESETS, resolve
+from ..messages import CODES
 from ..options import default
-from ..preflight import CODES
 from ..sources.names import Endings
 from ..terminal import check_stdout, say, show, streams
 from ..threads import num_threads

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..checks import shown
 from ..errors import DeviceError, InputError
-from ..messages import Report
+from ..messages import Messages
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
@@ -132,7 +132,7 @@ def parse_devices(devices: str) -> tuple[str, ...]:
     return names
 
 
-def choose(device: str, providers: list[str], report: Report) -> str:
+def choose(device: str, providers: list[str], messages: Messages) -> str:
     """Return "cpu" or "cuda:N" for the device asked for.
 
     Parameters
@@ -141,7 +141,7 @@ def choose(device: str, providers: list[str], report: Report) -> str:
         "auto", "cpu", "cuda" or "cuda:N".
     providers : list of str
         What this ONNX Runtime was built with.
-    report : Report
+    messages : Messages
         Gets a warning where "auto" finds a GPU that cannot be used.
 
     Raises
@@ -165,12 +165,12 @@ def choose(device: str, providers: list[str], report: Report) -> str:
         )
     if problem is None:
         return f"cuda:{number}"
-    return fall_back(device, problem, report)
+    return fall_back(device, problem, messages)
 
 
-def fall_back(device: str, problem: str, report: Report) -> str:
+def fall_back(device: str, problem: str, messages: Messages) -> str:
     """Answer a GPU that cannot be used: an error where it was asked for by name, a warning and the CPU otherwise."""
     if parse(device)[0] != "auto":
         raise DeviceError(f"{problem} (device='cpu' runs without a GPU)")
-    report.warn(f"{problem}; running on the CPU")
+    messages.warn(f"{problem}; running on the CPU")
     return "cpu"

@@ -129,15 +129,6 @@ class Opened:
                 if batch is None or line.flying == line.depth:
                     yield line.get()
 
-    def shortage(self, chunk: int) -> str | None:
-        """Say so where memory sufficed for `chunk` images per run only; 0 where nothing was run."""
-        if not 0 < chunk < self.batch_size:
-            return None
-        return (
-            f"out of memory on {self.device} with batches of {self.batch_size} images: they were run {chunk} "
-            f"at a time, as batch_size={chunk} does"
-        )
-
     def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
         image = item.decode()
         try:
@@ -145,4 +136,3 @@ class Opened:
         except ImageError as error:
             raise ImageError(f"{item.name}: {error}") from error
         return Seen.of(image)
-

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .. import networks
 from ..errors import ModelError
 from ..images.preprocess import Preprocessing, Protocol, resolve
-from ..messages import Report
+from ..messages import Messages
 from ..networks.roles import FEATURES, check_roles
 from ..options import default, given
 from ..provenance import Provenance
@@ -61,12 +61,12 @@ class Recipe:
     roles: tuple[str, ...] = (FEATURES,)
     identity: Identity | None = None
 
-    def open(self, messages: Report, *, progress: bool = False) -> Opened:
+    def open(self, messages: Messages, *, progress: bool = False) -> Opened:
         """Open the network.
 
         Parameters
         ----------
-        messages : Report
+        messages : Messages
             Gets warnings and notes.
         progress : bool
             Whether a download shows a bar on stderr.
@@ -95,7 +95,7 @@ class Recipe:
             batch_size=self.batch_size,
             size=protocol.size,
             layout=protocol.layout,
-            report=messages,
+            messages=messages,
             roles=roles,
         )
         identity = Identity(network.sha256, protocol.name, self._dims(network, session))
@@ -137,7 +137,7 @@ class Recipe:
             )
 
 
-def _protocol(network: networks.Network, asked: Protocol, messages: Report) -> Protocol:
+def _protocol(network: networks.Network, asked: Protocol, messages: Messages) -> Protocol:
     """The preprocessing that a network states, or else the one asked for."""
     if network.mode is None:
         messages.note(f"{network.name} does not say which preprocessing it wants: mode {asked.name} is applied")

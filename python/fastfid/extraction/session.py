@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import DeviceError, InputError, ModelError
 from ..forks import keep_in_children
-from ..messages import Report
+from ..messages import Messages
 from ..networks.half import to_half
 from . import device as devices
 from . import runtime
@@ -71,7 +71,7 @@ class Session:
         Height and width of the input, where the model leaves them open.
     layout : {"NCHW", "NHWC"}, optional
         Where the channels are, where the model's shape does not say.
-    report : Report
+    messages : Messages
         Gets a warning where a GPU is visible and cannot be used.
     roles : sequence of str
         Which outputs are wanted: each is the one of that name; "features" may have any name where it is the only one.
@@ -100,7 +100,7 @@ class Session:
         batch_size: int | None,
         size: tuple[int, int] | None = None,
         layout: str | None = None,
-        report: Report,
+        messages: Messages,
         roles: Sequence[str] = ("features",),
     ) -> None:
         check_settings(device, precision, batch_size)
@@ -109,18 +109,18 @@ class Session:
         self._process = os.getpid()
         problem = devices.both_runtimes()
         if problem is not None:
-            report.warn(problem)
-        chosen = devices.choose(device, runtime.load().get_available_providers(), report)
+            messages.warn(problem)
+        chosen = devices.choose(device, runtime.load().get_available_providers(), messages)
         self._session, problem = runtime.open_session(
             to_half(onnx, name) if precision == "fp16" else onnx, name, device=chosen, precision=precision
         )
-        self.device = chosen if problem is None else devices.fall_back(device, problem, report)
+        self.device = chosen if problem is None else devices.fall_back(device, problem, messages)
         keep_in_children(self)
         kind = self.device.partition(":")[0]
         if precision == "tf32" and kind == "cpu":
             raise InputError("precision 'tf32' needs a GPU; this session runs on the CPU")
         if precision == "fp16" and kind == "cpu":
-            report.warn("precision fp16 on a CPU only rounds the weights: arithmetic is float32, unlike on a GPU")
+            messages.warn("precision fp16 on a CPU only rounds the weights: arithmetic is float32, unlike on a GPU")
         self._channels_last, self.size, fixed = image_input(self._session, name, size, layout)
         found = outputs(self._session, name, roles)
         self._outputs = {role: output.name for role, output in found.items()}

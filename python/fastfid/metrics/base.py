@@ -28,12 +28,12 @@ class Accumulator(ABC):
     version: ClassVar[int] = 1
 
     @abstractmethod
-    def update(self, rows: NDArray[np.float32], /) -> Self:
-        """Add rows (k, dims); return self."""
+    def update(self, rows: NDArray[np.float32], /) -> object:
+        """Add rows (k, dims)."""
 
     @abstractmethod
-    def merge(self, other: Self, /) -> Self:
-        """Add what another has seen, as if its rows had followed; return self."""
+    def merge(self, other: Self, /) -> object:
+        """Add what another has seen, as if its rows had followed."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {"version": self.version, **vars(self)}
@@ -61,10 +61,16 @@ class Need:
         Which output of the network: "features", "logits", "logits_unbiased", "spatial".
     accumulator : callable
         From the number of dims to an empty `Accumulator`; usually its class.
+    optional : bool
+        Whether the metric does without on a side of which only statistics were saved.
     """
 
     role: str
     accumulator: Callable[[int], Accumulator]
+    optional: bool = False
+
+    def __str__(self) -> str:
+        return f"{getattr(self.accumulator, '__name__', self.accumulator)} of {self.role}"
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,8 @@ class Score:
         Number of images of each side; None where a statistics file does not say.
     better : {"lower", "higher"}
         Which way is better.
+    warnings : tuple of str
+        What a reader of the number should know.
     """
 
     value: float
@@ -92,9 +100,10 @@ class Score:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     n: tuple[int | None, ...] = ()
     better: str = "lower"
+    warnings: tuple[str, ...] = ()
 
 
-class Metric:
+class Metric(ABC):
     """A number made of one side or of two.
 
     A subclass has `name`, `needs` and `value`, and is usually a frozen dataclass whose fields are its parameters.
@@ -103,15 +112,18 @@ class Metric:
     ----------
     name : str
         What it is asked for by, and called in results.
-    needs : tuple of Need
-        Of each side.
     sides : int
         How many sides it takes, 1 or 2.
-    value : callable
-        From the `Fit` of each side to a `Score`; ``fit[need]`` is the accumulator of a need.
     """
 
     name: ClassVar[str]
     sides: ClassVar[int] = 2
-    needs: tuple[Need, ...]
-    value: Callable[..., Score]
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[Need, ...]:
+        """What it needs of each side."""
+
+    @abstractmethod
+    def value(self, *sides: Any) -> Score:
+        """Return the number, from the `Fit` of each side; ``fit[need]`` is the accumulator of a need."""

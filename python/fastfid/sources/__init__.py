@@ -2,6 +2,21 @@
 
 from .arrays import is_statistics_file
 from .base import Item, Source
+from .look import GLANCE, glance
 from .open import open_source
+from .pieces import Piece, expected, pieces, read_batches, read_items, read_pieces
 
-__all__ = ["Item", "Source", "is_statistics_file", "open_source"]
+__all__ = [
+    "GLANCE",
+    "Item",
+    "Piece",
+    "Source",
+    "expected",
+    "glance",
+    "is_statistics_file",
+    "open_source",
+    "pieces",
+    "read_batches",
+    "read_items",
+    "read_pieces",
+]

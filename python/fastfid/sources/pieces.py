@@ -7,7 +7,7 @@ processes there are: states are merged piece by piece, so the same source gives 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, count, pairwise, tee
+from itertools import chain, count, islice, pairwise, tee
 from typing import Any
 
 import numpy as np
@@ -140,6 +140,16 @@ def read_pieces(pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Iterator[Item]
         yield piece, part
         for _ in part:
             pass
+
+
+def read_batches(pieces: Iterable[Piece], rows: int) -> Iterator[tuple[Piece, list[Item]]]:
+    """Yield the images of each piece in batches of `rows`; the last batch of a piece may have fewer.
+
+    Which images share a batch depends on their piece alone, so that it is the same in every process.
+    """
+    for piece, items in read_pieces(pieces):
+        while batch := list(islice(items, rows)):
+            yield piece, batch
 
 
 def read_checked(source: Source, indices: Iterable[int]) -> Iterator[Item]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import fastfid
-from fastfid.messages import Report, warn
+from fastfid.messages import Messages, warn
 from pictures import pictures
 
 MADE_BY = fastfid.Provenance("m", "a" * 64, "pytorch", 2)
@@ -21,8 +21,8 @@ def line():
     "call",
     [
         lambda: warn("x"),
-        lambda: Report().warn("x"),
-        lambda: Report().warn_once(1, "x"),
+        lambda: Messages().warn("x"),
+        lambda: Messages().warn_once(1, "x"),
         lambda: fastfid.score(pictures(3), pictures(3, seed=1), model="inception-v3-random", dims=64),
         lambda: fastfid.score(*[fastfid.Statistics(2).update(np.eye(2))] * 2),
         lambda: (
@@ -40,5 +40,5 @@ def test_a_warning_points_at_the_callers_line(call):
 
 def test_it_points_at_the_very_line():
     with pytest.warns(fastfid.FastFIDWarning) as told:
-        here = line(), Report().warn("x")
+        here = line(), Messages().warn("x")
     assert told[0].lineno == here[0]

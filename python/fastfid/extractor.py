@@ -1,25 +1,27 @@
 """The network as a user opens it: images in, features out."""
 
-import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ModelError
-from ..images.observed import Tally
-from ..images.preprocess import Preprocessing
-from ..messages import Report
-from ..networks.roles import FEATURES, check_roles
-from ..options import default
-from ..progress import Progress, ProgressOption, progress_bar
-from ..provenance import Provenance
-from ..sources import Source, open_source
-from ..sources.pieces import expected, read_items
-from .recipe import Recipe
+from .engines.local import Local
+from .errors import ModelError
+from .extraction.recipe import Recipe
+from .images.observed import Tally
+from .images.preprocess import Preprocessing
+from .messages import Messages, shortage
+from .metrics.fid import MOMENTS
+from .metrics.moments import Statistics
+from .networks.roles import FEATURES, check_roles
+from .options import Options, default
+from .progress import Progress, ProgressOption, progress_bar
+from .provenance import Provenance
+from .sides import moments_of, open_side, read
+from .sources import Source, expected, open_source, pieces, read_batches
 
 
 class Extractor:
@@ -51,7 +53,7 @@ class Extractor:
         Outputs of the network that metrics ask for; calling the extractor gives the rows of "features".
     progress : bool
         Whether a download shows a bar on stderr.
-    report : Report, optional
+    messages : Messages, optional
         Gets the warnings.
 
     Attributes
@@ -86,10 +88,10 @@ class Extractor:
         batch_size: int | None = None,
         roles: Sequence[str] = (FEATURES,),
         progress: bool = False,
-        report: Report | None = None,
+        messages: Messages | None = None,
     ) -> None:
         recipe = Recipe(model, mode, dims, device, precision, batch_size, check_roles(roles))
-        self.opened = recipe.open(report or Report(), progress=progress)
+        self.opened = recipe.open(messages or Messages(), progress=progress)
 
     @property
     def recipe(self) -> Recipe:
@@ -157,7 +159,7 @@ class Extractor:
             batches = list(self.stream(source, on_error=on_error, progress=show, tally=tally))
         for problem in (self.shortage(tally), tally.left_out(source.name)):
             if problem is not None:
-                Report().warn(problem)
+                Messages().warn(problem)
         return np.concatenate(batches) if batches else np.empty((0, self.dims), dtype=np.float32)
 
     def stream(
@@ -200,9 +202,8 @@ class Extractor:
             raise ModelError(f"{self!r} was opened without the role 'features': it has {', '.join(self.opened.roles)}")
         tally = Tally() if tally is None else tally
         done = 0
-        items = read_items(source, limit, seed)
         rows = self.opened.rows(expected(source, limit))
-        batches = iter(lambda: list(itertools.islice(items, rows)), [])
+        batches = (batch for _, batch in read_batches(pieces(source, limit, seed), rows))
         results = self.opened.results(batches, rows=rows, num_workers=num_workers, on_error=on_error)
         with closing(results):
             for result in results:
@@ -213,12 +214,42 @@ class Extractor:
                 yield result.features[FEATURES]
 
     def shortage(self, tally: Tally) -> str | None:
-        """Say so where memory did not suffice for the batch size."""
-        return self.opened.shortage(tally.chunk)
+        """Say so if memory did not suffice for the batch size."""
+        return shortage(tally.chunk, self.batch_size, self.device)
+
+    def fit(
+        self,
+        source: Any,
+        *,
+        num_workers: int | None = None,
+        limit: int | None = None,
+        seed: int = 0,
+        on_error: str = "raise",
+        recursive: bool = True,
+        endings: str | Collection[str] | None = None,
+        progress: ProgressOption = None,
+    ) -> Statistics:
+        """Mean and covariance of the features of a set of images, with their provenance.
+
+        Parameters and errors are those of `statistics`, which does the same with a network of its own.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastfid
+        >>> extractor = fastfid.Extractor("inception-v3-random", dims=64)
+        >>> images = np.random.RandomState(0).randint(0, 256, (70, 32, 32, 3))
+        >>> extractor.fit(images)
+        Statistics(n=70, dims=64, inception-v3-random, pytorch)
+        """
+        options, messages, engine = Options.of(locals()), Messages(), Local(self.opened)
+        side = open_side(source, "the source", options, messages)
+        facts = engine.open(self.recipe, messages)
+        return moments_of(read(side, engine, facts, [MOMENTS], options, messages))
 
 
 def _reopen(recipe: Recipe) -> Extractor:
     """Open an extractor from what was pickled, if the model is still the same."""
     extractor = Extractor.__new__(Extractor)
-    extractor.opened = recipe.open(Report())
+    extractor.opened = recipe.open(Messages())
     return extractor

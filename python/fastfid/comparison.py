@@ -1,0 +1,110 @@
+"""What a comparison of two sets of images gives."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, is_dataclass
+from math import isnan
+from typing import Any
+
+from .errors import InputError
+from .fit import Side
+from .metrics.base import Score
+from .metrics.intervals import Interval
+from .provenance import Provenance
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The scores of two sets of images, and everything that a reader of them should know.
+
+    Attributes
+    ----------
+    scores : dict of str to Score
+        The result of each metric, by its name.
+    a, b : Side
+        Name, n and rejected images of either side.
+    method : str
+        "auto" or "schur".
+    provenance : Provenance or None
+        What made the features; None if neither side says.
+    forced : bool
+        Whether statistics that do not fit each other were compared all the same.
+    warnings, notes : tuple of str
+        Messages issued during the run.
+    """
+
+    scores: Mapping[str, Score]
+    a: Side
+    b: Side
+    method: str
+    provenance: Provenance | None
+    forced: bool
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def fid(self) -> float:
+        """``mean_term + trace_term``, in squared units of the features."""
+        return self._fid.value
+
+    @property
+    def mean_term(self) -> float:
+        """``|mu1 - mu2|²``."""
+        return float(self._fid.parts["mean_term"])
+
+    @property
+    def trace_term(self) -> float:
+        """``tr(S1) + tr(S2) - 2 tr(sqrt(S1 S2))``."""
+        return float(self._fid.parts["trace_term"])
+
+    @property
+    def error_estimate(self) -> float:
+        """Estimated error of `fid`, absolute.
+
+        It holds the rounding and, for a side that is known only as a deficient covariance matrix, what that cannot
+        tell from zero. NaN with ``method="schur"``, which has no estimate.
+        """
+        return float(self._fid.parts["error_estimate"])
+
+    @property
+    def rank(self) -> tuple[int, int] | None:
+        """Numerical ranks of the covariances, among the dims that are not zero on either side; None with "schur"."""
+        rank: tuple[int, int] | None = self._fid.parts["rank"]
+        return rank
+
+    @property
+    def interval(self) -> Interval | None:
+        """Confidence interval, if `bootstrap` asked for one."""
+        interval: Interval | None = self._fid.parts["interval"]
+        return interval
+
+    @property
+    def _fid(self) -> Score:
+        if "fid" not in self.scores:
+            raise InputError(f"the FID was not asked for; the metrics were {', '.join(self.scores)}")
+        return self.scores["fid"]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the comparison as plain data for JSON, NaN as None."""
+        fid = self.scores.get("fid")
+        others = {name: _plain(score) for name, score in self.scores.items() if score is not fid}
+        return {
+            **({"fid": fid.value, **_plain(fid.parts)} if fid else {}),
+            **({"scores": others} if others else {}),
+            "a": self.a.as_dict(),
+            "b": self.b.as_dict(),
+            "method": self.method,
+            "provenance": _plain(self.provenance),
+            "forced": self.forced,
+            "warnings": self.warnings,
+            "notes": self.notes,
+        }
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item) for item in value)
+    return None if isinstance(value, float) and isnan(value) else value

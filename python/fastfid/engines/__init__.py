@@ -1,0 +1,1 @@
+"""Where the network runs: engines turn pieces of a source into fits."""

@@ -1,0 +1,65 @@
+"""What an engine is: it opens a network somewhere and fits pieces of sources with it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from ..extraction.recipe import Recipe
+from ..fit import Facts, Fit
+from ..messages import Messages
+from ..metrics.base import Need
+from ..sources import Piece
+
+Progress = Callable[[int], None]  # called with the number of images done so far
+
+
+@dataclass(frozen=True)
+class How:
+    """How the images are read.
+
+    Attributes
+    ----------
+    num_workers : int or None
+        Threads that decode and resize, in each process.
+    on_error : {"raise", "skip"}
+        Whether an image that cannot be decoded ends the run, or is left out and listed.
+    progress : callable, optional
+        Called with the number of images done; what it raises ends the run.
+    """
+
+    num_workers: int | None = None
+    on_error: str = "raise"
+    progress: Progress | None = None
+
+
+class Engine(ABC):
+    """Opens a network, and fits pieces with it.
+
+    `open` comes first, once; then any number of `fit`, one after the other; `close` is last.
+    """
+
+    @abstractmethod
+    def open(self, recipe: Recipe, messages: Messages, *, download_bar: bool = False) -> Facts:
+        """Open the network of a recipe; warnings and notes go to `messages`."""
+
+    @abstractmethod
+    def fit(self, needs: Sequence[Need], pieces: Iterable[Piece], how: How) -> Iterator[tuple[Piece, Fit]]:
+        """Yield a fit for each piece, in the order of the pieces.
+
+        Features are added to a fit in the order of the images, so that the fit of a piece has the same bits whatever
+        else is computed at the time. Pieces of a source of unknown size have no end: stop where its images do.
+        """
+
+    def close(self) -> None:
+        """Let go of what `open` took; here, of nothing."""
+        return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

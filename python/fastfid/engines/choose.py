@@ -1,0 +1,99 @@
+"""Which engine a run uses, and with which network."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from ..errors import DeviceError, InputError
+from ..extraction.device import parse_devices, visible_gpus
+from ..extraction.recipe import Recipe
+from ..extractor import Extractor
+from ..fit import Facts, Side
+from ..images.preprocess import resolve
+from ..messages import Messages
+from ..metrics.base import Need
+from ..options import Options, given
+from ..progress import on_a_terminal
+from ..sides import moments_of
+from .base import Engine
+from .local import Local
+from .processes import Processes
+
+_BROUGHT = ("mode", "dims", "batch_size", "device", "precision")  # by an Extractor
+
+
+@contextmanager
+def opened_engine(
+    sides: Sequence[Side], needs: Sequence[Need], options: Options, messages: Messages
+) -> Iterator[tuple[Engine | None, Facts]]:
+    """Yield an engine that has opened the network, and what it says of it; no engine if no side has images."""
+    if not any(side.source for side in sides):
+        yield None, Facts({"features": moments_of(sides[0]).dims})
+        return
+    own = options.model if isinstance(options.model, Extractor) else None
+    devices = _devices(options, own)
+    if own is not None:
+        _check_brought(own, options, several=len(devices) > 1)
+    roles = tuple(dict.fromkeys(need.role for need in needs))
+    recipe = _recipe(options, devices[0], roles)
+    with _engine(options, devices, own) as engine:
+        bar = options.progress is True or (options.progress is None and on_a_terminal())
+        facts = engine.open(recipe, messages, download_bar=bar)
+        missing = [role for role in roles if role not in facts.roles]
+        if missing:
+            raise InputError(
+                f"the model gives {', '.join(facts.roles)}, and {missing[0]} is needed: "
+                f"open the Extractor with roles={(*facts.roles, *missing)}"
+            )
+        if not facts.comparable and facts.provenance:
+            messages.note(f"made with {facts.provenance.model}: not comparable with published FIDs")
+        yield engine, facts
+
+
+def _engine(options: Options, devices: Sequence[str], own: Extractor | None) -> AbstractContextManager[Engine]:
+    """Return the engine; it is closed at the end of the block, unless it is the caller's."""
+    engine: Any = options.engine
+    if engine is not None and not isinstance(engine, str):
+        return nullcontext(engine)
+    if engine == "local" and len(devices) > 1:
+        raise InputError(f"engine='local' uses one device, got {', '.join(devices)}; engine='processes' uses several")
+    return Processes(devices) if engine == "processes" or len(devices) > 1 else Local(own.opened if own else None)
+
+
+def _devices(options: Options, own: Extractor | None) -> Sequence[str]:
+    names = parse_devices(options.device) if own is None or given(options.device) else (own.device,)
+    if names != ("cuda:all",):
+        return names
+    count = visible_gpus()
+    if not count:
+        raise DeviceError("device 'cuda:all' was asked for, but no CUDA device is visible")
+    return tuple(f"cuda:{number}" for number in range(count))
+
+
+def _recipe(options: Options, device: str, roles: tuple[str, ...]) -> Recipe:
+    if isinstance(options.model, Extractor):
+        return options.model.recipe
+    return Recipe(
+        model=options.model,
+        mode=options.mode,
+        dims=options.dims,
+        device=device,
+        precision=options.precision,
+        batch_size=options.batch_size,
+        roles=roles,
+    )
+
+
+def _check_brought(extractor: Extractor, options: Options, *, several: bool) -> None:
+    """Refuse a setting that differs from that of the Extractor beside it."""
+    for name in _BROUGHT:
+        value = getattr(options, name)
+        if not given(value) or (name == "device" and several):
+            continue
+        if name == "mode":
+            value = resolve(value).name
+        elif name == "device":
+            value = {"auto": extractor.device, "cuda": "cuda:0", "cpu:0": "cpu"}.get(value, value)
+        own = getattr(extractor, name)
+        if value != own:
+            raise InputError(f"{name}={value!r} does not fit the Extractor given as model, which has {name}={own!r}")

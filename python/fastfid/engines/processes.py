@@ -1,0 +1,236 @@
+"""The engine of several devices: one process for each, which fits pieces as a machine of a cluster does.
+
+Decoding holds Python's lock part of the time, so one process feeds one device. A process asks for its next piece when
+its stream of batches comes to the end of the last one, before that is computed, and so never stops at a border.
+"""
+
+import itertools
+import pickle
+import signal
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from ..errors import DeviceError, FastFIDWarning, InputError, ModelError
+from ..extraction.recipe import Recipe
+from ..fit import Facts, Fit
+from ..messages import Messages
+from ..metrics.base import Need
+from ..provenance import merged
+from ..sources import Piece, Source
+from ..threads import num_threads, set_num_threads
+from .base import Engine, How
+from .local import Local
+
+_AHEAD = 2  # pieces a process that may wait, finished, for one before them: each takes memory
+_PATIENCE = 5.0  # seconds for a process to end
+
+
+class Processes(Engine):
+    """Fits pieces in one process per device.
+
+    Parameters
+    ----------
+    devices : sequence of str
+        "cpu" or "cuda:N", each as often as there are to be processes on it.
+    """
+
+    def __init__(self, devices: Sequence[str]) -> None:
+        self._devices = tuple(devices)
+        self._workers: list[_Worker] = []
+        self._opened: tuple[Recipe, Facts] | None = None
+
+    def open(self, recipe: Recipe, messages: Messages, *, download_bar: bool = False) -> Facts:
+        """Start the processes; each opens the network, the first alone until it has it, for it may download."""
+        if self._workers and self._opened is not None and self._opened[0] == recipe:
+            return self._opened[1]
+        self.close()
+        threads = max(1, num_threads() // len(self._devices))
+        facts: Facts | None = None
+        for device in self._devices:
+            bar = download_bar and facts is None
+            self._workers.append(_Worker(replace(recipe, device=device), threads, download_bar=bar))
+            if facts is None:
+                facts, spoken = self._workers[0].receive()
+                for text in spoken.warnings:
+                    messages.warn(text)
+                for text in spoken.notes:
+                    messages.note(text)
+        assert facts is not None
+        for worker in self._workers[1:]:
+            other, _ = worker.receive()
+            if facts.provenance and other.provenance:
+                facts = replace(facts, provenance=merged(facts.provenance, other.provenance)[0])
+        self._opened = recipe, facts
+        return facts
+
+    def fit(self, needs: Sequence[Need], pieces: Iterable[Piece], how: How) -> Iterator[tuple[Piece, Fit]]:
+        """Yield the fit of each piece; whichever process comes first takes the next."""
+        pieces = iter(pieces)
+        first = next(pieces, None)
+        if first is None:
+            return
+        if first.source.ordered:
+            raise InputError(
+                f"{first.source.name} can only be read from start to end, by one process: name one device, or give a "
+                "folder, an archive, an array or a list"
+            )
+        if not self._workers and self._opened is not None:  # a run before this one was broken off
+            self.open(self._opened[0], Messages())
+        try:
+            for worker in self._workers:
+                worker.send_source(first.source, tuple(needs), replace(how, progress=None))
+            yield from _Round(self._workers, itertools.chain([first], pieces), how).fits()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the processes, whatever they are doing."""
+        for worker in self._workers:
+            worker.end()
+        self._workers = []
+
+
+class _Round:
+    """One source on its way through the processes."""
+
+    def __init__(self, workers: Sequence["_Worker"], pieces: Iterator[Piece], how: How) -> None:
+        self._pieces, self._progress = pieces, how.progress
+        self._busy = {worker.connection: worker for worker in workers}
+        self._most = _AHEAD * len(workers)
+        self._asking: list[_Worker] = []
+        self._given: deque[tuple[Piece, _Worker]] = deque()  # and not yielded, in order
+        self._fits: dict[int, Fit] = {}
+        self._images: dict[_Worker, int] = {}
+
+    def fits(self) -> Iterator[tuple[Piece, Fit]]:
+        while self._busy:
+            for connection in wait(list(self._busy)):
+                self._hear(self._busy[connection])  # type: ignore[index]
+            while self._given and self._given[0][0].number in self._fits:
+                piece, _ = self._given.popleft()
+                yield piece, self._fits.pop(piece.number)
+            self._asking = [worker for worker in self._asking if not self._give(worker)]
+
+    def _hear(self, worker: "_Worker") -> None:
+        kind, *content = worker.receive()
+        if kind == "next":
+            self._asking.append(worker)
+        elif kind == "fit":
+            self._fits[content[0]] = content[1]
+        elif kind == "done":
+            del self._busy[worker.connection]
+        else:
+            self._images[worker] = content[0]
+            if self._progress is not None:
+                self._progress(sum(self._images.values()))
+
+    def _give(self, worker: "_Worker") -> bool:
+        """Give a process its next piece, unless too many are finished that wait for an earlier one."""
+        # The process that has that one must get another: it delivers the last piece when it has the next.
+        if len(self._given) >= self._most and self._given[0][1] is not worker:
+            return False
+        piece = next(self._pieces, None)
+        if piece is not None:
+            self._given.append((piece, worker))
+        worker.send(None if piece is None else (piece.number, piece.indices, piece.of))
+        return True
+
+
+class _Worker:
+    """A process and the connection to it."""
+
+    def __init__(self, recipe: Recipe, threads: int, *, download_bar: bool) -> None:
+        context = get_context("spawn")  # ONNX Runtime does not survive a fork
+        self._device = recipe.device
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(theirs, recipe, threads, download_bar), name=f"fastfid-{self._device}", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def send(self, content: object) -> None:
+        try:
+            self.connection.send(content)
+        except OSError:
+            raise self._gone() from None
+
+    def send_source(self, source: Source, needs: tuple[Need, ...], how: How) -> None:
+        try:
+            content = pickle.dumps((source, needs, how))
+        except Exception as error:  # whatever the parts of a caller's source raise
+            raise InputError(f"{source.name} cannot be sent to another process: {error}") from error
+        self.send(content)
+
+    def receive(self) -> Any:
+        """Return what the process sends next; raise what it raised, or that it is gone."""
+        try:
+            content = self.connection.recv()
+        except (EOFError, OSError):
+            raise self._gone() from None
+        if isinstance(content, BaseException):
+            raise content
+        return content
+
+    def _gone(self) -> DeviceError:
+        self._process.join(_PATIENCE)
+        code = self._process.exitcode
+        why = {
+            -9: "; it was killed, as happens when memory runs out",
+            1: "; a script that uses several processes needs if __name__ == '__main__': before it starts",
+        }.get(code or 0, "")
+        return DeviceError(f"the process for {self._device} ended with exit code {code}{why}")
+
+    def end(self) -> None:
+        self.connection.close()
+        self._process.terminate()
+        self._process.join(_PATIENCE)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+
+
+def _serve(connection: "Connection[Any, Any]", recipe: Recipe, threads: int, download_bar: bool) -> None:
+    """What a process does: open the network, then fit the pieces of one source after the other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
+    warnings.simplefilter("ignore", FastFIDWarning)  # what is said is sent
+    try:
+        set_num_threads(threads)
+        engine, messages = Local(), Messages()
+        facts = engine.open(recipe, messages, download_bar=download_bar)
+        connection.send((facts, messages))
+        while True:
+            source, needs, how = pickle.loads(connection.recv())
+            how = replace(how, progress=lambda done: connection.send(("done so far", done)))
+            for piece, fit in engine.fit(needs, _asked_for(connection, source), how):
+                connection.send(("fit", piece.number, fit))
+            connection.send(("done",))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # nobody waits for this process any more
+    except BaseException as error:
+        connection.send(_picklable(error))
+
+
+def _asked_for(connection: "Connection[Any, Any]", source: Source) -> Iterator[Piece]:
+    while True:
+        connection.send(("next",))
+        given = connection.recv()
+        if given is None:
+            return
+        number, indices, of = given
+        yield Piece(source, number, indices, of)
+
+
+def _picklable(error: BaseException) -> BaseException:
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return ModelError(f"{type(error).__name__}: {error}")
+    return error

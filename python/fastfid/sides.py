@@ -1,0 +1,124 @@
+"""What is done to each side of a run: open it, glance at it, fit it."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from .engines.base import Engine, How
+from .errors import InputError, StatisticsMismatch
+from .fit import Facts, Fit, Side, fold
+from .messages import Messages, tell_of_run, tell_of_sides
+from .metrics.base import Need
+from .metrics.fid import MOMENTS
+from .metrics.moments import Statistics
+from .options import Options
+from .progress import progress_bar
+from .provenance import differences
+from .sources import expected, glance, is_statistics_file, open_source, pieces
+
+
+def open_side(given: Any, otherwise: str, options: Options, messages: Messages) -> Side:
+    """Open what a caller gave for a side, and check all that can be known before the first image is read."""
+    name = os.fspath(given) if isinstance(given, str | os.PathLike) else f"{otherwise} ({type(given).__name__})"
+    if isinstance(given, Statistics):
+        return _saved(given, name, options, messages)
+    if isinstance(given, str | os.PathLike) and is_statistics_file(given):
+        return _saved(Statistics._load(given, messages.warn, force=options.force), name, options, messages)
+    source = open_source(given, recursive=options.recursive, endings=options.endings)
+    pieces(source, options.limit, options.seed)  # nothing is read yet, but a limit that cannot be had is refused
+    if source.size is not None and source.size < 2:
+        raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
+    for text in source.notes:
+        messages.note(text)
+    return Side(name, expected(source, options.limit), source=source)
+
+
+def _saved(statistics: Statistics, name: str, options: Options, messages: Messages) -> Side:
+    if options.limit is not None:
+        messages.warn(f"limit={options.limit} does not apply to {name}: it has no images to choose from")
+    fit = Fit({MOMENTS: statistics}, statistics.n)
+    return Side(name, statistics.n, fit=fit, provenance=statistics.provenance)
+
+
+def moments_of(side: Side) -> Statistics:
+    """Return the mean and covariance of a side that has been read, or was saved."""
+    assert side.fit is not None
+    return cast(Statistics, side.fit[MOMENTS])
+
+
+def check_sides(
+    sides: Sequence[Side], facts: Facts, needs: Sequence[Need], force: bool, messages: Messages
+) -> tuple[list[Side], bool]:
+    """Say what makes each side, and check that the two can be compared.
+
+    Returns
+    -------
+    sides : list of Side
+        With the provenance of those that are to be read.
+    forced : bool
+        Whether they do not fit and `force` alone let them through.
+    """
+    for side in sides:
+        missing = [need for need in needs if side.fit and not need.optional and not side.fit.get(need)]
+        if missing:
+            raise InputError(f"{side.name} holds statistics, which have no {missing[0]}: give the images")
+    a, b = (replace(side, provenance=facts.provenance) if side.source else side for side in sides)
+    first, second = (moments_of(side).dims if side.fit else facts.roles.get("features", 0) for side in (a, b))
+    if first != second:  # different lengths cannot even be forced
+        raise StatisticsMismatch(f"these cannot be compared: dims {first} in {a.name}, {second} in {b.name}")
+    texts, forced = differences(a.provenance, b.provenance, (a.name, b.name), force=force)
+    for text in texts:
+        messages.warn(text)
+    return [a, b], forced
+
+
+def glanced(side: Side, options: Options) -> Side:
+    """Look at a few images of a side; they are kept, and not decoded again."""
+    if side.source is None:
+        return side
+    seen, source = glance(side.source, options.limit, options.seed)
+    return replace(side, seen=seen, source=source)
+
+
+def fitted(
+    side: Side,
+    engine: Engine | None,
+    facts: Facts,
+    needs: Sequence[Need],
+    options: Options,
+    messages: Messages,
+) -> Side:
+    """Read the images of a side, once."""
+    source = side.source
+    if source is None or engine is None:
+        return side
+    with progress_bar(options.progress, side.n, source.name) as show:
+        how = How(options.num_workers, options.on_error, show)
+        fits = engine.fit(needs, pieces(source, options.limit, options.seed), how)
+        fit = fold(fits, Fit.empty(needs, facts.roles))
+    for state in fit.states.values():
+        if isinstance(state, Statistics):
+            state.provenance = facts.provenance
+    if (fit.n or 0) < 2:
+        raise InputError(f"{source.name} gave {fit.n} readable images; a covariance needs at least 2")
+    tell_of_run(source.name, fit.seen, facts.provenance, messages)
+    return replace(side, n=fit.n, rejected=tuple(fit.seen.rejected), fit=fit, seen=fit.seen)
+
+
+def read(
+    side: Side,
+    engine: Engine | None,
+    facts: Facts,
+    needs: Sequence[Need],
+    options: Options,
+    messages: Messages,
+) -> Side:
+    """Glance at a side that has no other, and fit it."""
+    if side.source is None:
+        return side
+    side = glanced(side, options)
+    tell_of_sides([side], facts, messages)
+    side = fitted(side, engine, facts, needs, options, messages)
+    tell_of_sides([side], facts, messages)
+    return side
