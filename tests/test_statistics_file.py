@@ -134,7 +134,7 @@ class TestProvenance:
 
 
 class TestSizes:
-    @pytest.mark.parametrize("member", ["mu.npy", "sigma.npy", "n.npy", "rows.npy", "fastfid.files.npy"])
+    @pytest.mark.parametrize("member", ["mu.npy", "sigma.npy", "n.npy", "rows.npy", "fastfid.npy"])
     def test_a_member_that_is_no_array(self, tmp_path, member):
         good = {"mu": np.zeros(2), "sigma": SIGMA, "n": np.array(9)}
         with zipfile.ZipFile(tmp_path / "f.npz", "w") as file:
