@@ -28,9 +28,10 @@ constexpr double kCaution = 4;           // of an error that is typical, to one 
 struct Factor {
   MatrixXd f;               // (k, r)
   bool triangular = false;  // lower, with a clean upper triangle
+  bool of_matrix = false;   // of a covariance, not of rows
   Index rank = 0;
   double unknown = 0;          // trace of what a deficient covariance matrix cannot tell from zero
-  double reach = 0;            // of rows: norm of F before its mean was subtracted; 0 for a matrix
+  double reach = 0;            // of rows: norm of F before its mean was subtracted
   VectorXd variances;          // diagonal of S
   double inverse = kInfinity;  // of a matrix with a Cholesky factor: trace of the inverse of its correlations
 };
@@ -107,6 +108,7 @@ Factor factor_rows(MatrixXd rows, double reach) {
 Factor factor_covariance(const Eigen::Map<const MatrixXd>& sigma) {
   const Index n = sigma.rows();
   Factor out;
+  out.of_matrix = true;
   out.variances = sigma.diagonal();
   MatrixXd l = sigma;
   if (lapack::potrf(l)) {
@@ -285,8 +287,8 @@ TraceRoot any_rank(Factor a, Factor b) {
   const double norm1 = a.f.norm(), norm2 = b.f.norm();
   // What was cut from a factor could have added no more than the root of its trace times the other side's.
   out.error = std::sqrt(a.unknown) * norm2 + std::sqrt(b.unknown) * norm1;
-  if (a.reach == 0) out.error += moved(a.variances, a.inverse, b.variances);
-  if (b.reach == 0) out.error += moved(b.variances, b.inverse, a.variances);
+  if (a.of_matrix) out.error += moved(a.variances, a.inverse, b.variances);
+  if (b.of_matrix) out.error += moved(b.variances, b.inverse, a.variances);
   out.error += kCaution * kEps * (a.reach * norm2 + b.reach * norm1);
   const double terms =
       std::sqrt(static_cast<double>(a.f.rows()));  // of each entry of G, with errors of either sign

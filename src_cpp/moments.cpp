@@ -147,6 +147,11 @@ void Moments::merge(const Moments& other) {
   if (other.dims_ != dims_)
     throw std::invalid_argument("cannot merge moments of " + std::to_string(other.dims_) + " dims into " +
                                 std::to_string(dims_));
+  if (count() == 0) {
+    *this = other;
+    block_.resize(0, 0);
+    return;
+  }
   if (other.folded_.n == 0) {  // every row of the other side is still there: simply take them
     if (&other == this) return merge(Moments(other));
     if (other.wide_)
@@ -161,11 +166,6 @@ void Moments::merge(const Moments& other) {
   MatrixXd m2_other(dims_, dims_);
   other.covariance(m2_other.data());
   m2_other *= static_cast<double>(m - 1);
-  if (n == 0) {
-    m2_ = std::move(m2_other);
-    folded_ = {m, mu_other, VectorXd::Zero(dims_)};
-    return;
-  }
   mean(mu.data());
   MatrixXd joined = MatrixXd::Zero(dims_, dims_);
   if (n > 1) {
@@ -187,6 +187,61 @@ Moments Moments::from_moments(Index n, const double* mu, const double* sigma, In
   Moments result(dims);
   result.folded_ = {n, Eigen::Map<const VectorXd>(mu, dims), VectorXd::Zero(dims)};
   result.m2_ = Eigen::Map<const MatrixXd>(sigma, dims, dims) * static_cast<double>(n - 1);
+  return result;
+}
+
+void Moments::state(double* shift, double* offset, double* m2) const {
+  if (folded_.n == 0) return;
+  Eigen::Map<VectorXd>(shift, dims_) = folded_.shift;
+  Eigen::Map<VectorXd>(offset, dims_) = folded_.offset;
+  for (Index j = 0; j < dims_; ++j) m2 = std::copy_n(m2_.col(j).data(), j + 1, m2);
+}
+
+void Moments::restore(Index folded, const double* shift, const double* offset, const double* m2) {
+  if (folded == 0) return;
+  folded_ = {folded, Eigen::Map<const VectorXd>(shift, dims_), Eigen::Map<const VectorXd>(offset, dims_)};
+  m2_ = MatrixXd::Zero(dims_, dims_);
+  for (Index j = 0; j < dims_; ++j) {
+    std::copy_n(m2, j + 1, m2_.col(j).data());
+    m2 += j + 1;
+  }
+}
+
+void Moments::require_possible() const {
+  constexpr Index kMost = Index(1) << 53;  // as float64 counts
+  if (folded_.n < 0 || folded_.n >= kMost)
+    throw std::invalid_argument("a state of moments stands for 0 to 2^53 - 1 rows, got " +
+                                std::to_string(folded_.n));
+  if (pending() >= kBlock && count() > dims_)
+    throw std::invalid_argument("a state of moments has fewer than " + std::to_string(kBlock) +
+                                " rows to come once there are more than dims, got " +
+                                std::to_string(pending()));
+  const Eigen::Map<const VectorXd> wide(wide_rows_.data(), static_cast<Index>(wide_rows_.size()));
+  const Eigen::Map<const Eigen::VectorXf> narrow(narrow_rows_.data(),
+                                                 static_cast<Index>(narrow_rows_.size()));
+  if (!folded_.shift.allFinite() || !folded_.offset.allFinite() || !m2_.allFinite() || !wide.allFinite() ||
+      !narrow.allFinite())
+    throw std::invalid_argument("a state of moments holds values that are not finite");
+  if ((m2_.diagonal().array() < 0).any())
+    throw std::invalid_argument("a state of moments has a negative sum of squares");
+}
+
+Moments Moments::from_state(Index dims, Index folded, const double* shift, const double* offset,
+                            const double* m2, const float* rows, Index pending) {
+  Moments result(dims);
+  result.restore(folded, shift, offset, m2);
+  result.narrow_rows_.assign(rows, rows + pending * dims);
+  result.require_possible();
+  return result;
+}
+
+Moments Moments::from_state(Index dims, Index folded, const double* shift, const double* offset,
+                            const double* m2, const double* rows, Index pending) {
+  Moments result(dims);
+  result.restore(folded, shift, offset, m2);
+  result.wide_ = true;
+  result.wide_rows_.assign(rows, rows + pending * dims);
+  result.require_possible();
   return result;
 }
 

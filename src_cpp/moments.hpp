@@ -24,18 +24,31 @@ class Moments {
   // n rows of `dims` values each, row-major.
   void update(const float* rows, Index n);
   void update(const double* rows, Index n);
-  // As if the rows behind `other` had followed; exact to rounding for any split.
+  // As if the rows behind `other` had followed; exact to rounding for any split. Into an empty one: the same state as
+  // the other's, so that pieces merged from nothing have the bits of those merged into the first.
   void merge(const Moments& other);
 
   // Known moments become the start of a stream: mu (d), sigma (d, d) symmetric.
   static Moments from_moments(Index n, const double* mu, const double* sigma, Index dims);
 
+  // The exact state, out and in: after it, the same calls give the same bits. It is what was folded, and the rows that
+  // were not yet: pending() of them, at rows_float() or rows_double(). `m2` has d (d + 1) / 2 values, the upper triangle
+  // column by column. Nothing is written or read where folded() is 0.
+  void state(double* shift, double* offset, double* m2) const;
+  // Throws std::invalid_argument for what no Moments can have been.
+  static Moments from_state(Index dims, Index folded, const double* shift, const double* offset,
+                            const double* m2, const float* rows, Index pending);
+  static Moments from_state(Index dims, Index folded, const double* shift, const double* offset,
+                            const double* m2, const double* rows, Index pending);
+
   Index dims() const { return dims_; }
+  Index folded() const { return folded_.n; }
+  Index pending() const;  // rows not folded yet
   Index count() const { return folded_.n + pending(); }
   // All rows are still at hand: no more of them than dims, and nothing merged or loaded as moments.
   bool has_rows() const { return folded_.n == 0 && pending() <= dims_; }
   bool rows_are_float() const { return !wide_; }
-  // The rows kept so far, (count, dims) row-major; valid where has_rows() and of that type.
+  // The rows not folded yet, (pending, dims) row-major: all there were where has_rows(). Valid for that type.
   const float* rows_float() const { return narrow_rows_.data(); }
   const double* rows_double() const { return wide_rows_.data(); }
 
@@ -49,7 +62,6 @@ class Moments {
     VectorXd offset;  // mean - shift
   };
 
-  Index pending() const;
   template <class T>
   void append(const T* rows, Index n);
   void widen();
@@ -60,6 +72,8 @@ class Moments {
   void fold_whole_blocks();
   // Adds a set of m rows with the given mean offset (relative to state.shift); m2 must already be added.
   static void combine_mean(Folded& state, const VectorXd& offset, Index m);
+  void restore(Index folded, const double* shift, const double* offset, const double* m2);
+  void require_possible() const;
 
   Index dims_;
   Folded folded_;

@@ -1,18 +1,44 @@
 """The compiled core. Arrays are checked, never converted: wrong dtype, rank or layout is a TypeError."""
 
+from typing import Any, type_check_only
+
 import numpy as np
 from numpy.typing import NDArray
 
 __version__: str
 
-class Moments:
+@type_check_only
+class _PybindType(type): ...
+
+class Moments(metaclass=_PybindType):
     """Streaming, mergeable mean and covariance of (n, dims) rows."""
 
     def __init__(self, dims: int) -> None: ...
     @staticmethod
     def from_moments(n: int, mu: NDArray[np.float64], sigma: NDArray[np.float64]) -> Moments: ...
+    @staticmethod
+    def from_state(
+        *,
+        dims: int,
+        folded: int,
+        shift: NDArray[np.float64],
+        offset: NDArray[np.float64],
+        m2: NDArray[np.float64],
+        pending: NDArray[np.float32] | NDArray[np.float64],
+    ) -> Moments:
+        """Go on from a state: the same calls give the same bits. ValueError for what no moments can have been."""
+
+    def state(self) -> dict[str, Any]:
+        """The exact state, as `from_state` takes it; InputError where it overflowed.
+
+        Of the `folded` rows their shift and offset (dims,), and the lower triangle of their sum of squares, row by row
+        (dims * (dims + 1) / 2,); empty where folded is 0. The rows not folded yet are `pending` (k, dims).
+        """
+
     def update(self, rows: NDArray[np.float32] | NDArray[np.float64]) -> None: ...
-    def merge(self, other: Moments) -> None: ...
+    def merge(self, other: Moments) -> None:
+        """Add the rows behind another, as if they had followed; into an empty one its state is copied."""
+
     def mean(self) -> NDArray[np.float64]: ...
     def covariance(self) -> NDArray[np.float64]: ...
     def rows(self) -> NDArray[np.float32] | NDArray[np.float64] | None: ...

@@ -7,14 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..checks import require_finite
+from ..checks import require_finite, whole_number
 from ..errors import InputError
 from ..files.reading import failures
 from .frechet import Gaussian
 
+MOST_ROWS = 2**53 - 1  # as float64 counts
 SNAPSHOT = 64 << 20  # bytes; more are not copied at once
 _BLOCK = 4 << 20  # bytes
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)  # how far a value may have moved, relative to the largest of its dim
+
+
+def count_of_rows(n: Any, least: int = 2) -> int:
+    """Return a number of rows as an int, or raise `InputError`."""
+    if whole_number("n", n, least) > MOST_ROWS:
+        raise InputError(f"n must be below 2^53, got {n}")
+    return int(n)
 
 
 def snapshots(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -2,16 +2,23 @@
 
 import math
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
+from ..checks import numbers
 from ..errors import InputError
 from ..files.npz import Npz
 from ..files.reading import failures, open_regular
 from ..files.writing import atomic_write
+from ..provenance import Provenance
+from .feature_rows import count_of_rows, require_same, snapshots
+from .frechet import Gaussian, gaussian_from_moments
 
 MOST_DIMS = 16384  # sigma has 2 GiB then
 _MOST_TEXT = 1 << 20  # bytes, of the provenance or a number
@@ -19,6 +26,16 @@ _NUMBER = 16  # bytes, of the longest real number
 _NPY = b"\x93NUMPY"
 
 Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file says, checked; `moments` are of the rows, where it holds them."""
+
+    known: Gaussian
+    n: int | None
+    provenance: Provenance | None
+    moments: _core.Moments | None
 
 
 def statistics_path(path: str | os.PathLike[str]) -> Path:
@@ -37,8 +54,30 @@ def path_name(path: object) -> str:
     return os.fsdecode(path)
 
 
-def write(target: Path, arrays: Arrays, *, overwrite: bool) -> None:
-    """Write the arrays to a new file, or over an old one; `InputError` where that fails."""
+def require_fits(provenance: Provenance | None, dims: int) -> None:
+    """Raise `InputError` for a provenance of other dims."""
+    if provenance is not None and provenance.dims != dims:
+        raise InputError(f"a provenance of {provenance.dims} dims does not fit statistics of {dims}")
+
+
+def write(
+    target: Path,
+    mu: NDArray[np.float64],
+    sigma: NDArray[np.float64],
+    n: int | None,
+    provenance: Provenance | None,
+    rows: NDArray[Any] | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write a new file, or over an old one; `InputError` where that fails."""
+    arrays: Arrays = {"mu": mu, "sigma": sigma}
+    if n is not None:
+        arrays["n"] = np.array(n, dtype=np.int64)
+    if provenance is not None:
+        arrays["fastfid"] = np.array(provenance.to_json())
+    if rows is not None:
+        arrays["rows"] = rows
     try:
         with failures(f"cannot write {target}"), atomic_write(target, replace=overwrite) as file:
             savez: Any = np.savez  # its keywords are the names of the arrays
@@ -52,6 +91,50 @@ def write(target: Path, arrays: Arrays, *, overwrite: bool) -> None:
 def exists_already(target: Path) -> InputError:
     """Return the error for a file that is not to be overwritten."""
     return InputError(f"{target} exists already (--force, or overwrite=True in Python, overwrites it)")
+
+
+def load(path: str | os.PathLike[str], tell: Callable[[str], object], *, force: bool) -> Stored:
+    """Read a file and check its values.
+
+    Parameters
+    ----------
+    path : path
+    tell : callable
+        Takes what there is to warn of.
+    force : bool
+        Whether a sigma that is not symmetric is taken.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, damaged or something else, or its values are no statistics; the message names it.
+    """
+    name = path_name(path)
+    arrays = read(path)
+    with failures(name):
+        text = str(arrays["fastfid"]) if "fastfid" in arrays else None
+    made_by = None if text is None else Provenance.from_json(text, name)
+    try:
+        with failures("they are no statistics"):
+            known = gaussian_from_moments(
+                arrays["mu"], arrays["sigma"], "", tell=lambda text: tell(f"{name}: {text}"), force=force
+            )
+            require_fits(made_by, known.mu.size)
+            n = count_of_rows(arrays["n"].item()) if "n" in arrays else None
+            return Stored(known, n, made_by, _moments_of(arrays["rows"], n, known) if "rows" in arrays else None)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _moments_of(rows: NDArray[Any], n: int | None, known: Gaussian) -> _core.Moments:
+    dims = known.mu.size
+    if rows.shape != (n, dims):
+        raise InputError(f"rows must have shape ({n}, {dims}), got {rows.shape}")
+    moments = _core.Moments(dims)
+    for part in snapshots(numbers(rows, "features")):
+        moments.update(part)
+    require_same(rows.astype(np.float64), moments, known)
+    return moments
 
 
 def read(path: str | os.PathLike[str]) -> Arrays:

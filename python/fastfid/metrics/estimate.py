@@ -1,0 +1,151 @@
+"""The mean and covariance of rows, computed by the core or given."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from ..errors import InputError
+from ..files.reading import failures
+from .feature_rows import count_of_rows
+from .frechet import Gaussian, gaussian_from_moments
+
+_OF_MOMENTS = ("dims", "folded", "shift", "offset", "m2", "pending")  # the state of the core's moments
+
+
+class Estimate:
+    """A mean and covariance that rows can be added to; for one thread at a time.
+
+    Parameters
+    ----------
+    dims : int
+
+    Attributes
+    ----------
+    n : int or None
+        Number of rows; None where mean and covariance were given without it.
+    """
+
+    def __init__(self, dims: int) -> None:
+        self.dims = dims
+        self.n: int | None = 0
+        self._moments: _core.Moments | None = _core.Moments(dims)
+        self._mu: NDArray[np.float64] | None = None  # as computed or given last; None once outdated
+        self._sigma: NDArray[np.float64] | None = None
+        self._given = False  # they are a caller's or a file's; computed from the moments they may differ by rounding
+
+    @classmethod
+    def of(cls, given: Gaussian, n: int | None, moments: _core.Moments | None = None) -> "Estimate":
+        """Take a checked mean and covariance, and `moments` of the rows behind them; without `n` none can be added."""
+        result = cls(given.mu.size)
+        result.n, result._moments = None if n is None else count_of_rows(n), moments
+        result._give(given)
+        return result
+
+    @property
+    def mu(self) -> NDArray[np.float64]:
+        """Mean, shape (dims,), read-only."""
+        if self._mu is None:
+            self._require_rows(1)
+            self._mu = _frozen(self.moments().mean())
+        return self._mu
+
+    @property
+    def sigma(self) -> NDArray[np.float64]:
+        """Covariance with ddof 1, shape (dims, dims), read-only."""
+        if self._sigma is None:
+            self._require_rows(2)
+            self._sigma = _frozen(self.moments().covariance())
+        return self._sigma
+
+    @property
+    def rows(self) -> NDArray[np.float32] | NDArray[np.float64] | None:
+        """The rows themselves (n, dims) while n ≤ dims, else None."""
+        return self._moments.rows() if self._moments is not None and self.n else None
+
+    def gaussian(self) -> Gaussian:
+        """Return what the distance works on: the rows while they are kept, else the covariance."""
+        self._require_rows(2)
+        rows = self.rows
+        if rows is None:
+            return Gaussian(self.mu, self.sigma)
+        return Gaussian(self.mu, rows=np.asarray(rows, dtype=np.float64))
+
+    def moments(self) -> _core.Moments:
+        """Return the moments; those made of a given mean and covariance are not kept, for a look changes nothing."""
+        if self._moments is not None:
+            return self._moments
+        if self.n is None:
+            raise InputError("these statistics do not say how many rows they stand for (no n): cannot add to them")
+        return _core.Moments.from_moments(self.n, self.mu, self.sigma)
+
+    def require_room(self, more: int) -> None:
+        """Raise `InputError` where so many more rows cannot be counted, or where n is not known."""
+        count_of_rows(self.moments().count + more, least=0)
+
+    def add(self, rows: NDArray[np.float32] | NDArray[np.float64]) -> None:
+        """Add checked rows (k, dims)."""
+        self._moments = self.moments()
+        try:
+            self._moments.update(rows)
+        finally:
+            self._changed(self._moments)
+
+    def merge(self, other: _core.Moments) -> None:
+        """Add the rows behind other moments, as if they had followed."""
+        self._moments = self.moments()
+        try:
+            self._moments.merge(other)
+        finally:
+            self._changed(self._moments)
+
+    def settle(self) -> None:
+        """Notice what the core has added although the thread that asked for it is gone, as after a fork."""
+        if self._moments is not None and self._moments.count != self.n:
+            self._changed(self._moments)
+
+    def state(self) -> dict[str, Any]:
+        """Return the exact state as plain values and arrays; what is not known or not kept is left out."""
+        state: dict[str, Any] = {"dims": self.dims, "n": self.n}
+        if self._moments is not None and self.n:
+            state |= self._moments.state()
+        if self._given:
+            state |= {"mu": self._mu, "sigma": self._sigma}
+        return state
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Estimate":
+        """Go on from a state; `InputError` where it is damaged."""
+        with failures("this state of a mean and covariance is damaged"):
+            result = cls(state["dims"])
+            result.n = None if state["n"] is None else count_of_rows(state["n"], least=0)
+            if "sigma" in state:
+                result._give(gaussian_from_moments(state["mu"], state["sigma"], ""))
+                result._moments = None
+            if "m2" in state:
+                result._moments = _core.Moments.from_state(**{name: state[name] for name in _OF_MOMENTS})
+            result._require_whole()
+        return result
+
+    def _require_whole(self) -> None:
+        if self._mu is not None and self._mu.size != self.dims:
+            raise ValueError(f"its mean has {self._mu.size} dims, not {self.dims}")
+        if self._moments is not None and self._moments.count != self.n:
+            raise ValueError(f"it holds {self._moments.count} rows, not {self.n}")
+
+    def _give(self, known: Gaussian) -> None:
+        self._mu, self._sigma, self._given = _frozen(known.mu), _frozen(known.covariance), True
+
+    def _changed(self, moments: _core.Moments) -> None:
+        self.n, self._mu, self._sigma, self._given = moments.count, None, None, False
+
+    def _require_rows(self, least: int) -> None:
+        if self.n is not None and self.n < least:
+            raise InputError(f"these statistics need at least {least} rows, they have {self.n}")
+
+
+def _frozen(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,13 @@
+#include "register.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Moments, matrix square root, Fréchet trace and resize kernels; see _core.pyi.";
+  m.attr("__version__") = FASTFID_VERSION;
+
+  using namespace fastfid::bindings;
+  register_errors();
+  register_moments(m);
+  register_frechet(m);
+  register_resize(m);
+  register_threads(m);
+}

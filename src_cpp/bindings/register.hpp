@@ -1,0 +1,14 @@
+// What the module registers, a subject each.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace fastfid::bindings {
+
+void register_errors();
+void register_moments(pybind11::module_& m);
+void register_frechet(pybind11::module_& m);
+void register_resize(pybind11::module_& m);
+void register_threads(pybind11::module_& m);
+
+}  // namespace fastfid::bindings

@@ -1,0 +1,18 @@
+// Threads of BLAS, and what a fork must do before and after.
+#include "forks.hpp"
+#include "lapack.hpp"
+#include "register.hpp"
+
+namespace fastfid::bindings {
+
+namespace py = pybind11;
+
+void register_threads(py::module_& m) {
+  m.def("set_num_threads", &lapack::set_num_threads, py::arg("n"));
+  m.def("get_num_threads", &lapack::get_num_threads);
+  m.def("before_fork", &forks::before);
+  m.def("after_fork_in_parent", &forks::after_in_parent);
+  m.def("after_fork_in_child", &forks::after_in_child);
+}
+
+}  // namespace fastfid::bindings
