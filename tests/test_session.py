@@ -40,6 +40,19 @@ def mean_of_channels(**shapes):
     return network([node], **shapes)
 
 
+def two_outputs(**kinds):
+    """`features`, the mean of each channel, and `more`, the largest values of each column."""
+    model = onnx.load_model_from_string(mean_of_channels())
+    model.graph.node.append(helper.make_node("ReduceMax", ["images"], ["highest"], axes=[1, 2], keepdims=0))
+    kind = kinds.get("more", TensorProto.FLOAT)
+    model.graph.node.append(helper.make_node("Cast", ["highest"], ["more"], to=kind))
+    model.graph.output.append(helper.make_tensor_value_info("more", kind, ("N", "D")))
+    return model.SerializeToString()
+
+
+EXPECTED = {"features": lambda x: x.mean((2, 3)), "more": lambda x: x.max((1, 2))}
+
+
 def open_session(model, *, batch_size=4, **options):
     settings = {"device": "cpu", "precision": "fp32", "report": Messages(), **options}
     return Session(model, "net.onnx", batch_size=batch_size, **settings)
@@ -170,6 +183,50 @@ class TestLanes:
         assert inner() is None
 
 
+class TestSeveralOutputs:
+    @pytest.mark.parametrize("roles", [("features", "more"), ("more", "features"), ("more",), ("features",)])
+    @pytest.mark.parametrize("far", [False, True])
+    def test_by_name(self, roles, far):
+        session, x = open_session(two_outputs(), roles=roles), noise(4, 3, 8, 8)
+        assert session.roles == {role: {"features": 3, "more": 8}[role] for role in roles}
+        session._session = FarSession(session._session) if far else session._session
+        session._lanes._idle.clear()  # a run has told the length of `more`
+        lane = session.borrow()
+        lane.images[...] = x
+        results = session.run(lane)
+        assert list(results) == list(roles)
+        for role, rows in results.items():
+            np.testing.assert_allclose(rows, EXPECTED[role](x), atol=1e-6)
+
+    def test_results_of_one_run_survive_the_next(self):
+        session = open_session(two_outputs(), roles=("features", "more"))
+        lane = session.borrow()
+        lane.images[...] = 1
+        results = session.run(lane)
+        lane.images[...] = 2
+        session.run(lane)
+        assert all((rows == 1).all() for rows in results.values())
+
+    def test_of_another_type(self):
+        session = open_session(two_outputs(more=TensorProto.DOUBLE), roles=("features", "more"))
+        lane = session.borrow()
+        lane.images[...] = x = noise(4, 3, 8, 8)
+        more = session.run(lane)["more"]
+        assert more.dtype == np.float32
+        np.testing.assert_array_equal(more, EXPECTED["more"](x))
+        with pytest.raises(fastfid.ModelError, match=r"net\.onnx: output 'more' is tensor\(int64\)"):
+            open_session(two_outputs(more=TensorProto.INT64), roles=("features", "more"))
+
+    def test_the_message_names_the_output(self):
+        session = open_session(two_outputs(), roles=("features", "more"))
+        session.roles = {**session.roles, "more": 7}
+        with pytest.raises(fastfid.ModelError, match=r"output 'more' has shape \(4, 8\) for 4 images; .* \(N, 7\)"):
+            run(session, 0)
+        results = {"features": np.ones((2, 3), np.float32), "more": np.array([[1], [np.inf]], np.float32)}
+        with pytest.raises(fastfid.ModelError, match="output 'more' has values that are infinite or NaN for b$"):
+            session.check_finite(results, ["a", "b"])
+
+
 class TestTurns:
     def test_one_run_at_a_time_on_a_cpu(self):
         session, inside, most = open_session(mean_of_channels()), [], []
@@ -214,6 +271,7 @@ class CopyingBinding:
 
     def bind_output(self, name, device):
         assert device == "cpu"
+        self.names = [*getattr(self, "names", []), name]
 
     def copy_outputs_to_cpu(self):
         return self.outputs
@@ -232,7 +290,7 @@ class FarSession:
         return CopyingBinding(self.session)
 
     def run_with_iobinding(self, binding, options):
-        binding.outputs = self.session.run(None, binding.feeds, options)
+        binding.outputs = self.session.run(binding.names, binding.feeds, options)
 
 
 @pytest.mark.parametrize("shape", [("N", 3, 8, 8), ("N", 8, 8, 3)])
@@ -247,8 +305,8 @@ def test_every_run_sees_the_images_as_they_are_then(shape):
 class Scarce:
     """An ONNX Runtime session on a device that holds only so many images."""
 
-    def __init__(self, session, most):
-        self.session, self.most, self.tried = session, most, []
+    def __init__(self, session, most, whole=4):
+        self.session, self.most, self.whole, self.tried = session, most, whole, []
 
     def __getattr__(self, name):
         return getattr(self.session, name)
@@ -259,7 +317,7 @@ class Scarce:
             raise RuntimeError("[E:onnxruntime] Failed to allocate memory for requested buffer of size 1048576")
 
     def run_with_iobinding(self, binding, options):
-        self._check(4)
+        self._check(self.whole)
         self.session.run_with_iobinding(binding, options)
 
     def run(self, names, feeds, options):
@@ -312,8 +370,7 @@ class TestOutOfMemory:
 
     def test_an_odd_batch_is_padded(self):
         session = open_session(mean_of_channels(), batch_size=5)
-        session._session, x = Scarce(session._session, 3), noise(5, 3, 8, 8)
-        session._session.run_with_iobinding = lambda *_: session._session._check(5)
+        session._session, x = Scarce(session._session, 3, whole=5), noise(5, 3, 8, 8)
         np.testing.assert_allclose(run(session, x), x.mean((2, 3)), atol=1e-6)
         assert session._session.tried == [5, 3, 3]
 
@@ -353,6 +410,20 @@ class TestOutOfMemory:
         scarce.most, scarce.tried = 4, []
         extractor(pictures(8))
         assert scarce.tried == [4, 4]
+
+    @pytest.mark.parametrize("roles", [("features", "more"), ("more", "features"), ("more",)])
+    @pytest.mark.parametrize(("most", "tried"), [(5, [5]), (3, [5, 3, 3]), (1, [5, 3, 2, 1, 1, 1, 1, 1])])
+    def test_outputs_stay_apart(self, roles, most, tried):
+        session, x = open_session(two_outputs(), batch_size=5, roles=roles), noise(5, 3, 8, 8)
+        session._session = Scarce(session._session, most, whole=5)
+        lane, course = session.borrow(), Course(session)
+        lane.images[...] = x
+        results = session.run(lane, course)
+        assert (course.chunk, session._session.tried) == (tried[-1], tried)
+        assert list(results) == list(roles)
+        for role, rows in results.items():
+            np.testing.assert_allclose(rows, EXPECTED[role](x), atol=1e-6)
+            assert rows.dtype == np.float32
 
     def test_when_the_model_is_opened(self, monkeypatch):
         def too_little(*_, **__):
