@@ -12,7 +12,7 @@ import fastfid
 from fastfid import networks
 from fastfid.errors import InputError, ModelError
 from fastfid.extraction.session import Session
-from fastfid.messages import Report
+from fastfid.messages import Messages
 from fastfid.networks import inception, pruning
 from fastfid.networks.half import to_half
 from fastfid.networks.random import random_weights
@@ -199,7 +199,7 @@ class TestForeign:
         path.write_bytes(data)
         network = networks.load(path, roles=roles)
         return Session(
-            network.onnx, network.name, device="cpu", precision="fp32", batch_size=2, report=Report(), roles=roles
+            network.onnx, network.name, device="cpu", precision="fp32", batch_size=2, messages=Messages(), roles=roles
         )
 
     def results(self, session):

@@ -36,3 +36,10 @@ def test_a_closed_stderr_is_no_terminal(monkeypatch):
 def test_what_is_no_progress(option):
     with pytest.raises(InputError, match="progress must be"), progress_bar(option, 2, "set"):
         pass
+
+
+def test_a_function_gets_the_number_done_and_the_total():
+    seen = []
+    with progress_bar(lambda *numbers: seen.append(numbers), 2, "set") as show:
+        show(1)
+    assert seen == [(1, 2)]

@@ -438,7 +438,22 @@ WORDS = [
     ),
     *("--save-stats", "--model", "--mode", "--dims", "--method", "--batch-size", "--num-workers", "--device", "--seed"),
     *("--precision", "--limit", "--on-error", "--no-recursive", "--endings", "--force", "--bootstrap", "--silence"),
-    *("--json", "--quiet", "--version", "--images", "--out", "--b", "--s", "--n", "--d", "--=", "--b=", "--dims=\0"),
+    *(
+        "--json",
+        "--quiet",
+        "--version",
+        "--images",
+        "--out",
+        "--metrics",
+        "--engine",
+        "--b",
+        "--s",
+        "--n",
+        "--d",
+        "--=",
+        "--b=",
+        "--dims=\0",
+    ),
     *("0", "1", "2", "3", "20", "64", "-1", "1e9", "9" * 30, "9" * 5000, "٣", "²", "nan", "cpu", "cuda:0", "cuda:99"),
     *("pytorch", "clean", "auto", "schur", "raise", "skip", "fp32", "fp16", "png,jpg", "pytorch-fid", "few-images"),
     *("size=224 resize=bicubic", "size=1e9", "x.svg", "x.onnx", "folder/x.npz", "no/x.npz"),
@@ -482,8 +497,8 @@ def test_no_arguments_end_in_a_traceback(tmp_path, monkeypatch, capsys):
 
 def test_every_option_with_every_kind_of_value(monkeypatch, capsys):
     """Each pair once, through the parser alone."""
-    monkeypatch.setattr("fastfid.cli.main._print_score", lambda options: None)
-    monkeypatch.setattr("fastfid.cli.main._save_stats", lambda options: None)
+    monkeypatch.setattr("fastfid.cli.score.print_score", lambda options: None)
+    monkeypatch.setattr("fastfid.cli.score.save_stats", lambda options: None)
     options = [word for word in WORDS if word.startswith("--")]
     values = [word for word in WORDS if not word.startswith("-")]
     for option, value in itertools.product(options, values[::3]):

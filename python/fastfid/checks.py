@@ -29,6 +29,14 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
     return int(value)
 
 
+def whole_text(text: str) -> int:
+    """Return the whole number that a text says, or raise `InputError`."""
+    digits = text.removeprefix("-")
+    if not digits.isdecimal() or len(digits) > 18:
+        raise InputError(f"must be a whole number, got {shown(text)}")
+    return int(text)
+
+
 def seed_number(seed: Any) -> int:
     """Return a seed that NumPy's RandomState takes, or raise `InputError`."""
     return whole_number("seed", seed, 0, 2**32 - 1)

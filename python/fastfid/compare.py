@@ -60,7 +60,7 @@ def score(
     batch_size : int, optional
         Images per run of the network; a fixed number per device by default.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N".
+        "auto", "cpu", "cuda" or "cuda:N"; or several, each for one process: "cuda:0,cuda:1", "cuda:all", "cpu,cpu".
     precision : {"fp32", "tf32", "fp16"}
         Arithmetic of the network.
     num_workers : int, optional

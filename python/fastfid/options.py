@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Union
 
-from .checks import check_model, seed_number, shown, truth, whole_number
+from .checks import check_model, seed_number, shown, truth, whole_number, whole_text
 from .errors import FastFIDError, InputError, ModelError
 from .extraction.device import parse_devices
 from .extraction.settings import ON_ERROR, PRECISIONS, check_on_error, check_precision
@@ -56,14 +56,6 @@ def default(value: Marked) -> Marked:
 def given(value: object) -> bool:
     """Whether an argument was given by the caller; None counts as not given."""
     return value is not None and not isinstance(value, _NotGiven)
-
-
-def whole_text(text: str) -> int:
-    """Read a whole number from the command line, or raise `InputError`."""
-    digits = text.removeprefix("-")
-    if not digits.isdecimal() or len(digits) > 18:
-        raise InputError(f"must be a whole number, got {shown(text)}")
-    return int(text)
 
 
 def list_text(text: str) -> tuple[str, ...]:
@@ -170,14 +162,14 @@ class Options:
 
     model: Model = option(
         "inception-v3",
-        help="a name from `fastfid models list`, or a file: weights (.pth, or Keras' .h5) or a network (.onnx)",
+        help="a name from `fastfid models list`, weights as .pth or Keras' .h5, or a network as .onnx",
         check=_model,
         bad=(None, 5),
         error=ModelError,
     )
     mode: str | Preprocessing = option(
         default("pytorch"),
-        help=f"whose preprocessing is applied: {', '.join(MODES)}; or, for a network other than Inception, "
+        help=f"whose preprocessing to apply: {', '.join(MODES)}; or, for a network other than Inception, "
         f"{', '.join(PRESETS)}, or fields such as '{PRESETS['dinov2']}'",
         check=_mode,
         bad=("cubist", "size=224", 5, None),
@@ -185,7 +177,7 @@ class Options:
     )
     dims: int = option(
         default(2048),
-        help="which features of the network are compared: 64, 192, 768, 2048, or 1008 (logits)",
+        help="which features of the network to use: 64, 192, 768, 2048, or 1008 for the logits",
         check=partial(whole_number, "dims", least=1),
         bad=("64", 64.0, 0, -64, None),
         good=(64, 1008),
@@ -194,7 +186,7 @@ class Options:
     )
     method: str = option(
         "auto",
-        help="how the trace term is computed: auto is exact, schur does what the other tools do",
+        help="how to compute the trace term: auto is exact, schur takes the matrix root as pytorch-fid does",
         check=check_method,
         bad=("sqrtm", None),
         functions=("score", "compare"),
@@ -211,14 +203,14 @@ class Options:
     )
     device: str = option(
         default("auto"),
-        help="auto, cpu, cuda or cuda:N; several of these with commas between, or cuda:all, use one process each",
+        help="auto, cpu, cuda or cuda:N; cpu,cpu, cuda:0,cuda:1 or cuda:all use one process per device",
         check=_device,
         bad=("gpu", "cuda:0,gpu", "auto,cpu", "cpu,", "", None),
         good=("cpu", "cpu:0", "cuda", "cuda:1", "cuda:0,cuda:1", "cuda:all", "cpu,cpu"),
     )
     precision: str = option(
         default("fp32"),
-        help="arithmetic of the network; tf32 needs a GPU",
+        help="arithmetic of the network, of which tf32 needs a GPU",
         check=check_precision,
         bad=("fp8", None),
         choices=PRECISIONS,
@@ -252,7 +244,7 @@ class Options:
     )
     on_error: str = option(
         "raise",
-        help="what an image that cannot be decoded does: raise ends the run, skip leaves the image out and lists it",
+        help="what to do about an image that cannot be decoded: raise ends the run, skip leaves it out and lists it",
         check=check_on_error,
         bad=("ignore", None),
         choices=ON_ERROR,

@@ -1,18 +1,20 @@
 """`fastfid demo`: the FID rises with the disturbance. The experiment of the TTUR paper, on pictures drawn here."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import whole_number, whole_text
 from ..errors import InputError
 from ..extractor import Extractor
 from ..files.writing import atomic_write, check_writable
 from ..metrics.frechet import distance
 from ..metrics.moments import Statistics
 from ..terminal import show
+from .parser import Parser, passing
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,6 +22,21 @@ if TYPE_CHECKING:
 _SIZE = 128
 _LEVELS = (1, 2, 3)
 _SEED = 2017  # the year of the paper
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    parser = Parser(prog="fastfid demo", description="Score disturbed copies of drawn pictures.")
+    parser.add_argument("--images", type=passing(_number), default=40, help="how many pictures (default: 40)")
+    parser.add_argument(
+        "--out", default="fastfid-demo.svg", help="the .svg file for the curves (default: fastfid-demo.svg)"
+    )
+    typed = parser.parse_args(arguments)
+    run(typed.images, Path(typed.out))
+
+
+def _number(text: str) -> int:
+    return whole_number("images", whole_text(text), 2)
 
 
 def draw_pictures(n: int) -> list["Image.Image"]:

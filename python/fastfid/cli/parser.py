@@ -1,14 +1,19 @@
-"""The command line's parser: checked values, printable errors, and pytorch-fid's abbreviations."""
+"""Parsers of the command line: flags made from the table of options, printable errors, abbreviations that stay."""
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from ..errors import InputError
+from ..errors import FastFIDError
+from ..options import Options, checked, names, option_of
 from ..terminal import printable
+
+T = TypeVar("T")
 
 # pytorch-fid's parser takes their unique beginnings, some of which could be other options here: --b, --n, --s.
 _PYTORCH_FID = ("--batch-size", "--num-workers", "--device", "--dims", "--save-stats")
+# Beginnings that were unique in version 0.1.0 and would be ambiguous now.
+_EARLIER = {"--e": "--endings", "--en": "--endings", "--me": "--method", "--met": "--method"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,8 +24,47 @@ class Parser(argparse.ArgumentParser):
         super().error(printable(message))
 
 
+def add_option(parser: argparse.ArgumentParser, name: str) -> None:
+    """Add the flag of an option; the parsed namespace has the option only if the flag was typed."""
+    option, default = option_of(name), getattr(Options, name)
+    text, facts = option.help, dict[str, Any](dest=name, default=argparse.SUPPRESS)
+    if option.switch is not None:
+        facts.update(action="store_const", const=option.switch)
+    else:
+        if default is not None:
+            text = f"{text} (default: {','.join(default) if isinstance(default, tuple) else default})"
+        facts.update(metavar=option.metavar)
+        if option.choices:
+            facts.update(choices=option.choices)
+        else:
+            facts.update(type=passing(lambda typed: checked(name, option.read(typed))))
+    parser.add_argument(flag_of(name), help=text.replace("%", "%%"), **facts)
+
+
+def flag_of(name: str) -> str:
+    """Return the flag of an option."""
+    return option_of(name).flag or f"--{name.replace('_', '-')}"
+
+
+def given_options(typed: argparse.Namespace, function: str) -> dict[str, Any]:
+    """Return the options that were typed and that a function takes."""
+    return {name: getattr(typed, name) for name in names() if name in typed and function in option_of(name).functions}
+
+
+def passing(check: Callable[[str], T]) -> Callable[[str], T]:
+    """Return an argparse type: what a check of the library makes of a text."""
+
+    def convert(text: str) -> T:
+        try:
+            return check(text)
+        except FastFIDError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return convert
+
+
 def expand(arguments: Sequence[str]) -> list[str]:
-    """Write out the abbreviations that pytorch-fid takes.
+    """Write out the abbreviations that pytorch-fid takes, and those that version 0.1.0 took.
 
     Examples
     --------
@@ -34,28 +78,6 @@ def expand(arguments: Sequence[str]) -> list[str]:
 def _expand(argument: str) -> str:
     name, equals, value = argument.partition("=")
     meant = [option for option in _PYTORCH_FID if option.startswith(name)]
-    return f"{meant[0]}{equals}{value}" if len(name) > 2 and len(meant) == 1 else argument
-
-
-def passing(check: Callable[[str], object]) -> Callable[[str], str]:
-    """Return an argparse type: a text that a check of the library lets pass."""
-
-    def convert(text: str) -> str:
-        try:
-            check(text)
-        except InputError as error:
-            raise argparse.ArgumentTypeError(str(error)) from None
-        return text
-
-    return convert
-
-
-def whole(least: int) -> Callable[[str], int]:
-    """Return an argparse type: a whole number of at least `least`."""
-
-    def convert(text: str) -> int:
-        if not text.isdecimal() or len(text) > 18 or int(text) < least:
-            raise argparse.ArgumentTypeError(f"must be a whole number of at least {least}, got {text!r}")
-        return int(text)
-
-    return convert
+    if len(name) > 2 and len(meant) == 1:
+        return f"{meant[0]}{equals}{value}"
+    return f"{_EARLIER.get(name, name)}{equals}{value}"

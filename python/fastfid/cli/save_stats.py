@@ -1,0 +1,43 @@
+"""`fastfid --save-stats A B.npz`: the statistics of one side; and what `fastfid merge` saves in the same way."""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+from ..files.writing import check_writable
+from ..metrics.moments import Statistics
+from ..metrics.statistics_file import exists_already, statistics_path
+from ..terminal import check_stdout, say, show
+from .parser import given_options
+
+
+def save_stats(typed: argparse.Namespace) -> None:
+    """Save the statistics of the first path as the second."""
+    from .. import statistics
+
+    source, target = typed.path
+    force = given_options(typed, "compare").get("force", False)  # here it is about the file alone
+    check_target(target, force)
+    if typed.json:
+        check_stdout()
+    result = statistics(source, **given_options(typed, "statistics"))
+    saved = result.save(target, overwrite=force)
+    if typed.json:
+        show(json.dumps({"saved": str(saved), "n": result.n, "dims": result.dims}))
+    else:
+        say_saved(result, saved)
+
+
+def check_target(target: str, force: bool) -> None:
+    """Raise `InputError` or `OSError` if statistics could not be saved to `target`, before they are computed."""
+    path = statistics_path(target)
+    if os.path.lexists(path) and not force:
+        raise exists_already(path)
+    check_writable(path)
+
+
+def say_saved(statistics: Statistics, path: Path) -> None:
+    """Say on stderr what was saved where."""
+    images = "an unknown number of images" if statistics.n is None else f"{statistics.n} images"
+    say(f"saved the statistics of {images} to {path}")

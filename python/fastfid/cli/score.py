@@ -1,0 +1,81 @@
+"""`fastfid A B`: the score of two sides. Its parser also serves `fastfid --save-stats`."""
+
+import argparse
+import json
+import warnings
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import FastFIDWarning
+from ..options import names
+from ..messages import CODES
+from ..terminal import check_stdout, say, show
+from .parser import Parser, add_option, expand, given_options
+from .save_stats import save_stats
+
+_EPILOG = """\
+other commands:
+  fastfid merge OUT.npz IN.npz...         merge statistics of disjoint sets
+  fastfid models list|fetch|path|export   find, download and export models
+  fastfid demo                            a tour that downloads nothing
+For a folder that has the name of a command, write ./demo.
+"""
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Run the main command."""
+    typed = make_parser().parse_args(expand(arguments))
+    for code in typed.silence:
+        warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
+    if typed.save_stats:
+        save_stats(typed)
+    else:
+        print_score(typed)
+
+
+def make_parser() -> Parser:
+    """Return the parser of the main command: every option of the table, and what only the command line has."""
+    parser = Parser(
+        prog="fastfid",
+        usage="fastfid [options] path path",
+        description="Compute the Fréchet Inception Distance (FID) between two sets of images.\n"
+        "The last line on stdout is FID:  <value>.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "path", nargs=2, help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics .npz"
+    )
+    parser.add_argument(
+        "--save-stats",
+        action="store_true",
+        help="write the statistics of the first path to the second, an .npz",
+    )
+    for name in names():
+        add_option(parser, name)
+    parser.add_argument(
+        "--silence",
+        action="append",
+        default=[],
+        choices=list(CODES),
+        metavar="KIND",
+        help=f"do not show warnings of this kind, one of {', '.join(CODES)}; can be repeated",
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("--version", action="version", version=f"fastfid {__version__}")
+    return parser
+
+
+def print_score(typed: argparse.Namespace) -> None:
+    """Compare the two paths and print the result."""
+    from .. import compare
+
+    check_stdout()
+    result = compare(*typed.path, **given_options(typed, "compare"))
+    if typed.json:
+        show(json.dumps(result.as_dict()))
+    else:
+        if result.interval is not None:
+            i = result.interval
+            say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
+        show(f"FID:  {result.fid}")
