@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..errors import FastFIDWarning
-from ..options import names
 from ..messages import CODES
+from ..options import names
 from ..terminal import check_stdout, say, show
 from .parser import Parser, add_option, expand, given_options
 from .save_stats import save_stats
