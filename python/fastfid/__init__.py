@@ -22,8 +22,9 @@ from .extraction.extractor import Extractor
 from .images.preprocess import Preprocessing
 from .linalg import sqrtm
 from .metrics import moments
+from .metrics.extrapolation import Extrapolation, fid_infinity
 from .metrics.frechet import frechet_distance, frechet_distance_from_features
-from .metrics.intervals import Extrapolation, Interval, fid_infinity
+from .metrics.intervals import Interval
 from .metrics.moments import Statistics
 from .provenance import Provenance
 from .threads import set_num_threads
