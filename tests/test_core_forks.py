@@ -4,16 +4,14 @@ import os
 import subprocess
 import sys
 import threading
-import time
-import warnings
 
 import numpy as np
 import pytest
 
 from fastfid import Statistics, frechet_distance_from_features, set_num_threads, sqrtm
+from processes import PATIENCE, child_of, wait_for
 
 FORKS = 50
-PATIENCE = 60.0  # seconds; a deadlock lasts for ever
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -26,25 +24,8 @@ def compute(x):
 
 
 def in_child(work):
-    """Fork, do some work in the child, and return how the child ended; kill it where it does not."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 and later warn of threads
-        pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            code = 0 if work() else 2
-        finally:
-            os._exit(code)
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.001)
-    os.kill(pid, 9)
-    os.waitpid(pid, 0)
-    return "hangs"
+    """How a child ends that does some work: 0 where it found what it should."""
+    return wait_for(child_of(lambda: 0 if work() else 2))
 
 
 def main():

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,35 +11,24 @@ from onnx import helper
 from processes import run
 from test_outputs import write
 
+PATHS = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
 PARENT = """
-import os, sys, threading, time, warnings
+import os, sys, threading, time
 import numpy as np
 import fastfid
+import processes
+from processes import wait_for
 
-warnings.simplefilter("ignore", DeprecationWarning)  # of a fork in a process with threads, from 3.12 on
 IMAGES = np.full((4, 8, 8, 3), 200, np.uint8)
 
 def open_extractor():
     return fastfid.Extractor(sys.argv[1], batch_size=2)
 
 def child_of(work):
-    child = os.fork()
-    if child == 0:
-        sys.exit(work())  # as a program ends: destructors run
-    return child
-
-def wait_for(child, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return "hangs"
+    return processes.child_of(work, leave=sys.exit)  # as a program ends: destructors run
 
 extractor = open_extractor()
 expected = extractor(IMAGES)
@@ -63,7 +53,7 @@ def forked(tmp_path):
     path = write(tmp_path / "own.onnx", nodes, weights=weights, out=("N", 8))
 
     def run_it(code, threads=2):
-        done = run(PARENT + code, path, FASTFID_NUM_THREADS=str(threads), timeout=300)
+        done = run(PARENT + code, path, FASTFID_NUM_THREADS=str(threads), PYTHONPATH=PATHS, timeout=300)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout.strip()
 

@@ -12,7 +12,7 @@ from ..files.reading import failures
 from .feature_rows import count_of_rows
 from .frechet import Gaussian, gaussian_from_moments
 
-_OF_MOMENTS = ("dims", "folded", "shift", "offset", "m2", "pending")  # the state of the core's moments
+STATE_OF_MOMENTS = ("dims", "folded", "shift", "offset", "m2", "pending")  # what it has, of the core's
 
 
 class Estimate:
@@ -125,7 +125,7 @@ class Estimate:
                 result._give(gaussian_from_moments(state["mu"], state["sigma"], ""))
                 result._moments = None
             if "m2" in state:
-                result._moments = _core.Moments.from_state(**{name: state[name] for name in _OF_MOMENTS})
+                result._moments = _core.Moments.from_state(**{name: state[name] for name in STATE_OF_MOMENTS})
             result._require_whole()
         return result
 

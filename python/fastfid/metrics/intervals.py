@@ -1,16 +1,20 @@
-"""How far a FID is from settled: confidence intervals, and the value for unlimited images."""
+"""Confidence intervals of a FID."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .. import _core
-from ..checks import finite_array, seed_number, shown, whole_number
+from ..checks import shown, whole_number
 from ..errors import InputError
-from .frechet import Gaussian, checked_features, distance, gaussian_from_rows, gaussian_of
-from .moments import Statistics
+from ..files.reading import failures
+from .base import Accumulator, check_version
+from .estimate import STATE_OF_MOMENTS
+from .frechet import Gaussian, distance, gaussian_of
 
 LEVEL = 0.95
 _MOST_REPLICATES = 1_000_000
@@ -51,18 +55,50 @@ class Interval:
             raise InputError("the interval overflows: the distances are too large for float64")
 
 
-class Blocks:
-    """The rows of one side dealt to a fixed number of groups in turn, each as its own moments."""
+class Blocks(Accumulator):
+    """The rows of one side dealt to a fixed number of groups in turn, each as its own moments.
+
+    Row i of a side belongs to group i mod 20, whatever the side was cut into.
+    """
 
     def __init__(self, dims: int) -> None:
         self._groups = [_core.Moments(dims) for _ in range(BLOCKS)]
         self._seen = 0
 
-    def update(self, rows: NDArray[np.float32]) -> None:
-        """Deal rows (k, dims) to the groups."""
+    def update(self, rows: NDArray[np.float32]) -> Self:
+        """Deal rows (k, dims) to the groups; return self."""
         for first in range(min(len(rows), BLOCKS)):
-            self._groups[(self._seen + first) % BLOCKS].update(np.ascontiguousarray(rows[first::BLOCKS]))
+            self._next(first).update(np.ascontiguousarray(rows[first::BLOCKS]))
         self._seen += len(rows)
+        return self
+
+    def merge(self, other: "Blocks") -> Self:
+        """Add the groups of rows that follow; return self."""
+        if other is self:
+            other = copy.deepcopy(other)
+        for first, group in enumerate(other._groups):
+            self._next(first).merge(group)
+        self._seen += other._seen
+        return self
+
+    def _next(self, first: int) -> _core.Moments:
+        """Return the group of the row that comes after so many more."""
+        return self._groups[(self._seen + first) % BLOCKS]
+
+    def __getstate__(self) -> dict[str, Any]:
+        groups = enumerate(self._groups)
+        values = {f"{name}_{i}": value for i, group in groups for name, value in group.state().items()}
+        return {"version": self.version, "seen": self._seen, **values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        check_version(self, state)
+        with failures("this state of groups of rows is damaged"):
+            states = [{name: state[f"{name}_{i}"] for name in STATE_OF_MOMENTS} for i in range(BLOCKS)]
+            self._groups = [_core.Moments.from_state(**values) for values in states]
+            self._seen = whole_number("seen", state["seen"], 0)
+            held = [group.count for group in self._groups]
+            if held != [len(range(i, self._seen, BLOCKS)) for i in range(BLOCKS)]:
+                raise ValueError(f"{self._seen} rows are not {held} in turn")
 
     def left_out(self) -> Iterator[Gaussian]:
         """Yield the Gaussian of all rows but those of one group, for each group that has rows."""
@@ -158,87 +194,3 @@ def jackknife(sides: Sequence[Gaussian], blocks: Sequence[Blocks | None], value:
     error = float(np.sqrt(variance))
     fixed = tuple(name for name, dealt in zip("ab", blocks, strict=True) if dealt is None)
     return Interval(max(0.0, value - _Z * error), value + _Z * error, LEVEL, error, "jackknife", replicates, fixed)
-
-
-@dataclass(frozen=True)
-class Extrapolation:
-    """A FID extrapolated to unlimited images.
-
-    Attributes
-    ----------
-    fid : float
-        Intercept of the line FID(n) = fid + slope / n.
-    slope : float
-    residual : float
-        Root mean square distance of the points from the line, in units of the FID.
-    sizes : tuple of int
-        Numbers of images of the points.
-    fids : tuple of float
-        Their FIDs.
-    """
-
-    fid: float
-    slope: float
-    residual: float
-    sizes: tuple[int, ...]
-    fids: tuple[float, ...]
-
-
-def fid_infinity(x: ArrayLike, y: ArrayLike | Statistics, *, points: int = 15, seed: int = 0) -> Extrapolation:
-    """FID of unlimited images, from the FIDs of growing random subsets.
-
-    The bias of a FID falls with 1 / n; a least-squares line in 1 / n through the FIDs of `points` subsets of `x`, of
-    regularly spaced sizes, is read off at 1 / n = 0 [1]_. `y` is the reference and is used whole.
-
-    Parameters
-    ----------
-    x : array_like, shape (n, d)
-        Features of the generated images, all in memory.
-    y : array_like, shape (m, d), or Statistics
-        Features of the reference, or its statistics.
-    points : int
-        Number of subsets, at least 3. The smallest has n / 10 rows, at least 2, or 5000 where n is above 10,000.
-    seed : int
-        Of the subsets.
-
-    Returns
-    -------
-    Extrapolation
-
-    Raises
-    ------
-    InputError
-        Where `points` is below 3, or `x` has too few rows for that many sizes.
-
-    References
-    ----------
-    .. [1] M. Chong and D. Forsyth (2020), "Effectively unbiased FID and Inception Score and where to find them".
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastfid
-    >>> rng = np.random.RandomState(0)
-    >>> x, y = rng.standard_normal((2, 4000, 8))
-    >>> both = fastfid.fid_infinity(x, y, seed=1), fastfid.frechet_distance_from_features(x, y)
-    >>> both[0].fid < both[1]  # the truth is 0, and the FID of so many rows is above it
-    True
-    """
-    rows = finite_array(x, "x", 2)
-    n = len(rows)
-    whole_number("points", points, 3)
-    reference = y.gaussian() if isinstance(y, Statistics) else gaussian_from_rows(checked_features(y, "y"))
-    if reference.mu.size != rows.shape[1]:
-        raise InputError(f"x and y must have the same dims, got {rows.shape[1]} and {reference.mu.size}")
-    smallest = 5000 if n > 10_000 else max(2, n // 10)
-    if points > n or len(sizes := np.unique(np.linspace(smallest, n, points).astype(int))) < points:
-        raise InputError(f"x has {n} rows: too few for {points} subsets of different sizes")
-    rng = np.random.RandomState(seed_number(seed))
-    subsets = (np.sort(rng.permutation(n)[:size]) for size in sizes)
-    fids = np.array([distance(gaussian_from_rows(rows[chosen]), reference).value for chosen in subsets])
-    with np.errstate(over="ignore", invalid="ignore"):
-        slope, intercept = np.polyfit(1 / sizes, fids, 1)
-        residual = float(np.sqrt(np.mean(np.square(fids - (intercept + slope / sizes)))))
-    if not np.isfinite([slope, intercept, residual]).all():
-        raise InputError("the extrapolation overflows: the distances are too large for float64")
-    return Extrapolation(float(intercept), float(slope), residual, tuple(sizes.tolist()), tuple(fids.tolist()))
