@@ -16,8 +16,8 @@ from fastfid.images.decode import Decoded
 from fastfid.images.observed import Seen, Tally
 from fastfid.messages import Report
 from fastfid.preflight import CODES, Side, check
-from fastfid.sources import open_source
 from fastfid.sources import folder as folder_source
+from fastfid.sources import open_source
 from fastfid.sources.pieces import read_items
 from pictures import folder, pictures
 
