@@ -105,10 +105,11 @@ class Source(ABC):
         self.notes = _tuple(f"{own}: notes", notes)
         if not all(isinstance(note, str) for note in self.notes):
             raise InputError(f"{own}: notes must be texts, got {shown(notes)}")
-        most = None if size is None else size - 1
-        self.starts = tuple(
-            whole_number(f"{own}: starts", start, 0, most) for start in _tuple(f"{own}: starts", starts)
-        )
+        self.starts = _tuple(f"{own}: starts", starts)
+        if self.starts and size is None:
+            raise InputError(f"{own}: starts need a size")
+        for start in self.starts:
+            whole_number(f"{own}: starts", start, 0, (size or 1) - 1)
         if list(self.starts) != sorted(self.starts):
             raise InputError(f"{own}: starts must be in ascending order, got {shown(self.starts)}")
         self.files, self.ordered = bool(files), bool(ordered)

@@ -140,6 +140,8 @@ def read_pieces(pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Iterator[Item]
         yield piece, part
         for _ in part:
             pass
+    for _ in stream:  # ends it; more images than indices are an error
+        pass
 
 
 def read_batches(pieces: Iterable[Piece], rows: int) -> Iterator[tuple[Piece, list[Item]]]:

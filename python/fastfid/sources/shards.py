@@ -13,6 +13,8 @@ from .names import COMPRESSED_TARS, Endings, foreign_note, has_upper_ending
 from .tars import Tar
 from .zips import Zip
 
+_KINDS: dict[str, type[Archive]] = {".tar": Tar, ".zip": Zip}
+
 
 class Shards(Source):
     """The images of the archives at `paths`, archive by archive, those of each in the order of their names."""
@@ -53,10 +55,9 @@ class Shards(Source):
 
 def _open(path: Path) -> Archive:
     name = path.name.lower()
-    if name.endswith(".zip"):
-        return Zip(path)
-    if name.endswith(".tar"):
-        return Tar(path)
+    for ending, kind in _KINDS.items():
+        if name.endswith(ending):
+            return kind(path)
     if name.endswith(COMPRESSED_TARS):
         raise compressed(path)
     raise InputError(f"{path} is an archive of a kind that is not read in place: unpack it and give the folder")
