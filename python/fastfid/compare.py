@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from . import preflight
+from .arguments import default, given
 from .errors import InputError, StatisticsMismatch
 from .extraction.extractor import Extractor
 from .extraction.settings import check_settings
@@ -16,12 +17,10 @@ from .metrics import frechet
 from .metrics.base import Metric
 from .metrics.intervals import Blocks, Interval, interval_of
 from .metrics.moments import Statistics
-from .options import Options, default, given
+from .options import Model, Options
 from .progress import ProgressOption, on_a_terminal, progress_bar
 from .provenance import Provenance, differences
 from .sources import Source, is_statistics_file, open_source
-
-Model = str | os.PathLike[str] | Extractor
 
 # What `images.decode` may report, as a sentence after "N images".
 _LOSSES = {

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import networks
+from ..arguments import default, given
 from ..errors import ImageError, ModelError
 from ..images.observed import Seen, Tally
 from ..images.preprocess import Preprocessing, resolve
 from ..messages import Report
-from ..options import default, given
 from ..progress import Progress, ProgressOption, progress_bar
 from ..provenance import Provenance
 from ..sources import Item, Source, open_source

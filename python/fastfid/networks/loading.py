@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from ..checks import check_model, whole_number
+from ..arguments import default, given
+from ..checks import whole_number
 from ..errors import InputError, ModelError
 from ..files.reading import failures, read_regular
 from ..images.preprocess import MODES, resolve
-from ..options import default, given
 from . import cache, inception, onnx_file, registry
 from . import graph_cache as graphs
 from . import keras_file as keras
@@ -112,6 +112,12 @@ def load(
     if foreign:
         return _load_onnx(path, data, dims, mode)
     return _load_weights(path.name, path, data, hashlib.sha256(data).hexdigest(), dims, mode)
+
+
+def check_model(model: object) -> None:
+    """Raise `ModelError` for what is neither a name nor a path."""
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"a model is a name or a path, not a {type(model).__name__}")
 
 
 def _load_registered(entry: registry.Entry, dims: int, mode: str, progress: bool) -> Network:
