@@ -267,9 +267,15 @@ def test_lists_of_devices(text, names):
     assert parse_devices(text) == names
 
 
-@pytest.mark.parametrize("text", ["", ",", "cpu,", "auto,auto", "cuda:all,cpu", "cuda:0,gpu", "gpu", None, ["cpu"]])
+@pytest.mark.parametrize("text", ["", ",", "cpu,", "cuda:0,gpu", "gpu", "cuda:ALL", None, ["cpu"]])
 def test_what_is_no_list_of_devices(text):
-    with pytest.raises(fastfid.InputError, match="^device "):
+    with pytest.raises(fastfid.InputError, match="^device must be auto, cpu, cuda or cuda:N; got"):
+        parse_devices(text)
+
+
+@pytest.mark.parametrize("text", ["auto,auto", "cpu,auto", "cuda:all,cpu"])
+def test_what_stands_alone(text):
+    with pytest.raises(fastfid.InputError, match="cannot be part of a list; got '"):
         parse_devices(text)
 
 
