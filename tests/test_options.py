@@ -112,8 +112,8 @@ def changed(name, **facts):
     ("rows", "text"),
     [
         ({key: row for key, row in TABLE.items() if key != "limit"}, "has limit"),
-        ({"gamma" if key == "limit" else key: row for key, row in TABLE.items()}, "says nothing of gamma"),
-        ({**TABLE, "gamma": TABLE["limit"]}, "the flags are"),
+        ({"no_such" if key == "limit" else key: row for key, row in TABLE.items()}, "says nothing of no_such"),
+        ({**TABLE, "no_such": TABLE["limit"]}, "the flags are"),
         ({"dims": TABLE["dims"], **TABLE}, "score has"),
         ({**TABLE, "seed": TABLE["seed"]._replace(default=1)}, "the default of seed is 0"),
         ({**TABLE, "dims": TABLE["dims"]._replace(default=2048)}, "the default of dims is 2048"),
