@@ -25,6 +25,7 @@ from processes import run
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "noise_source.py"
 PICTURES = pictures(70)
+NUMBER = len(PICTURES)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def png(image):
 class Own(Source):
     """`PICTURES`, each as `make` gives it."""
 
-    def __init__(self, make=np.asarray, size=len(PICTURES), **options):
+    def __init__(self, make=np.asarray, size=NUMBER, **options):
         super().__init__("my pictures", size, **options)
         self.make = make
 

@@ -26,8 +26,8 @@ from .images.preprocess import Preprocessing
 from .linalg import sqrtm
 from .metrics import moments
 from .metrics.base import Accumulator, Metric, Need, Score
-from .metrics.fid import FID
 from .metrics.extrapolation import Extrapolation, fid_infinity
+from .metrics.fid import FID
 from .metrics.frechet import frechet_distance, frechet_distance_from_features
 from .metrics.intervals import Interval
 from .metrics.moments import Statistics

@@ -1,17 +1,16 @@
 """Checks of plain arguments, each with a message that names the argument."""
 
-import os
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError, ModelError
+from .errors import InputError
 from .files.reading import failures
 
 
 def shown(value: Any) -> str:
-    """Show a value that was refused in a message, cut where it is long."""
+    """Return a refused value as a message shows it: its repr, cut after 80 characters."""
     try:
         text = repr(value)
     except Exception:  # a caller's own class, or a whole number of more digits than Python writes
@@ -30,11 +29,16 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
 
 
 def whole_text(text: str) -> int:
-    """Return the whole number that a text says, or raise `InputError`."""
+    """Return the whole number that is written in a text, or raise `InputError`."""
     digits = text.removeprefix("-")
     if not digits.isdecimal() or len(digits) > 18:
         raise InputError(f"must be a whole number, got {shown(text)}")
     return int(text)
+
+
+def list_text(text: str) -> tuple[str, ...]:
+    """Return the words that are written in a text with commas between."""
+    return tuple(word.strip() for word in text.split(","))
 
 
 def seed_number(seed: Any) -> int:
@@ -43,16 +47,10 @@ def seed_number(seed: Any) -> int:
 
 
 def truth(name: str, value: Any) -> bool:
-    """Return True or False, which 1 and 0 stand for too, or raise `InputError`."""
+    """Return `value`, which is True, False, 1 or 0, as a bool, or raise `InputError`."""
     if not isinstance(value, bool | int | np.integer | np.bool_) or value not in (0, 1):
         raise InputError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
-
-
-def check_model(model: object) -> None:
-    """Raise `ModelError` for what is neither a name nor a path."""
-    if not isinstance(model, str | os.PathLike):
-        raise ModelError(f"a model is a name or a path, not a {type(model).__name__}")
 
 
 def numbers(value: ArrayLike, name: str, kinds: str = "fiu") -> NDArray[Any]:

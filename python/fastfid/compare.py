@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from .arguments import default
 from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
@@ -12,7 +13,7 @@ from .metrics.base import Metric
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
 from .metrics.registry import asked_for, needs_of
-from .options import Model, Options, default
+from .options import Model, Options
 from .progress import ProgressOption
 from .sides import check_sides, fitted, glanced, moments_of, open_side, read
 

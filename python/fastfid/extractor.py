@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import default
 from .engines.local import Local
 from .errors import ModelError
 from .extraction.recipe import Recipe
@@ -17,7 +18,7 @@ from .messages import Messages, shortage
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
 from .networks.roles import FEATURES, check_roles
-from .options import Options, default
+from .options import Options
 from .progress import Progress, ProgressOption, progress_bar
 from .provenance import Provenance
 from .sides import moments_of, open_side, read

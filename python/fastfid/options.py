@@ -1,19 +1,22 @@
 """The options of `score`, `compare` and `statistics`, each stated once, and checked before any file is opened."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Self, Union
 
-from .checks import check_model, seed_number, shown, truth, whole_number, whole_text
-from .errors import FastFIDError, InputError, ModelError
+from .arguments import Option, default, given, keeping_value, option, optional
+from .checks import list_text, seed_number, shown, truth, whole_number, whole_text
+from .errors import InputError, ModelError
 from .extraction.device import parse_devices
+from .extraction.opened import Opened
 from .extraction.settings import ON_ERROR, PRECISIONS, check_on_error, check_precision
 from .images.preprocess import MODES, PRESETS, Preprocessing, resolve
 from .metrics.base import Metric
 from .metrics.frechet import METHODS, check_method
 from .metrics.intervals import check_replicates
+from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
 from .sources.names import Endings
 
@@ -23,120 +26,10 @@ if TYPE_CHECKING:
 Model = Union[str, os.PathLike[str], "Extractor"]
 ENGINES = ("local", "processes")
 
-T = TypeVar("T")
-Marked = TypeVar("Marked", str, int)
-
-
-class _NotGiven:
-    """Marks a default; a marked value is the value in every other way, so signatures show it and code uses it."""
-
-
-class _Text(_NotGiven, str):
-    pass
-
-
-class _Number(_NotGiven, int):
-    pass
-
-
-def default(value: Marked) -> Marked:
-    """Return `value` for use as the default of a parameter, marked as not given.
-
-    Examples
-    --------
-    >>> def f(mode=default("pytorch")):
-    ...     return mode, given(mode)
-    >>> f(), f("pytorch")
-    (('pytorch', False), ('pytorch', True))
-    """
-    marked: Any = _Text(value) if isinstance(value, str) else _Number(value)
-    return marked  # type: ignore[no-any-return]
-
-
-def given(value: object) -> bool:
-    """Whether an argument was given by the caller; None counts as not given."""
-    return value is not None and not isinstance(value, _NotGiven)
-
-
-def list_text(text: str) -> tuple[str, ...]:
-    """Read words with commas between from the command line."""
-    return tuple(word.strip() for word in text.split(","))
-
-
-@dataclass(frozen=True)
-class Option:
-    """What is known of an option besides its name, type and default.
-
-    Attributes
-    ----------
-    help : str
-        One sentence, as ``fastfid --help`` shows it; the default is added there.
-    check : callable
-        Takes a value and raises what `error` says if it is bad. What it returns replaces the value, unless it is None.
-    bad : tuple
-        Values that the check refuses, for the tests.
-    good : tuple
-        Values that it lets pass besides the default and the choices, for the tests.
-    error : type
-        What a bad value raises.
-    functions : tuple of str
-        Which functions have the option.
-    flag : str
-        Its name on the command line, where it is not ``--`` and the option's name.
-    switch : object
-        What a flag without a value stands for; None for flags that take a value.
-    read : callable
-        From the flag's text to a value, which is then checked.
-    choices : tuple of str
-        The values there are, where they can be listed.
-    metavar : str
-        What ``fastfid --help`` calls the flag's value.
-    """
-
-    help: str
-    check: Callable[[Any], object]
-    bad: tuple[Any, ...]
-    good: tuple[Any, ...] = ()
-    error: type[FastFIDError] = InputError
-    functions: tuple[str, ...] = ("score", "compare", "statistics")
-    flag: str = ""
-    switch: bool | None = None
-    read: Callable[[str], Any] = str
-    choices: tuple[str, ...] = ()
-    metavar: str | None = None
-
-
-def option(value: T, **facts: Any) -> T:
-    """Return a field of `Options` with the default `value`; `facts` are the fields of `Option`."""
-    return field(default=value, metadata={"option": Option(**facts)})
-
-
-def option_of(name: str) -> Option:
-    """Return what is known of the option called `name`."""
-    known: Option = Options.__dataclass_fields__[name].metadata["option"]
-    return known
-
-
-def _optional(check: Callable[[Any], object]) -> Callable[[Any], object]:
-    """Return a check that lets None pass too."""
-    return lambda value: None if value is None else check(value)
-
 
 def _model(value: object) -> None:
-    if not callable(getattr(value, "stream", None)):  # an Extractor, which is defined later in the flow
+    if not isinstance(getattr(value, "opened", None), Opened):  # an Extractor, which is defined later in the flow
         check_model(value)
-
-
-def _mode(value: Any) -> None:
-    resolve(value)
-
-
-def _device(value: Any) -> None:
-    parse_devices(value)
-
-
-def _endings(value: Any) -> None:
-    Endings.of(value)
 
 
 def _metrics(value: object) -> tuple[str | Metric, ...]:
@@ -154,10 +47,11 @@ def _engine(value: object) -> None:
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a run. The fields are the table: what is stated here holds for every function and flag.
+    """The options of a run.
 
-    Signatures and docstrings are written out for the reader, and a test holds them to this table. The order of the
-    fields is the order of the checks.
+    The fields are the table of options. The flags of the command line are made from it; the signatures and docstrings
+    of the functions are written by hand, and ``tests/test_options.py`` compares them with it. Options are checked in
+    the order of the table.
     """
 
     model: Model = option(
@@ -171,7 +65,7 @@ class Options:
         default("pytorch"),
         help=f"whose preprocessing to apply: {', '.join(MODES)}; or, for a network other than Inception, "
         f"{', '.join(PRESETS)}, or fields such as '{PRESETS['dinov2']}'",
-        check=_mode,
+        check=keeping_value(resolve),
         bad=("cubist", "size=224", 5, None),
         good=(*MODES, *PRESETS, Preprocessing(size=8, resize="box")),
     )
@@ -195,7 +89,7 @@ class Options:
     batch_size: int | None = option(
         None,
         help="images per run of the network (default: 16 on a CPU, 64 on a GPU)",
-        check=_optional(partial(whole_number, "batch_size", least=1)),
+        check=optional(partial(whole_number, "batch_size", least=1)),
         bad=(0, -1, 8.0, "8"),
         good=(1, 50),
         read=whole_text,
@@ -204,7 +98,7 @@ class Options:
     device: str = option(
         default("auto"),
         help="auto, cpu, cuda or cuda:N; cpu,cpu, cuda:0,cuda:1 or cuda:all use one process per device",
-        check=_device,
+        check=keeping_value(parse_devices),
         bad=("gpu", "cuda:0,gpu", "auto,cpu", "cpu,", "", None),
         good=("cpu", "cpu:0", "cuda", "cuda:1", "cuda:0,cuda:1", "cuda:all", "cpu,cpu"),
     )
@@ -218,7 +112,7 @@ class Options:
     num_workers: int | None = option(
         None,
         help="threads that decode and resize images (default: one per core, at most 16)",
-        check=_optional(partial(whole_number, "num_workers", least=0)),
+        check=optional(partial(whole_number, "num_workers", least=0)),
         bad=(-1, 1.5, "2"),
         good=(0, 4),
         read=whole_text,
@@ -227,7 +121,7 @@ class Options:
     limit: int | None = option(
         None,
         help="use a random subset of N images of each side",
-        check=_optional(partial(whole_number, "limit", least=2)),
+        check=optional(partial(whole_number, "limit", least=2)),
         bad=(1, 0, 5.0, "5"),
         good=(2, 50_000),
         read=whole_text,
@@ -262,7 +156,7 @@ class Options:
         None,
         help="which files count as images, by their endings, such as png,jpg; "
         "pytorch-fid stands for exactly the files that pytorch-fid takes",
-        check=_endings,
+        check=keeping_value(Endings.of),
         bad=("docx", "", 5),
         good=("png,jpg", ["png", ".JPG"], "pytorch-fid"),
         metavar="LIST",
@@ -321,13 +215,13 @@ class Options:
         Parameters
         ----------
         arguments : mapping
-            A function's ``locals()``, before it has other variables. Names that are no options are left alone; an
-            option that is not there has its default.
+            The ``locals()`` of a function. Names that are no options are ignored; an option that is missing gets its
+            default.
 
         Raises
         ------
         InputError, ModelError
-            If an option has a value that its check refuses.
+            If the check of an option refuses its value.
 
         Examples
         --------
@@ -338,11 +232,17 @@ class Options:
 
 
 def names() -> Iterator[str]:
-    """Yield the names of all options, in the order of the table."""
+    """Yield the names of the options, in the order of the table."""
     return (each.name for each in fields(Options))
 
 
 def checked(name: str, value: Any) -> Any:
-    """Return the value of an option as it is used, or raise the error that says what is wrong with it."""
+    """Return the value to use for an option, or raise the error of its check."""
     result = option_of(name).check(value)
-    return value if result is None or isinstance(value, _NotGiven) else result
+    return value if result is None or not given(value) else result
+
+
+def option_of(name: str) -> Option:
+    """Return what is known of the option called `name`."""
+    known: Option = Options.__dataclass_fields__[name].metadata["option"]
+    return known

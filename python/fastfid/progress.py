@@ -1,4 +1,4 @@
-"""The progress of a run: a bar on a terminal, a caller's function, or nothing."""
+"""The progress of a run: a bar on a terminal, calls of the caller's function, or nothing."""
 
 import contextlib
 import sys
@@ -13,7 +13,7 @@ ProgressOption = bool | Callable[[int, int | None], None] | None
 
 
 def on_a_terminal() -> bool:
-    """Whether stderr is one; it is not where it was closed."""
+    """Whether stderr is a terminal; False if it is closed."""
     try:
         return sys.stderr.isatty()
     except (AttributeError, ValueError):  # None, where it was closed before Python started
@@ -21,7 +21,7 @@ def on_a_terminal() -> bool:
 
 
 def check_progress(option: object) -> None:
-    """Raise `InputError` for what no bar can be made of."""
+    """Raise `InputError` for a value that `progress` cannot have."""
     if option is not None and not isinstance(option, int) and not callable(option):
         raise InputError(f"progress must be None, True, False or a function of (done, total), got {shown(option)}")
 
@@ -33,12 +33,17 @@ def progress_bar(option: ProgressOption, total: int | None, label: str) -> Itera
     Parameters
     ----------
     option : None, bool or callable
-        None shows a bar where stderr is a terminal, True and False force it, a callable gets (done, total); what it
-        raises ends the run.
+        None shows a bar if stderr is a terminal, True always, False never. A callable gets (done, total); if it raises,
+        the run ends.
     total : int or None
-        Number of images, where it is known.
+        Number of images, if it is known.
     label : str
-        What the bar is of.
+        Name of the source, shown before the bar.
+
+    Raises
+    ------
+    InputError
+        If `option` is something else.
     """
     if callable(option):
         report = option

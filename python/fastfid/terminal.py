@@ -1,4 +1,4 @@
-"""What the command line shows: a message is one line whatever is in it, and a closed stream costs no result."""
+"""What the command line prints: each message on one line, whatever is in it; a closed stream loses no result."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ from .errors import FastFIDWarning
 
 
 def printable(text: str) -> str:
-    r"""Escape what a terminal would act on, not show: control characters, line ends, marks that change directions.
+    r"""Escape what a terminal would act on: control characters, line ends, marks that change the writing direction.
 
     Examples
     --------
@@ -25,26 +25,32 @@ def printable(text: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print one line of ours on stderr; where nobody can read it, the run goes on."""
+    """Print one line on stderr; if stderr is closed, do nothing."""
     with contextlib.suppress(OSError, ValueError):
         print(f"fastfid: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def show(text: str) -> None:
-    """Print a line of the result on stdout, as it is where a program reads it; `OSError` where it is lost."""
+    """Print a line of the result on stdout, escaped only on a terminal.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
     check_stdout()
     print(printable(text) if sys.stdout.isatty() else text, flush=True)
 
 
 def check_stdout() -> None:
-    """Raise `OSError` where there is no stdout for a result: before the result is computed."""
+    """Raise `OSError` if stdout is closed; call it before the result is computed."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, "the result cannot be written: standard output is closed")
 
 
 @contextlib.contextmanager
 def streams() -> Iterator[None]:
-    """While it lasts stdout and stderr take any text in any encoding, and what the library tells goes to stderr."""
+    """Within it, stdout and stderr take any text in any encoding, and the library's warnings and notes go to stderr."""
     _occupy()
     with contextlib.ExitStack() as stack:
         if sys.stderr is None:  # print would take stdout in its place
@@ -64,10 +70,10 @@ def streams() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_libtiff() -> Iterator[None]:
-    """While it lasts libtiff, which writes to stderr past Python, is silent: Pillow raises what it has to say.
+    """Within it, libtiff does not write to stderr; Pillow raises its errors anyway.
 
-    It has one handler a process, so only a program of ours may change it. Where it is no shared library that Pillow
-    has loaded, as on Windows, nothing is done.
+    libtiff has one error handler per process, so only the command line may change it, not the library. Nothing is done
+    if Pillow has libtiff built in, as on Windows.
     """
     try:
         from PIL import _imaging
@@ -85,7 +91,10 @@ def _silent_libtiff() -> Iterator[None]:
 
 
 def _occupy() -> None:
-    """Open what is closed of 0, 1 and 2: the next file opened would get the number, and C libraries' messages."""
+    """Open those of the descriptors 0, 1 and 2 that are closed.
+
+    A file opened later would get such a number, and what C libraries write to stdout and stderr.
+    """
     for number in range(3):
         try:
             os.fstat(number)

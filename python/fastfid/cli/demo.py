@@ -1,4 +1,4 @@
-"""`fastfid demo`: the FID rises with the disturbance. The experiment of the TTUR paper, on pictures drawn here."""
+"""`fastfid demo`: the FID rises with the disturbance, as in the TTUR paper, on pictures that are drawn here."""
 
 import time
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Parsers of the command line: flags made from the table of options, printable errors, abbreviations that stay."""
+"""What the parsers share: flags made from the table of options, printable errors, abbreviations."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -10,17 +10,17 @@ from ..terminal import printable
 
 T = TypeVar("T")
 
-# pytorch-fid's parser takes their unique beginnings, some of which could be other options here: --b, --n, --s.
+# pytorch-fid accepts these abbreviated, and some abbreviations (--b, --n, --s) would be ambiguous here.
 _PYTORCH_FID = ("--batch-size", "--num-workers", "--device", "--dims", "--save-stats")
-# Beginnings that were unique in version 0.1.0 and would be ambiguous now.
+# Version 0.1.0 accepted these abbreviations, which would be ambiguous now.
 _EARLIER = {"--e": "--endings", "--en": "--endings", "--me": "--method", "--met": "--method"}
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, but an error shows what was typed without acting on it."""
+    """An argparse parser whose error messages are escaped for the terminal."""
 
     def error(self, message: str) -> NoReturn:
-        """End with the usage, the message and exit code 2."""
+        """Print the usage and the message, and exit with code 2."""
         super().error(printable(message))
 
 
@@ -52,7 +52,7 @@ def given_options(typed: argparse.Namespace, function: str) -> dict[str, Any]:
 
 
 def passing(check: Callable[[str], T]) -> Callable[[str], T]:
-    """Return an argparse type: what a check of the library makes of a text."""
+    """Turn a check of the library into an argparse type."""
 
     def convert(text: str) -> T:
         try:
@@ -64,7 +64,7 @@ def passing(check: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def expand(arguments: Sequence[str]) -> list[str]:
-    """Write out the abbreviations that pytorch-fid takes, and those that version 0.1.0 took.
+    """Write out the abbreviations that pytorch-fid and version 0.1.0 accept.
 
     Examples
     --------

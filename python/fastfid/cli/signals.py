@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP end a command as Ctrl-C does: threads stop, half-written files go."""
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: threads stop, and half-written files are removed."""
 
 import contextlib
 import signal
@@ -9,7 +9,7 @@ from typing import NoReturn
 
 
 class Ended(KeyboardInterrupt):
-    """Raised where a signal asks the process to end; `number` is the signal's."""
+    """Raised when a signal asks the process to end; `number` is the number of the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -22,7 +22,7 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 @contextlib.contextmanager
 def ending_as_ctrl_c() -> Iterator[None]:
-    """While it lasts, in the main thread, those signals raise `Ended`; unless they are ignored, as under nohup."""
+    """Within it, SIGTERM and SIGHUP raise `Ended` in the main thread, unless they are ignored, as under nohup."""
     kept = {}
     try:
         if threading.current_thread() is threading.main_thread():

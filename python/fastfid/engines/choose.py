@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+from ..arguments import given
 from ..errors import DeviceError, InputError
 from ..extraction.device import parse_devices, visible_gpus
 from ..extraction.recipe import Recipe
@@ -12,7 +13,7 @@ from ..fit import Facts, Side
 from ..images.preprocess import resolve
 from ..messages import Messages
 from ..metrics.base import Need
-from ..options import Options, given
+from ..options import Options
 from ..progress import on_a_terminal
 from ..sides import moments_of
 from .base import Engine

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .. import networks
+from ..arguments import default, given
 from ..errors import ModelError
 from ..images.preprocess import Preprocessing, Protocol, resolve
 from ..messages import Messages
 from ..networks.roles import FEATURES, check_roles
-from ..options import default, given
 from ..provenance import Provenance
 from . import runtime
 from .opened import Opened

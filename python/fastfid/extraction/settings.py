@@ -1,4 +1,4 @@
-"""What a session and a stream can be asked for; checked here, without ONNX Runtime."""
+"""The settings of a session and of a stream, and their checks, which need no ONNX Runtime."""
 
 from ..checks import shown, whole_number
 from ..errors import InputError
@@ -30,6 +30,6 @@ def check_precision(precision: str) -> None:
 
 
 def check_on_error(on_error: str) -> None:
-    """Raise `InputError` for what cannot be done about an image that cannot be decoded."""
+    """Raise `InputError` unless `on_error` is one of `ON_ERROR`."""
     if not isinstance(on_error, str) or on_error not in ON_ERROR:
         raise InputError(f"on_error must be {' or '.join(ON_ERROR)}, got {shown(on_error)}")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ..checks import check_model
+from ..arguments import default
 from ..errors import InputError
 from ..files.reading import failures
 from ..files.writing import atomic_write, check_writable
 from ..images.preprocess import resolve
-from ..options import default
 from . import onnx_file
-from .loading import load
+from .loading import check_model, load
 
 _EXISTS = "exists already; choose another name or use force=True (--force)"
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy.typing as npt
 
-from ..checks import check_model, whole_number
+from ..arguments import default, given
+from ..checks import whole_number
 from ..errors import InputError, ModelError
 from ..files.reading import failures, read_regular
 from ..images.preprocess import MODES, resolve
-from ..options import default, given
 from . import cache, inception, onnx_file, pruning, registry
 from . import graph_cache as graphs
 from . import keras_file as keras
@@ -125,6 +125,12 @@ def load(
     if foreign:
         return _load_onnx(path, data, asked)
     return _load_weights(path.name, path, data, hashlib.sha256(data).hexdigest(), asked)
+
+
+def check_model(model: object) -> None:
+    """Raise `ModelError` for what is neither a name nor a path."""
+    if not isinstance(model, str | os.PathLike):
+        raise ModelError(f"a model is a name or a path, not a {type(model).__name__}")
 
 
 class _Asked(NamedTuple):

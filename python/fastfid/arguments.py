@@ -1,0 +1,102 @@
+"""What is stated of an argument: whether it was given, and for an option, its help, its check and its flag."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from .errors import FastFIDError, InputError
+
+T = TypeVar("T")
+Marked = TypeVar("Marked", str, int)
+
+
+class _NotGiven:
+    """Marks a default. A marked value equals the plain one, prints like it and can be used like it."""
+
+
+class _Text(_NotGiven, str):
+    pass
+
+
+class _Number(_NotGiven, int):
+    pass
+
+
+def default(value: Marked) -> Marked:
+    """Return `value` for use as the default of a parameter, marked as not given.
+
+    Examples
+    --------
+    >>> def f(mode=default("pytorch")):
+    ...     return mode, given(mode)
+    >>> f(), f("pytorch")
+    (('pytorch', False), ('pytorch', True))
+    """
+    return cast(Marked, _Text(value) if isinstance(value, str) else _Number(value))
+
+
+def given(value: object) -> bool:
+    """Whether an argument was given by the caller; None counts as not given."""
+    return value is not None and not isinstance(value, _NotGiven)
+
+
+@dataclass(frozen=True)
+class Option:
+    """What is known of an option besides its name, type and default.
+
+    Attributes
+    ----------
+    help : str
+        One sentence, as ``fastfid --help`` shows it; the default is added there.
+    check : callable
+        Takes a value and raises `error` if the value is bad. What it returns replaces the value, unless it is None.
+    bad : tuple
+        Values that the check refuses; the tests use them.
+    good : tuple
+        Values that the check accepts, besides the default and the choices; the tests use them.
+    error : type
+        The class of error that a bad value raises.
+    functions : tuple of str
+        Names of the functions that take the option.
+    flag : str
+        Name of the flag, if it is not ``--`` and the name of the option.
+    switch : bool or None
+        The value that the flag stands for, if the flag takes none itself.
+    read : callable
+        Turns the text after the flag into a value, which is then checked.
+    choices : tuple of str
+        All values, if they can be listed.
+    metavar : str
+        The name of the flag's value in ``fastfid --help``.
+    """
+
+    help: str
+    check: Callable[[Any], object]
+    bad: tuple[Any, ...]
+    good: tuple[Any, ...] = ()
+    error: type[FastFIDError] = InputError
+    functions: tuple[str, ...] = ("score", "compare", "statistics")
+    flag: str = ""
+    switch: bool | None = None
+    read: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    metavar: str | None = None
+
+
+def option(value: T, **facts: Any) -> T:
+    """Return a field of `Options` with the default `value`; `facts` are the fields of `Option`."""
+    return field(default=value, metadata={"option": Option(**facts)})
+
+
+def optional(check: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Return a check that accepts None too."""
+    return lambda value: None if value is None else check(value)
+
+
+def keeping_value(check: Callable[[Any], object]) -> Callable[[Any], None]:
+    """Return the same check for a value that stays as it is."""
+
+    def check_only(value: Any) -> None:
+        check(value)
+
+    return check_only
