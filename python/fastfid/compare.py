@@ -79,6 +79,9 @@ def score(
         Compare statistics although their model or mode differ, or a covariance is not symmetric; the result says so.
     progress : None, bool or callable
         None shows a bar where stderr is a terminal; a callable gets (done, total).
+    engine : {"local", "processes"} or Engine, optional
+        What runs the network: this process, one process for each device, or an engine of yours. By default this process
+        for one device, and processes for several.
 
     Returns
     -------
@@ -162,6 +165,9 @@ def compare(
         of them than dims; beyond that one of 20 groups of images is left out at a time, on each side (a jackknife of
         40 distances whatever the number, with 20 d² numbers of memory a side). Statistics without rows count as known.
         The replicates are computed with ``method="auto"``.
+    metrics : sequence of str or Metric
+        What to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All metrics share
+        one pass over the images.
 
     Returns
     -------

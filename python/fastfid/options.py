@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Union
 
 from .arguments import Option, default, given, keeping_value, option, optional
 from .checks import list_text, seed_number, shown, truth, whole_number, whole_text
+from .engines.base import Engine
 from .errors import InputError, ModelError
 from .extraction.device import parse_devices
 from .extraction.opened import Opened
@@ -41,7 +42,7 @@ def _metrics(value: object) -> tuple[str | Metric, ...]:
 
 def _engine(value: object) -> None:
     named = isinstance(value, str) and value in ENGINES
-    if not (value is None or named or callable(getattr(value, "fit", None))):
+    if not (value is None or named or isinstance(value, Engine)):
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, or an Engine; got {shown(value)}")
 
 
@@ -199,7 +200,7 @@ class Options:
         read=list_text,
         metavar="LIST",
     )
-    engine: Any = option(
+    engine: str | Engine | None = option(
         None,
         help="what runs the network: local is this process, processes starts one process per device (default: local "
         "for one device, processes for several)",
