@@ -33,7 +33,7 @@ import fastfid
 from fastfid.extraction import runtime
 from fastfid.extraction.lanes import Lane
 from fastfid.images.decode import decode
-from fastfid.images.preprocess import kernel
+from fastfid.images.modes import kernel
 from fastfid.networks.half import to_half
 from fastfid.networks.random import random_weights
 

@@ -22,7 +22,7 @@ from machine import describe
 from numpy.typing import NDArray
 
 import fastfid
-from fastfid.images.preprocess import MODES
+from fastfid.images.modes import MODES
 from fastfid.sources import open_source
 from fastfid.sources.pieces import read_items
 

@@ -27,7 +27,7 @@ from machine import describe
 
 import fastfid
 from fastfid.images.decode import decode
-from fastfid.images.preprocess import kernel
+from fastfid.images.modes import kernel
 
 RIVALS = Path(__file__).with_name("rivals.py")
 

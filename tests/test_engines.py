@@ -53,7 +53,8 @@ def fits_of(engine, source, **how):
 
 
 def bits(fits):
-    whole = fold(pickle.loads(pickle.dumps(fits)), Fit.empty(NEEDS, {"features": 64}))
+    sent = [(piece, pickle.loads(pickle.dumps(fit))) for piece, fit in fits]
+    whole = fold(sent, Fit.empty(NEEDS, {"features": 64}))
     statistics = whole[MOMENTS]
     states = pickle.dumps([whole[need].__getstate__() for need in NEEDS])
     return whole.n, statistics.mu.tobytes(), statistics.sigma.tobytes(), states

@@ -10,7 +10,7 @@ from PIL import Image
 
 import kinds
 from fastfid.images.decode import ENDINGS
-from fastfid.images.preprocess import MODES
+from fastfid.images.modes import MODES
 from fastfid.sources import open_source
 from fastfid.sources.pieces import read_items
 

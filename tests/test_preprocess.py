@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fastfid.errors import ImageError, InputError
-from fastfid.images.preprocess import FILTERS, LAYOUTS, MODES, PRESETS, Preprocessing, kernel, resolve
+from fastfid.images.modes import MODES, kernel, resolve
+from fastfid.images.preprocess import FILTERS, LAYOUTS, PRESETS, Preprocessing
 
 GOLDEN = Path(__file__).parent / "golden"
 RECIPE = runpy.run_path(str(GOLDEN / "make_preprocess_golden.py"))
@@ -299,7 +300,7 @@ def test_refused_fields(field, value):
 
 
 def test_a_mode_is_resolved_without_pillow():
-    code = "import sys; from fastfid.images.preprocess import resolve; resolve('clip'); print('PIL' in sys.modules)"
+    code = "import sys; from fastfid.images.modes import resolve; resolve('clip'); print('PIL' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 

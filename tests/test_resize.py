@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fastfid import _core
 from fastfid.errors import InputError
-from fastfid.images.preprocess import MODES, kernel
+from fastfid.images.modes import MODES, kernel
 
 GOLDEN = Path(__file__).parent / "golden"
 RECIPE = runpy.run_path(str(GOLDEN / "make_golden.py"))

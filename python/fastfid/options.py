@@ -13,7 +13,8 @@ from .errors import InputError, ModelError
 from .extraction.device import parse_devices
 from .extraction.opened import Opened
 from .extraction.settings import ON_ERROR, PRECISIONS, check_on_error, check_precision
-from .images.preprocess import MODES, PRESETS, Preprocessing, resolve
+from .images.modes import MODES, resolve
+from .images.preprocess import PRESETS, Preprocessing
 from .metrics.base import Metric
 from .metrics.frechet import METHODS, check_method
 from .metrics.intervals import check_replicates

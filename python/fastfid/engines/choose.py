@@ -10,7 +10,7 @@ from ..extraction.device import parse_devices, visible_gpus
 from ..extraction.recipe import Recipe
 from ..extractor import Extractor
 from ..fit import Facts, Side
-from ..images.preprocess import resolve
+from ..images.modes import resolve
 from ..messages import Messages
 from ..metrics.base import Need
 from ..options import Options

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from .. import networks
 from ..arguments import default, given
 from ..errors import ModelError
-from ..images.preprocess import Preprocessing, Protocol, resolve
+from ..images.modes import Protocol, resolve
+from ..images.preprocess import Preprocessing
 from ..messages import Messages
 from ..networks.roles import FEATURES, check_roles
 from ..provenance import Provenance

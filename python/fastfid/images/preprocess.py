@@ -1,18 +1,13 @@
-"""The modes: which resize and which scaling, in which order, so that the number equals a named tool's.
-
-Five are the protocols of the Inception network. Any other network comes with a preprocessing of its own, which a
-`Preprocessing` states in a few fields, or in one line of text.
-"""
+"""What a network other than Inception wants done to an image, stated in a few fields or in one line of text."""
 
 import numbers
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import _core
 from ..checks import whole_number
 from ..errors import ImageError, InputError
 from .formats import LONGEST_SIDE
@@ -22,14 +17,6 @@ if TYPE_CHECKING:
 
 # From an RGB image (h, w, 3) uint8 to the network's input (3, H, W) float32, written in place.
 Kernel = Callable[[NDArray[np.uint8], NDArray[np.float32]], None]
-
-MODES: dict[str, Kernel] = {
-    "pytorch": _core.resize_pytorch,  # pytorch-fid
-    "tensorflow": _core.resize_tensorflow,  # TTUR, torch-fidelity, ADM
-    "clean": _core.resize_clean,  # clean-fid, mode "clean"
-    "keras": _core.resize_keras,  # the Keras tutorial (Brownlee 2019): scikit-image's resize(order=0)
-    "torchmetrics": _core.resize_torchmetrics,  # torchmetrics 1.8 and later, antialias=True (its default)
-}
 
 FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # Pillow's
 LAYOUTS = ("NCHW", "NHWC")
@@ -43,10 +30,7 @@ PRESETS = {
     "dinov2": "size=224 resize=bicubic shortest=256 mean=0.485,0.456,0.406 std=0.229,0.224,0.225",
 }
 
-#: clean-fid's names of two of them.
-LEGACY = {"legacy_pytorch": "pytorch", "legacy_tensorflow": "tensorflow"}
-
-_HOW = f"write it like {PRESETS['dinov2']!r}"
+HOW = f"write it like {PRESETS['dinov2']!r}"
 
 
 @dataclass(frozen=True)
@@ -164,7 +148,7 @@ class Preprocessing:
         for word in text.split():
             name, equals, value = word.partition("=")
             if not (equals and value):
-                raise InputError(f"{word!r} in {text!r} is not field=value, without spaces inside; {_HOW}")
+                raise InputError(f"{word!r} in {text!r} is not field=value, without spaces inside; {HOW}")
             if name not in known:
                 raise InputError(f"{text!r}: there is no field {name!r}; there are {', '.join(known)}")
             if name in given:
@@ -172,79 +156,12 @@ class Preprocessing:
             given[name] = value if name in ("resize", "layout") else _read(name, value)
         missing = " and ".join(name for name in ("size", "resize") if name not in given)
         if missing:
-            raise InputError(f"{text!r} does not set {missing}; {_HOW}")
+            raise InputError(f"{text!r} does not set {missing}; {HOW}")
         return cls(**given)
 
 
-class Protocol(NamedTuple):
-    """A mode, ready to be used.
-
-    Attributes
-    ----------
-    name : str
-        What provenance records: equal for equal preprocessings. The layout is no part of it, for it changes no number.
-    kernel : callable
-        From an image (h, w, 3) uint8, C-contiguous, to (3, H, W) float32 in place; for many threads at once.
-    size : (int, int) or None
-        Height and width that the kernel writes; None where it fits any.
-    layout : str or None
-        What was said of the network's input: "NCHW", "NHWC", or nothing.
-    """
-
-    name: str
-    kernel: Kernel
-    size: tuple[int, int] | None = None
-    layout: str | None = None
-
-
-def resolve(mode: str | Preprocessing) -> Protocol:
-    """Return what stands behind a mode.
-
-    Parameters
-    ----------
-    mode : str or Preprocessing
-        A name in `MODES` or `PRESETS`, a `Preprocessing`, or its text.
-
-    Returns
-    -------
-    Protocol
-
-    Raises
-    ------
-    InputError
-        Where there is no such mode, with those there are, or its text is wrong.
-
-    Examples
-    --------
-    >>> resolve("clean").name, resolve("clean").size
-    ('clean', None)
-    >>> resolve("size=224 resize=bicubic layout=NHWC").name
-    'size=224 resize=bicubic range=0,1 mean=0,0,0 std=1,1,1'
-    >>> out = np.empty((3, 2, 2), np.float32)
-    >>> resolve("size=2 resize=box").kernel(np.full((4, 6, 3), 255, np.uint8), out)
-    >>> float(out.min())
-    1.0
-    """
-    if isinstance(mode, str) and mode in MODES:
-        return Protocol(str(mode), MODES[mode])
-    if isinstance(mode, str) and (mode.strip() in PRESETS or "=" in mode):
-        mode = Preprocessing.parse(mode)
-    if isinstance(mode, str) and mode in LEGACY:
-        raise InputError(f"mode {mode!r} is clean-fid's name of what is mode={LEGACY[mode]!r} here")
-    if not isinstance(mode, Preprocessing):
-        raise InputError(
-            f"mode must be one of {', '.join(MODES)}; got {mode!r}. "
-            f"For a network other than Inception: {', '.join(PRESETS)}, or {_HOW}"
-        )
-    return Protocol(str(replace(mode, layout=None)), _kernel(mode), _pair(mode.size), mode.layout)
-
-
-def kernel(mode: str | Preprocessing) -> Kernel:
-    """Return the kernel of a mode, or raise `InputError` with the modes there are."""
-    return resolve(mode).kernel
-
-
-def _kernel(p: Preprocessing) -> Kernel:
+def own_kernel(p: Preprocessing) -> Kernel:
+    """Return the kernel of a preprocessing: Pillow's resize, then one table for each channel."""
     tables = _tables(p)
 
     def fill(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
@@ -257,6 +174,11 @@ def _kernel(p: Preprocessing) -> Kernel:
             np.take(table, channel, out=plane, mode="clip")  # "clip" clips nothing: "raise" would buffer the output
 
     return fill
+
+
+def size_of(p: Preprocessing) -> tuple[int, int]:
+    """Height and width of what comes out."""
+    return _pair(p.size)
 
 
 def _tables(p: Preprocessing) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from ..arguments import default
 from ..errors import InputError
 from ..files.reading import failures
 from ..files.writing import atomic_write, check_writable
-from ..images.preprocess import resolve
+from ..images.modes import resolve
 from . import onnx_file
 from .loading import check_model, load
 

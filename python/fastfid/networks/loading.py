@@ -20,7 +20,7 @@ from ..arguments import default, given
 from ..checks import whole_number
 from ..errors import InputError, ModelError
 from ..files.reading import failures, read_regular
-from ..images.preprocess import MODES, resolve
+from ..images.modes import MODES, resolve
 from . import cache, inception, onnx_file, pruning, registry
 from . import graph_cache as graphs
 from . import keras_file as keras

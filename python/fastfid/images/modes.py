@@ -1,0 +1,87 @@
+"""The modes: which resize and which scaling, in which order, so that the number equals a named tool's."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from .. import _core
+from ..errors import InputError
+from .preprocess import HOW, PRESETS, Kernel, Preprocessing, own_kernel, size_of
+
+MODES: dict[str, Kernel] = {
+    "pytorch": _core.resize_pytorch,  # pytorch-fid
+    "tensorflow": _core.resize_tensorflow,  # TTUR, torch-fidelity, ADM
+    "clean": _core.resize_clean,  # clean-fid, mode "clean"
+    "keras": _core.resize_keras,  # the Keras tutorial (Brownlee 2019): scikit-image's resize(order=0)
+    "torchmetrics": _core.resize_torchmetrics,  # torchmetrics 1.8 and later, antialias=True (its default)
+}
+
+#: clean-fid's names of two of them.
+LEGACY = {"legacy_pytorch": "pytorch", "legacy_tensorflow": "tensorflow"}
+
+
+class Protocol(NamedTuple):
+    """A mode, ready to be used.
+
+    Attributes
+    ----------
+    name : str
+        What provenance records: equal for equal preprocessings. The layout is no part of it, for it changes no number.
+    kernel : callable
+        From an image (h, w, 3) uint8, C-contiguous, to (3, H, W) float32 in place; for many threads at once.
+    size : (int, int) or None
+        Height and width that the kernel writes; None where it fits any.
+    layout : str or None
+        What was said of the network's input: "NCHW", "NHWC", or nothing.
+    """
+
+    name: str
+    kernel: Kernel
+    size: tuple[int, int] | None = None
+    layout: str | None = None
+
+
+def resolve(mode: str | Preprocessing) -> Protocol:
+    """Return what stands behind a mode.
+
+    Parameters
+    ----------
+    mode : str or Preprocessing
+        A name in `MODES` or `PRESETS`, a `Preprocessing`, or its text.
+
+    Returns
+    -------
+    Protocol
+
+    Raises
+    ------
+    InputError
+        Where there is no such mode, with those there are, or its text is wrong.
+
+    Examples
+    --------
+    >>> resolve("clean").name, resolve("clean").size
+    ('clean', None)
+    >>> resolve("size=224 resize=bicubic layout=NHWC").name
+    'size=224 resize=bicubic range=0,1 mean=0,0,0 std=1,1,1'
+    >>> out = np.empty((3, 2, 2), np.float32)
+    >>> resolve("size=2 resize=box").kernel(np.full((4, 6, 3), 255, np.uint8), out)
+    >>> float(out.min())
+    1.0
+    """
+    if isinstance(mode, str) and mode in MODES:
+        return Protocol(str(mode), MODES[mode])
+    if isinstance(mode, str) and (mode.strip() in PRESETS or "=" in mode):
+        mode = Preprocessing.parse(mode)
+    if isinstance(mode, str) and mode in LEGACY:
+        raise InputError(f"mode {mode!r} is clean-fid's name of what is mode={LEGACY[mode]!r} here")
+    if not isinstance(mode, Preprocessing):
+        raise InputError(
+            f"mode must be one of {', '.join(MODES)}; got {mode!r}. "
+            f"For a network other than Inception: {', '.join(PRESETS)}, or {HOW}"
+        )
+    return Protocol(str(replace(mode, layout=None)), own_kernel(mode), size_of(mode), mode.layout)
+
+
+def kernel(mode: str | Preprocessing) -> Kernel:
+    """Return the kernel of a mode, or raise `InputError` with the modes there are."""
+    return resolve(mode).kernel
