@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastfid import InputError
 from fastfid._core import Moments
 
 BLOCK = 512  # Moments::kBlock, rows folded at a time
@@ -149,7 +150,7 @@ def test_merge_with_itself_and_with_nothing(n):
     assert max(error(m, np.concatenate([rows, rows]))) <= 1e-13
     empty = Moments(6)
     empty.merge(moments(rows))
-    assert max(error(empty, rows)) <= 1e-13
+    assert bits(empty) == bits(moments(rows))
 
 
 def test_merge_leaves_the_other_side_alone():
@@ -180,6 +181,61 @@ def test_goes_on_from_known_moments(n):
     m.update(rows[n:])
     assert m.count == n + 600
     assert max(error(m, rows)) <= 1e-13
+
+
+@given(n=st.integers(0, 1300), k=st.integers(0, 1300), d=st.sampled_from([1, 4, 700]), wide=st.booleans())
+def test_a_state_goes_on_to_the_last_bit(n, k, d, wide):
+    rows = normal(n + k + 2, d, seed=n, dtype=np.float64 if wide else np.float32)
+    straight = moments(rows[:n])
+    state = straight.state()
+    again = Moments.from_state(**state)
+    assert again.count == n
+    for m in (straight, again):
+        m.update(rows[n:])
+        m.merge(moments(rows[:n]))
+    assert bits(again) == bits(straight)
+    assert state["pending"].dtype == (rows.dtype if n else np.float32)
+
+
+def test_a_state_is_a_copy():
+    m = moments(normal(700, 4))
+    before = bits(m)
+    state = m.state()
+    for name in ("shift", "offset", "m2", "pending"):
+        state[name][:] = 0
+    assert bits(m) == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "exception", "message"),
+    [
+        ({"dims": 5}, ValueError, "length of shift must be 5, got 4"),
+        ({"folded": -1}, ValueError, "0 to"),
+        ({"folded": 2**53}, ValueError, "0 to"),
+        ({"folded": 0}, ValueError, "length of shift must be 0, got 4"),
+        ({"shift": np.full(4, np.inf)}, ValueError, "not finite"),
+        ({"offset": np.full(4, np.nan)}, ValueError, "not finite"),
+        ({"offset": np.zeros(3)}, ValueError, "length of offset must be 4, got 3"),
+        ({"m2": np.zeros(16)}, ValueError, "length of m2 must be 10, got 16"),
+        ({"m2": np.full(10, np.nan)}, ValueError, "not finite"),
+        ({"m2": np.full(10, -1.0)}, ValueError, "negative sum of squares"),
+        ({"m2": np.zeros(10, np.float32)}, TypeError, "m2 must be a C-contiguous float64 array"),
+        ({"pending": np.zeros((2, 3))}, ValueError, "length of a row must be 4, got 3"),
+        ({"pending": np.zeros((512, 4))}, ValueError, "fewer than 512 rows to come .* got 512"),
+        ({"pending": np.full((1, 4), np.nan, np.float32)}, ValueError, "not finite"),
+        ({"pending": np.zeros((1, 4), int)}, TypeError, "pending must be a C-contiguous float64 array"),
+    ],
+)
+def test_a_state_that_cannot_be_is_refused(changed, exception, message):
+    state = moments(normal(600, 4)).state()
+    with pytest.raises(exception, match=message):
+        Moments.from_state(**{**state, **changed})
+
+
+def test_a_state_that_overflowed_is_not_given():
+    rows = np.array([[1e200], [-1e200]] * 300)
+    with pytest.raises(InputError, match="too far apart"):
+        moments(rows).state()
 
 
 def test_covariance_is_symmetric_to_the_last_bit():

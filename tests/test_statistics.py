@@ -1,5 +1,6 @@
 """Statistics: updates, merges, and files of ours and of others."""
 
+import copy
 import os
 import pickle
 import pickletools
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from fastfid import FastFIDWarning, InputError, Provenance, Statistics, StatisticsMismatch, score
 from fastfid.checks import require_finite
+from fastfid.metrics.base import Accumulator
 
 PICKLED_ROWS = [[0.0, 1.0, 2.0], [4.0, 4.0, 3.0], [1.0, 0.0, 5.0], [2.0, 2.0, 2.0], [8.0, 3.0, 1.0]]
 PROVENANCE = Provenance("inception-v3", "6726825d" * 8, "pytorch", 4, "cpu", "fp32", 16, {"fastfid": "0.1.0"})
@@ -588,6 +590,133 @@ def test_a_pickle_is_refused_with_the_way_out(tmp_path, name):
     path.write_bytes(pickle.dumps({"fid": {"mu": np.zeros(3), "sigma": np.eye(3)}}))
     with pytest.raises(InputError, match=r"is a pickle.*numpy\.savez\('stats\.npz', mu=mu, sigma=sigma\)"):
         score(path, path)
+
+
+def pickled(s):
+    return pickle.loads(pickle.dumps(s))
+
+
+@st.composite
+def pieces_of_rows(draw):
+    """More than three pieces, of one dtype or two, around the sizes at which the core folds rows; and their dims."""
+    d = draw(st.sampled_from([1, 3, 600]))
+    sizes = st.sampled_from([1, 2, 3, 511, 512, 513, 600, 601, 1025]) | st.integers(0, 700)
+    drawn = draw(st.lists(st.tuples(sizes, st.sampled_from([np.float32, np.float64])), min_size=4, max_size=6))
+    return d, [normal(n, d, seed, dtype) + dtype(3) for seed, (n, dtype) in enumerate(drawn)]
+
+
+def folded(d, pieces, through=lambda s: s):
+    """Merge the statistics of the pieces in order; each of them and what is merged so far goes `through` something."""
+    result = Statistics(d)
+    for piece in pieces:
+        result = through(result).merge(through(Statistics(d).update(piece)))
+    return result
+
+
+@given(drawn=pieces_of_rows())
+def test_folded_pieces_have_the_same_bits_through_pickle_and_without(drawn):
+    d, pieces = drawn
+    pieces.append(normal(2, d))  # a covariance needs two
+    straight = folded(d, pieces)
+    assert bits(folded(d, pieces, pickled)) == bits(straight)
+    assert bits(folded(d, pieces, copy.deepcopy)) == bits(straight)
+    first = Statistics(d).update(pieces[0])
+    for piece in pieces[1:]:
+        first.merge(Statistics(d).update(piece))
+    assert bits(first) == bits(straight)
+    np.testing.assert_allclose(straight.sigma, np.cov(np.concatenate(pieces), rowvar=False).reshape(d, d), atol=1e-6)
+
+
+@given(n=st.integers(2, 1300), k=st.integers(0, 1300), d=st.sampled_from([1, 4, 700]))
+def test_updates_after_a_pickle_have_the_same_bits(n, k, d):
+    rows = normal(n + k, d, seed=n)
+    straight = Statistics(d).update(rows[:n])
+    again = pickled(straight)
+    assert bits(again) == bits(straight)
+    assert bits(again.update(rows[n:])) == bits(straight.update(rows[n:]))
+
+
+def known_statistics(tmp_path):
+    """Statistics whose mean and covariance were given: with n, without, and with the rows in a file."""
+    mu, sigma = normal(9, 8).mean(axis=0), np.cov(normal(9, 8), rowvar=False)
+    rows = normal(6, 8, 1) / 3
+    path = tmp_path / "rows.npz"  # rounded rows: what is computed of them is not what is given
+    np.savez(path, mu=rows.mean(axis=0), sigma=np.cov(rows, rowvar=False), n=6, rows=rows.astype(np.float32))
+    return [Statistics.from_moments(mu, sigma, 49), Statistics.from_moments(mu, sigma), Statistics.load(path)]
+
+
+@pytest.mark.parametrize("through", [pickled, copy.copy, copy.deepcopy])
+def test_given_statistics_go_through_pickle_to_the_last_bit(tmp_path, through):
+    for straight in known_statistics(tmp_path):
+        again = through(straight)
+        assert bits(again) == bits(straight)
+        assert (again.rows is None) == (straight.rows is None)
+        if straight.n is None:
+            with pytest.raises(InputError, match="no n"):
+                again.update(normal(2, 8))
+            continue
+        for s in (straight, again):
+            s.update(normal(3, 8, 2)).merge(Statistics(8).update(normal(700, 8)))
+        assert bits(again) == bits(straight)
+
+
+def test_to_be_merged_leaves_given_statistics_as_they_were():
+    sigma = np.cov(normal(9), rowvar=False)
+    known = Statistics.from_moments(np.zeros(4), sigma, 49)
+    state = known.__getstate__()
+    Statistics(4).update(normal(9)).merge(known)
+    assert known.__getstate__().keys() == state.keys()
+    assert (pickled(known).sigma == sigma).all()
+
+
+def test_a_state_is_flat(tmp_path):
+    for s in (Statistics(4), Statistics(4).update(normal(3)), Statistics(4, PROVENANCE).update(normal(600))):
+        state = s.__getstate__()
+        assert state.pop("provenance") == s.provenance
+        assert all(isinstance(value, int | np.ndarray) for value in state.values())
+        np.savez(tmp_path / "state.npz", **state)
+        with np.load(tmp_path / "state.npz") as file:  # a file keeps it as exactly as a pickle does
+            read = {name: file[name] if file[name].ndim else file[name].item() for name in file}
+        again = Statistics.__new__(Statistics)
+        again.__setstate__({"provenance": None, **read})
+        rows = normal(700, 4, 1)
+        assert bits(again.update(rows)) == bits(s.update(rows))
+
+
+def test_a_pickle_holds_half_of_a_symmetric_matrix():
+    s = Statistics(300).update(normal(1024, 300))
+    _ = s.sigma
+    assert len(pickle.dumps(s)) < 0.6 * s.sigma.nbytes
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"version": 3}, "a state of Statistics has version 3, this fastfid reads up to 2"),
+        ({"n": 599}, "damaged: it holds 600 rows, not 599"),
+        ({"m2": np.zeros(9)}, "damaged: the length of m2 must be 10, got 9"),
+        ({"offset": np.full(4, np.nan)}, "damaged: .* not finite"),
+        ({"mu": np.zeros(3), "sigma": np.eye(3)}, "damaged: its mean has 3 dims, not 4"),
+        ({"mu": np.zeros(4), "sigma": -np.eye(4)}, "not a covariance"),
+        ({"shift": None}, "damaged"),
+    ],
+)
+def test_a_state_that_cannot_be_is_refused(stats, changed, message):
+    state = {**stats.__getstate__(), **changed}
+    with pytest.raises(InputError, match=message):
+        Statistics.__new__(Statistics).__setstate__(state)
+
+
+def test_a_state_lacks_nothing(stats):
+    state = stats.__getstate__()
+    for name in state.keys() - {"version", "provenance", "dims", "n", "m2"}:
+        with pytest.raises(InputError, match=f"damaged: .*{name}"):
+            Statistics.__new__(Statistics).__setstate__({key: state[key] for key in state if key != name})
+
+
+def test_statistics_are_an_accumulator(stats):
+    assert isinstance(stats, Accumulator)
+    assert stats.version == stats.__getstate__()["version"] == 2
 
 
 def test_pickles_of_0_1_0_load():

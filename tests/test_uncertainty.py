@@ -1,9 +1,12 @@
 """Confidence intervals and the extrapolation to unlimited images."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import fastfid
 from fastfid.cli.main import main
@@ -45,6 +48,68 @@ def test_groups_do_not_depend_on_the_batches():
     one, other = (list(dealt(rows, batch).left_out()) for batch in (7, 700))
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a.covariance, b.covariance)
+
+
+def pickled(blocks):
+    return pickle.loads(pickle.dumps(blocks))
+
+
+def merged(pieces, d, through=lambda blocks: blocks):
+    blocks = Blocks(d)
+    for rows in pieces:
+        blocks = through(blocks).merge(through(Blocks(d).update(rows)))
+    return blocks
+
+
+@given(
+    sizes=st.lists(st.integers(0, 90) | st.sampled_from([19, 20, 21, 700, 11_000]), min_size=4, max_size=6),
+    d=st.sampled_from([2, 40]),
+)
+def test_merged_pieces_have_the_groups_of_one_stream(sizes, d):
+    rows = draw(3 + sum(sizes), d)
+    pieces = np.split(rows, np.cumsum(sizes))
+    stream, blocks = Blocks(d).update(rows), merged(pieces, d)
+    for part, expected in zip(blocks.left_out(), stream.left_out(), strict=True):
+        np.testing.assert_allclose(part.mu, expected.mu, rtol=0, atol=1e-13)
+        np.testing.assert_allclose(part.covariance, expected.covariance, rtol=0, atol=1e-13)
+    for part, expected in zip(merged(pieces, d, pickled).left_out(), blocks.left_out(), strict=True):
+        np.testing.assert_array_equal(part.mu, expected.mu)
+        np.testing.assert_array_equal(part.covariance, expected.covariance)
+
+
+def test_merged_pieces_have_the_interval_of_one_stream():
+    x, y = draw(1501, seed=1), draw(900, seed=2, scale=1.2)
+    sides = [gaussian_from_rows(rows.astype(float)) for rows in (x, y)]
+    value = distance(*sides).value
+    expected = jackknife(sides, [dealt(x), dealt(y)], value)
+    parts = [merged(np.split(rows, [7, 400, 433]), 4) for rows in (x, y)]
+    found = jackknife(sides, parts, value)
+    assert (found.low, found.high, found.standard_error) == pytest.approx(
+        (expected.low, expected.high, expected.standard_error), rel=1e-12
+    )
+    assert jackknife(sides, [pickled(blocks) for blocks in parts], value) == found
+
+
+def test_groups_merged_with_themselves():
+    x = draw(50)
+    blocks = dealt(x)
+    twice = Blocks(4).update(x).update(x)
+    for part, expected in zip(blocks.merge(blocks).left_out(), twice.left_out(), strict=True):
+        np.testing.assert_allclose(part.covariance, expected.covariance, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"version": 2}, "a state of Blocks has version 2, this fastfid reads up to 1"),
+        ({"seen": 51}, "damaged: 51 rows are not"),
+        ({"shift_7": np.zeros(3)}, "damaged: the length of shift must be 0, got 3"),
+    ],
+)
+def test_a_state_of_groups_that_cannot_be_is_refused(changed, message):
+    state = {**dealt(draw(50)).__getstate__(), **changed}
+    with pytest.raises(fastfid.InputError, match=message):
+        Blocks.__new__(Blocks).__setstate__(state)
 
 
 def test_jackknife_is_the_textbooks_formula():

@@ -1,6 +1,7 @@
 #include "moments.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "check.hpp"
 
@@ -127,7 +128,7 @@ void merges() {
     twice << rows, rows;
     Moments a = of(rows), empty(d);
     empty.merge(a);
-    CHECK_MOST(distance(read(empty), two_pass(rows)), 1e-13);
+    CHECK(same_bits(read(empty), read(a)));
     a.merge(a);
     CHECK_MOST(distance(read(a), two_pass(twice)), 1e-13);
     a.merge(Moments(d));
@@ -144,6 +145,72 @@ void goes_on_from_known_moments() {
   CHECK_MOST(distance(read(m), half), 1e-15);
   m.update(rows.data() + 300 * d, 500);
   CHECK_MOST(distance(read(m), two_pass(rows)), 1e-13);
+}
+
+// What a state holds, out of one Moments and into another.
+Moments copied(const Moments& m) {
+  const Index d = m.folded() ? m.dims() : 0;
+  VectorXd shift(d), offset(d), m2(d * (d + 1) / 2);
+  m.state(shift.data(), offset.data(), m2.data());
+  if (m.rows_are_float())
+    return Moments::from_state(m.dims(), m.folded(), shift.data(), offset.data(), m2.data(), m.rows_float(),
+                               m.pending());
+  return Moments::from_state(m.dims(), m.folded(), shift.data(), offset.data(), m2.data(), m.rows_double(),
+                             m.pending());
+}
+
+void goes_on_from_a_state_to_the_last_bit() {
+  for (const Index d : {1, 9, 600})
+    for (const Index n : {2, 511, 512, 700, 1500}) {
+      const MatrixXd rows = normal(d, n + 900, n), more = rows.rightCols(900);
+      const Eigen::MatrixXf narrow = rows.leftCols(n).cast<float>();
+      Moments of_floats(d), merged = of(rows.leftCols(n));
+      of_floats.update(narrow.data(), n);
+      merged.merge(of(more));
+      merged.update(more.data(), 300);
+      for (Moments m : {of(rows.leftCols(n)), of_floats, merged}) {
+        Moments copy = copied(m);
+        CHECK(same_bits(read(copy), read(m)));
+        CHECK(copy.rows_are_float() == m.rows_are_float() && copy.has_rows() == m.has_rows());
+        copy.update(more.data(), 300);
+        m.update(more.data(), 300);
+        copy.merge(of(more));
+        m.merge(of(more));
+        CHECK(same_bits(read(copy), read(m)));
+      }
+    }
+}
+
+void merged_from_nothing_is_as_merged_into_the_first() {
+  for (const Index d : {3, 600})
+    for (const Index n : {400, 512, 700, 1500}) {
+      const MatrixXd rows = normal(d, 3 * n, n);
+      Moments first = of(rows.leftCols(n)), nothing(d);
+      nothing.merge(first);
+      for (const Moments& next : {of(rows.middleCols(n, n)), of(rows.rightCols(n))}) {
+        first.merge(next);
+        nothing.merge(next);
+      }
+      first.update(rows.data(), 100);
+      nothing.update(rows.data(), 100);
+      CHECK(same_bits(read(nothing), read(first)));
+    }
+}
+
+void refuses_states_that_cannot_be() {
+  const double zeros[1024] = {}, bad[] = {1, std::nan(""), 1}, negative[] = {1, 0, -1};
+  const float wide[] = {0, INFINITY};
+  const auto state = [&](Index folded, const double* shift, const double* m2, Index pending) {
+    return Moments::from_state(2, folded, shift, zeros, m2, zeros, pending);
+  };
+  CHECK(state(600, zeros, zeros, 511).count() == 1111);
+  CHECK_THROWS(std::invalid_argument, state(-1, zeros, zeros, 0));
+  CHECK_THROWS(std::invalid_argument, state(Index(1) << 53, zeros, zeros, 0));
+  CHECK_THROWS(std::invalid_argument, state(600, zeros, zeros, 512));
+  CHECK_THROWS(std::invalid_argument, state(600, bad, zeros, 0));
+  CHECK_THROWS(std::invalid_argument, state(600, zeros, bad, 0));
+  CHECK_THROWS(std::invalid_argument, state(600, zeros, negative, 0));
+  CHECK_THROWS(std::invalid_argument, Moments::from_state(2, 0, zeros, zeros, zeros, wide, 1));
 }
 
 void refuses() {
@@ -164,6 +231,9 @@ int main() {
   keeps_rows_while_they_are_smaller();
   merges();
   goes_on_from_known_moments();
+  goes_on_from_a_state_to_the_last_bit();
+  merged_from_nothing_is_as_merged_into_the_first();
+  refuses_states_that_cannot_be();
   refuses();
   return test::result();
 }
