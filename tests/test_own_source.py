@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import fastfid
+from fastfid import preflight
 from fastfid.errors import ImageError, InputError
 from fastfid.images.decode import Decoded
 from fastfid.sources import Item, Source, open_source
@@ -163,6 +164,15 @@ def test_files_are_looked_at_before_the_run(extractor, tmp_path):
     with pytest.warns(fastfid.FastFIDWarning, match="format: PNG in .*, JPEG in ") as told:
         fastfid.compare(Own(png), jpegs, model=extractor)
     assert not any("looked at" in str(warning.message) for warning in told)
+
+
+def test_a_source_that_is_read_in_order_is_not_looked_at_before():
+    class Stream(Own):
+        def read(self, indices):
+            raise AssertionError("read")
+
+    source = Stream(png, files=True, ordered=True)
+    assert preflight.glance(source) == (None, source)
 
 
 @pytest.mark.parametrize(
