@@ -25,4 +25,4 @@ class Noise(fastfid.Source):
 
 
 if __name__ == "__main__":
-    print(fastfid.compare(Noise(100, 255), Noise(100, 127), model="inception-v3-random", dims=64).fid)
+    print(fastfid.compare(Noise(64, 255), Noise(64, 127), model="inception-v3-random", dims=64).fid)

@@ -134,7 +134,7 @@ def test_an_archive_equals_its_folder(kind, listing, recursive, limit, seed):
         found = open_source(path, recursive=recursive)
         assert found.name == str(path)
         assert found.size == expected.size
-        assert not found.arrays
+        assert found.files
         assert members(found) == members(expected)
         assert members(found, limit, seed) == members(expected, limit, seed)
         equal(pixels(found), pixels(expected))

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import fastfid
+from fastfid import preflight
 from fastfid.errors import ImageError, InputError
 from fastfid.images.decode import Decoded
 from fastfid.sources import Item, Source, open_source
@@ -24,8 +25,10 @@ from pictures import folder, pictures
 from processes import run
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "noise_source.py"
-PICTURES = pictures(70)
-NUMBER = len(PICTURES)
+N = 20
+PICTURES = pictures(N)
+
+pytestmark = pytest.mark.filterwarnings("ignore:few-images:fastfid.FastFIDWarning")
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +45,7 @@ def png(image):
 class Own(Source):
     """`PICTURES`, each as `make` gives it."""
 
-    def __init__(self, make=np.asarray, size=NUMBER, **options):
+    def __init__(self, make=np.asarray, size=N, **options):
         super().__init__("my pictures", size, **options)
         self.make = make
 
@@ -59,7 +62,6 @@ def test_an_item_loads_the_bytes_of_a_file(kind):
     decoded = Item("a", partial(kind, png(PICTURES[0]))).decode()
     np.testing.assert_array_equal(decoded.pixels, PICTURES[0])
     assert decoded.encoding == "PNG"
-    assert decoded == decoded._replace(digest=open_source([png(PICTURES[0])]).read([0]).__next__().decode().digest)
 
 
 @pytest.mark.parametrize(
@@ -102,9 +104,9 @@ def fail(error):
         (lambda: None, InputError, "the item: a NoneType is not an array, a PIL image or the bytes of an image file"),
         (lambda: "a.png", InputError, "the item: a str is not"),
         (lambda: PICTURES[0] / 255, InputError, "the item: dtype float64 is not accepted"),
-        (lambda: PICTURES[0].astype(int) - 1, InputError, "the item: the value -1 is outside"),
+        (lambda: PICTURES[0].astype(int) - 300, InputError, "the item: the value -"),
         (lambda: PICTURES, InputError, "the item: shape .* this is a batch"),
-        (lambda: fail(MemoryError()), MemoryError, ""),
+        (lambda: fail(MemoryError("full")), MemoryError, "^full$"),
     ],
 )
 def test_what_is_no_image_is_an_error_that_names_the_item(load, error, message):
@@ -124,7 +126,7 @@ def test_it_is_accepted_wherever_images_are(extractor):
     np.testing.assert_array_equal(np.concatenate(list(extractor.stream(Own(png)))), array)
     statistics = fastfid.statistics(own, model=extractor)
     np.testing.assert_array_equal(statistics.sigma, fastfid.statistics(PICTURES, model=extractor).sigma)
-    other = pictures(70, seed=1)
+    other = pictures(N, seed=1)
     expected = fastfid.score(PICTURES, other, model=extractor)
     assert fastfid.score(own, other, model=extractor) == expected
     result = fastfid.compare(other, Own(notes=["drawn by hand"]), model=extractor)
@@ -132,7 +134,6 @@ def test_it_is_accepted_wherever_images_are(extractor):
     assert result.notes[0] == "drawn by hand"
 
 
-@pytest.mark.filterwarnings("ignore:few-images:fastfid.FastFIDWarning")
 def test_limit_and_seed_choose_as_in_an_array(extractor):
     found = fastfid.statistics(Own(), model=extractor, limit=9, seed=5)
     np.testing.assert_array_equal(found.mu, fastfid.statistics(PICTURES, model=extractor, limit=9, seed=5).mu)
@@ -143,7 +144,7 @@ def test_of_unknown_size_and_with_bad_images(extractor):
     class Stream(Own):
         def read(self, indices):
             for index in indices:
-                if index == len(PICTURES):
+                if index == N:
                     return
                 broken = partial(bytes, 3) if index == 4 else partial(np.asarray, PICTURES[index])
                 yield Item(f"picture {index}", broken)
@@ -151,7 +152,7 @@ def test_of_unknown_size_and_with_bad_images(extractor):
     with pytest.raises(ImageError, match="cannot decode picture 4"):
         extractor(Stream(size=None))
     result = fastfid.compare(Stream(size=None), Stream(), model=extractor, on_error="skip")
-    assert result.a.n == result.b.n == 69
+    assert result.a.n == result.b.n == N - 1
     assert result.a.rejected[0].startswith("cannot decode picture 4: ")
 
 
@@ -163,6 +164,15 @@ def test_files_are_looked_at_before_the_run(extractor, tmp_path):
     with pytest.warns(fastfid.FastFIDWarning, match="format: PNG in .*, JPEG in ") as told:
         fastfid.compare(Own(png), jpegs, model=extractor)
     assert not any("looked at" in str(warning.message) for warning in told)
+
+
+def test_a_source_that_is_read_in_order_is_not_looked_at_before():
+    class Stream(Own):
+        def read(self, indices):
+            raise AssertionError("read")
+
+    source = Stream(png, files=True, ordered=True)
+    assert preflight.glance(source) == (None, source)
 
 
 @pytest.mark.parametrize(
@@ -263,11 +273,8 @@ def sources(root):
     np.savez_compressed(root / "compressed.npz", images)
     names = ["folder", "shards", "npys", "a.zip", "a.tar", "a.npy", "a.npz", "compressed.npz"]
     found = {name: open_source(root / name) for name in names}
-    found |= {
-        "array": open_source(images),
-        "list": open_source(list(images)),
-        "bytes": open_source([*map(png, images)]),
-    }
+    found |= {"array": open_source(images), "list": open_source(list(images))}
+    found["bytes"] = open_source([*map(png, images)])
     found["paths"] = open_source(sorted(path.iterdir()))
     found["PIL"] = open_source([Image.fromarray(image) for image in images])
     found["kept"] = Kept(found["folder"], {2: Decoded(images[2])})

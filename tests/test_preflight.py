@@ -1,5 +1,7 @@
 """Pre-flight warnings: each said when it should be, not otherwise, once, silenceable, and in the result."""
 
+import itertools
+import pickle
 import warnings
 
 import numpy as np
@@ -223,6 +225,44 @@ def test_a_glance_keeps_no_more_than_memory_allows(tmp_path, monkeypatch):
     monkeypatch.setattr(look, "_MOST_KEPT", 5 * 32 * 32 * 3)
     _, source = look.glance(open_source(folder(tmp_path / "set", pictures(40))))
     assert len(source._images) == 5
+
+
+_SEEN = st.builds(
+    Seen,
+    losses=st.lists(st.sampled_from(["16-bit", "alpha"]), unique=True).map(tuple),
+    largest=st.integers(0, 255),
+    size=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    encoding=st.sampled_from([None, "JPEG", "PNG"]),
+    quality=st.sampled_from([None, 75, 95]),
+    digest=st.integers(0, 9),
+    damage=st.sampled_from(["", "", "a", "b", "c"]),
+    rejected=st.sampled_from([None, None, None, "gone", "broken"]),
+)
+
+
+@given(st.lists(_SEEN, max_size=30), st.lists(st.integers(0, 30), max_size=5), st.booleans())
+def test_merged_tallies_are_one_tally(images, cuts, through_a_pickle):
+    whole = Tally()
+    whole.add(images)
+    merged = Tally()
+    for begin, end in itertools.pairwise([0, *sorted(cuts), 30]):
+        part = Tally()
+        part.add(images[begin:end])
+        merged = merged.merge(pickle.loads(pickle.dumps(part)) if through_a_pickle else part)
+    assert merged == whole
+    assert merged.left_out("a") == whole.left_out("a")
+
+
+@pytest.mark.parametrize(("chunks", "smallest"), [((0, 0), 0), ((0, 8), 8), ((8, 0), 8), ((16, 4), 4), ((4, 16), 4)])
+def test_merged_tallies_have_the_smallest_chunk_and_tell_a_sample(chunks, smallest):
+    one, other = (Tally(chunk=chunk) for chunk in chunks)
+    other.sampled = chunks[0] == 4
+    assert one.merge(other) is one
+    assert (one.chunk, one.sampled) == (smallest, other.sampled)
+    both = Tally()
+    for chunk in chunks:
+        both.add([], chunk)
+    assert both.chunk == smallest
 
 
 def test_damaged_files_are_counted_and_the_first_are_named():

@@ -80,12 +80,12 @@ def _open_path(source: str | os.PathLike[str], recursive: bool, endings: Endings
     if not name:
         raise InputError("an empty path: give a folder of images")  # Path("") would be the current folder
     with failures(f"cannot open {name!r}"):
-        path, scheme = Path(name), name.partition("://")[0].lower()
+        path, (scheme, mark, _) = Path(name), name.partition("://")
         if path.is_dir():
             return open_folder(path, recursive, endings)
-        if not path.exists() and "://" in name and scheme in _SCHEMES:
-            return _SCHEMES[scheme](name, recursive, endings)
         if not path.exists():
+            if mark and scheme.lower() in _SCHEMES:
+                return _SCHEMES[scheme.lower()](name, recursive, endings)
             wanted = f"a folder, .zip or .tar with images ending in {endings}, or an .npz or .npy"
             raise InputError(f"{path} does not exist: give {wanted}")
         for test, open_kind in _FILES:
