@@ -93,7 +93,7 @@ def _silent_libtiff() -> Iterator[None]:
 def _occupy() -> None:
     """Open those of the descriptors 0, 1 and 2 that are closed.
 
-    A file opened later would get such a number, and what C libraries write to stdout and stderr.
+    Otherwise a file opened later gets that number, and C libraries write their messages into it.
     """
     for number in range(3):
         try:

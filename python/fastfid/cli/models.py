@@ -29,7 +29,10 @@ def _make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="list the models, and where they are on this machine")
     for name, text in (("fetch", "download a model into the cache"), ("path", "print the path of a model's file")):
-        commands.add_parser(name, help=text).add_argument("name", nargs="?", default="inception-v3")
+        parser_of = commands.add_parser(name, help=text)
+        parser_of.add_argument(
+            "name", nargs="?", default="inception-v3", help="a name from the list (default: inception-v3)"
+        )
     export = commands.add_parser("export", help="write a model as ONNX")
     export.add_argument("name", help="a name from the list, a file of weights, or an .onnx to write a mode into")
     export.add_argument("out", help="the .onnx to write")
