@@ -15,10 +15,9 @@ import pytest
 from PIL import Image
 
 import fastfid
-from fastfid import preflight
 from fastfid.errors import ImageError, InputError
 from fastfid.images.decode import Decoded
-from fastfid.sources import Item, Source, open_source
+from fastfid.sources import Item, Source, look, open_source
 from fastfid.sources.kept import Kept
 from fastfid.sources.pieces import pieces, read_items, read_pieces
 from pictures import folder, pictures
@@ -172,7 +171,7 @@ def test_a_source_that_is_read_in_order_is_not_looked_at_before():
             raise AssertionError("read")
 
     source = Stream(png, files=True, ordered=True)
-    assert preflight.glance(source) == (None, source)
+    assert look.glance(source) == (None, source)
 
 
 @pytest.mark.parametrize(

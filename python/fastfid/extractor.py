@@ -203,8 +203,9 @@ class Extractor:
             raise ModelError(f"{self!r} was opened without the role 'features': it has {', '.join(self.opened.roles)}")
         tally = Tally() if tally is None else tally
         done = 0
+        cut = pieces(source, limit, seed)
         rows = self.opened.rows(expected(source, limit))
-        batches = (batch for _, batch in read_batches(pieces(source, limit, seed), rows))
+        batches = (batch for _, batch in read_batches(cut, rows))
         results = self.opened.results(batches, rows=rows, num_workers=num_workers, on_error=on_error)
         with closing(results):
             for result in results:
