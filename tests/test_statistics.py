@@ -627,6 +627,13 @@ def test_folded_pieces_have_the_same_bits_through_pickle_and_without(drawn):
 
 
 @given(n=st.integers(2, 1300), k=st.integers(0, 1300), d=st.sampled_from([1, 4, 520]))
+def test_merged_into_nothing_is_the_same_statistics(n, k, d):
+    rows = normal(n + k, d, seed=n)
+    first = Statistics(d).update(rows[:n])
+    assert bits(Statistics(d).merge(first).update(rows[n:])) == bits(first.update(rows[n:]))
+
+
+@given(n=st.integers(2, 1300), k=st.integers(0, 1300), d=st.sampled_from([1, 4, 520]))
 def test_updates_after_a_pickle_have_the_same_bits(n, k, d):
     rows = normal(n + k, d, seed=n)
     straight = Statistics(d).update(rows[:n])
