@@ -59,7 +59,7 @@ def fid_infinity(x: ArrayLike, y: ArrayLike | Statistics, *, points: int = 15, s
     Raises
     ------
     InputError
-        Where `points` is below 3, or `x` has too few rows for that many sizes.
+        If `points` is below 3, or `x` has too few rows for that many sizes.
 
     References
     ----------

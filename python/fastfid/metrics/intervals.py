@@ -58,7 +58,7 @@ class Interval:
 class Blocks(Accumulator):
     """The rows of one side dealt to a fixed number of groups in turn, each as its own moments.
 
-    Row i of a side belongs to group i mod 20, whatever the side was cut into.
+    Row i of a side belongs to group i mod 20, into whatever pieces the side was cut.
     """
 
     def __init__(self, dims: int) -> None:

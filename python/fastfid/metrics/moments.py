@@ -29,7 +29,7 @@ class Statistics(Accumulator):
 
     While there are no more rows than dims the rows themselves are kept, beyond that the mean and the centred second
     moment (Chan, Golub & LeVeque 1979): memory does not grow with n. The result does not depend on how the rows were
-    batched, to the last bit.
+    batched, to the last bit. A pickle holds the exact state: what is added or merged afterwards gives the same bits.
 
     Parameters
     ----------
@@ -65,8 +65,8 @@ class Statistics(Accumulator):
         statistics_file.require_fits(provenance, self.dims)
         self.provenance = provenance
         self._lock = threading.RLock()  # the core drops the GIL while it works on the moments
-        _all.add(self)
         self._estimate = Estimate(self.dims)
+        _all.add(self)
 
     @classmethod
     def from_moments(
@@ -129,8 +129,8 @@ class Statistics(Accumulator):
         Raises
         ------
         InputError
-            Where the shape does not fit or a value is not finite; nothing is added then. Only where an array of more
-            than 64 MB changed after it was checked, the blocks before the bad one stay.
+            If the shape does not fit or a value is not finite; nothing is added then. Only if an array of more than
+            64 MB changed after it was checked, the blocks before the bad one stay.
         """
         rows = numbers(features, "features")
         if rows.ndim != 2 or rows.shape[1] != self.dims:
@@ -147,8 +147,8 @@ class Statistics(Accumulator):
     def merge(self, other: "Statistics") -> Self:
         """Add the rows behind another statistics, as if they had followed.
 
-        Exact to rounding for any split of the rows, deterministic for a given order. Where one of the two has no
-        provenance, neither has the result. Where device, precision or versions differ there is a warning, and the
+        Exact to rounding for any split of the rows, deterministic for a given order. If one of the two has no
+        provenance, neither has the result. If device, precision or versions differ there is a warning, and the
         result's provenance has both.
 
         Returns
@@ -159,9 +159,9 @@ class Statistics(Accumulator):
         Raises
         ------
         StatisticsMismatch
-            Where dims differ, or the two were made by different models or modes; nothing is changed then.
+            If dims differ, or the two were made by different models or modes; nothing is changed then.
         InputError
-            Where one of them does not know its n; nothing is changed then.
+            If one of them does not know its n; nothing is changed then.
         """
         if not isinstance(other, Statistics):
             raise InputError(f"merge takes another Statistics, got a {type(other).__name__}")
@@ -212,7 +212,7 @@ class Statistics(Accumulator):
         Raises
         ------
         InputError
-            Where the file cannot be written, or exists and is not to be replaced; above 16384 dims.
+            If the file cannot be written, or exists and is not to be replaced, or there are more than 16384 dims.
         """
         target = statistics_file.statistics_path(path)
         if self.dims > statistics_file.MOST_DIMS:  # nothing would read it
@@ -231,7 +231,7 @@ class Statistics(Accumulator):
         Raises
         ------
         InputError
-            Where the file is missing or damaged, lacks ``mu`` or ``sigma``, or holds values that are no statistics.
+            If the file is missing or damaged, lacks ``mu`` or ``sigma``, or holds values that are no statistics.
         """
         return cls._load(path, warn, force=False)
 

@@ -146,7 +146,7 @@ def read(path: str | os.PathLike[str]) -> Arrays:
     Raises
     ------
     InputError
-        Where the file is missing, damaged or something else; the message names it.
+        If the file is missing, damaged or something else; the message names it.
     """
     name = path_name(path)
     if not os.path.lexists(name):  # never raises
