@@ -94,7 +94,7 @@ class Opened:
         Parameters
         ----------
         batches : iterable of sequences of Item
-            At most `rows` items each. One with fewer is padded.
+            1 to `rows` items each. One with fewer than `rows` is padded.
         rows : int
             Images per run of the network, as `rows` gives.
         num_workers : int, optional
@@ -115,6 +115,8 @@ class Opened:
             If the network does not give one finite row for each image.
         DeviceError
             If memory does not suffice for a single image, or the process was forked after the network was opened.
+        InputError
+            If a batch is empty or too large.
         """
         check_stream(num_workers, on_error)
         workers = max(1, min(MOST_WORKERS, num_threads()) if num_workers is None else num_workers)
@@ -123,7 +125,7 @@ class Opened:
             while True:
                 batch = next(coming, None)
                 if batch is not None:
-                    line.put(batch)
+                    line.put(_checked(batch, rows))
                 elif not line.flying:
                     return
                 if batch is None or line.flying == line.depth:
@@ -136,3 +138,9 @@ class Opened:
         except ImageError as error:
             raise ImageError(f"{item.name}: {error}") from error
         return Seen.of(image)
+
+
+def _checked(batch: Sequence[Item], rows: int) -> Sequence[Item]:
+    if not 0 < len(batch) <= rows:
+        raise InputError(f"a batch has 1 to {rows} images (rows={rows}), not {len(batch)}")
+    return batch
