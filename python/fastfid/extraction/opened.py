@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ImageError
+from ..errors import ImageError, InputError
 from ..images.observed import Seen
 from ..images.preprocess import Kernel
 from ..provenance import Provenance
