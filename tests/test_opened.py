@@ -11,7 +11,7 @@ import pytest
 
 import fastfid
 from fastfid.extraction.recipe import Identity, Recipe
-from fastfid.messages import Report
+from fastfid.messages import Messages
 from fastfid.sources import open_source
 from pictures import folder, pictures
 from test_networks_roles import HIGHEST, MEAN, foreign, vi
@@ -24,7 +24,7 @@ RECIPE = Recipe("inception-v3-random", dims=64, batch_size=4, roles=ROLES)
 
 @pytest.fixture(scope="module")
 def opened():
-    return RECIPE.open(Report())
+    return RECIPE.open(Messages())
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ class TestRecipe:
         assert (recipe.model, recipe.roles) == ("inception-v3-random", ROLES)
         arrived = pickle.loads(pickle.dumps(recipe))
         assert arrived == recipe
-        again = arrived.open(Report())
+        again = arrived.open(Messages())
         assert (again.provenance, again.roles, again.recipe) == (opened.provenance, opened.roles, recipe)
         with pytest.raises(FrozenInstanceError):
             recipe.dims = 192
@@ -58,7 +58,7 @@ class TestRecipe:
         known = opened.recipe.identity
         for other in (known._replace(sha256="0" * 64), known._replace(mode="clean"), known._replace(dims=192)):
             with pytest.raises(fastfid.ModelError, match="is not the model that was pickled: it has the SHA-256"):
-                replace(RECIPE, identity=other).open(Report())
+                replace(RECIPE, identity=other).open(Messages())
 
     def test_of_an_extractor(self, tmp_path, monkeypatch):
         (tmp_path / "own.onnx").write_bytes(foreign([MEAN], [vi("features", "N", 3)]))
@@ -68,18 +68,18 @@ class TestRecipe:
 
     def test_is_the_same_in_whatever_order_its_roles_were_given(self, opened):
         for roles in (ROLES[::-1], [*ROLES, "features"]):
-            assert replace(RECIPE, roles=roles).open(Report()).recipe == opened.recipe
+            assert replace(RECIPE, roles=roles).open(Messages()).recipe == opened.recipe
 
     def test_without_features(self):
-        bare = replace(RECIPE, roles=("features_192",)).open(Report())
+        bare = replace(RECIPE, roles=("features_192",)).open(Messages())
         assert (bare.roles, bare.dims, bare.provenance.dims) == ({"features_192": 192}, 64, 64)
 
     def test_dims_of_a_foreign_network_without_features(self, tmp_path):
         (tmp_path / "own.onnx").write_bytes(foreign([MEAN, HIGHEST], [vi("features", "N", 3), vi("highest", "N", 3)]))
-        bare = Recipe(tmp_path / "own.onnx", dims=7, roles=("highest",)).open(Report())
+        bare = Recipe(tmp_path / "own.onnx", dims=7, roles=("highest",)).open(Messages())
         assert (bare.roles, bare.dims) == ({"highest": 3}, 7)
         with pytest.raises(fastfid.ModelError, match="gives 3 dims, 7 were asked for"):
-            Recipe(tmp_path / "own.onnx", dims=7, roles=("features", "highest")).open(Report())
+            Recipe(tmp_path / "own.onnx", dims=7, roles=("features", "highest")).open(Messages())
 
 
 class TestResults:
@@ -109,7 +109,7 @@ class TestResults:
         images = pictures(6)
         (together, rest) = opened.results(cut(images, 4, 2), rows=4)
         for role in ROLES:
-            alone = list(replace(RECIPE, roles=(role,)).open(Report()).results(cut(images, 4, 2), rows=4))
+            alone = list(replace(RECIPE, roles=(role,)).open(Messages()).results(cut(images, 4, 2), rows=4))
             for one, other in zip(alone, (together, rest), strict=True):
                 assert one.features.keys() == {role}
                 np.testing.assert_array_equal(one.features[role], other.features[role])
@@ -143,7 +143,7 @@ class TestResults:
             list(opened.results(cut(path, 4, 3), rows=4))
 
     def test_the_chunk_that_memory_sufficed_for(self):
-        scarce = RECIPE.open(Report())
+        scarce = RECIPE.open(Messages())
         scarce.session._session = Scarce(scarce.session._session, 1)
         results = list(scarce.results(cut(pictures(8), 4, 4), rows=4))
         assert results[-1].chunk == 1

@@ -2,6 +2,7 @@
 
 import itertools
 import pickle
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def sizes_and_starts(draw):
 
 
 @given(sizes_and_starts(), st.one_of(st.none(), st.integers(2, 70)), st.integers(0, 2**32 - 1), st.integers(1, 25))
-def test_pieces_are_the_chosen_images_cut_at_shards_and_then_by_size(size_and_starts, limit, seed, size):
+def test_pieces_are_the_chosen_images_cut_between_shards_if_possible(size_and_starts, limit, seed, size):
     n, starts = size_and_starts
     source = Numbers(n, starts)
     chosen = list(range(n)) if limit is None else sorted(np.random.RandomState(seed).permutation(n)[:limit].tolist())
@@ -55,15 +56,16 @@ def test_pieces_are_the_chosen_images_cut_at_shards_and_then_by_size(size_and_st
     assert list(itertools.chain(*borders(found))) == chosen == list(choose(source, limit, seed))
     assert [piece.number for piece in found] == list(range(len(found)))
     assert {piece.of for piece in found} == {len(chosen)} == {expected(source, limit)}
-    shard = np.searchsorted(starts, chosen, side="right")
+    assert all(0 < len(piece.indices) <= size for piece in found)
+    shard = dict(zip(chosen, np.searchsorted(starts, chosen, side="right").tolist(), strict=True))
+    of_shard = Counter(shard.values())
     for piece, following in itertools.pairwise(found):
-        one, other = list(piece.indices), following.indices[0]
-        full = len(one) == size
-        new_shard = shard[chosen.index(one[-1])] != shard[chosen.index(other)]
-        assert full or new_shard
-    for piece in found:
-        assert 0 < len(piece.indices) <= size
-        assert len({shard[chosen.index(index)] for index in piece.indices}) == 1
+        last, first = int(piece.indices[-1]), int(following.indices[0])
+        if shard[last] == shard[first]:  # a border inside a shard, which fits into no piece
+            assert len(piece.indices) == size
+            assert of_shard[shard[last]] > size
+        else:
+            assert len(piece.indices) + of_shard[shard[first]] > size
 
 
 def test_a_plain_source_is_cut_every_8192_images():
@@ -72,8 +74,11 @@ def test_a_plain_source_is_cut_every_8192_images():
     assert [piece.indices for piece in found] == [range(8192), range(8192, 16_384), range(16_384, 20_000)]
 
 
-def test_shards_that_hold_no_chosen_image_make_no_piece():
-    assert borders(pieces(Numbers(30, [0, 5, 5, 10, 29]), 3, 0)) == [[2], [13, 28]]
+def test_small_shards_share_a_piece():
+    starts = [0, 5, 5, 10, 12, 29]
+    assert borders(pieces(Numbers(30, starts), 3, 0, size=2)) == [[2], [13, 28]]
+    cut = [piece.indices for piece in pieces(Numbers(30, starts), size=12)]
+    assert cut == [range(12), range(12, 24), range(24, 30)]
 
 
 def test_a_source_of_unknown_size_has_pieces_without_end():

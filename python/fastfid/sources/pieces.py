@@ -81,7 +81,9 @@ def expected(source: Source, limit: int | None = None) -> int | None:
 
 
 def pieces(source: Source, limit: int | None = None, seed: int = 0, *, size: int = PIECE) -> Iterator[Piece]:
-    """Cut the chosen images at the start of each shard, and after every `size` images within it.
+    """Cut the chosen images into pieces of `size` images at most, between two shards where that is possible.
+
+    Small shards share a piece: each piece ends with a batch that is padded, and each is a state to merge.
 
     A source of unknown size gives pieces without end: `read_pieces` stops where the images do.
 
@@ -192,10 +194,17 @@ def read_items(source: Source, limit: int | None = None, seed: int = 0) -> Itera
 
 
 def _cut(chosen: Indices, starts: tuple[int, ...], size: int) -> Iterator[Indices]:
-    borders = {bisect_left(chosen, start) for start in starts}
-    for begin, end in pairwise(sorted(borders | {0, len(chosen)})):
-        for first in range(begin, end, size):
-            yield chosen[first : min(first + size, end)]
+    """Put whole shards together as long as they fit; cut a shard that does not fit into any piece."""
+    begin = 0
+    for first, end in pairwise(sorted({bisect_left(chosen, start) for start in starts} | {0, len(chosen)})):
+        if begin < first and end - begin > size:
+            yield chosen[begin:first]
+            begin = first
+        while end - begin > size:
+            yield chosen[begin : begin + size]
+            begin += size
+    if begin < len(chosen):
+        yield chosen[begin:]
 
 
 def _part(first: Item, stream: Iterator[Item], length: int) -> Iterator[Item]:
