@@ -12,7 +12,7 @@ import pytest
 import fastfid
 from fastfid.extraction.recipe import Identity, Recipe
 from fastfid.messages import Messages
-from fastfid.sources import open_source
+from fastfid.sources import open_source, read_items
 from pictures import folder, pictures
 from test_networks_roles import HIGHEST, MEAN, foreign, vi
 from test_pipeline import ours
@@ -34,7 +34,7 @@ def single():
 
 
 def items(images):
-    return list(open_source(images).items())
+    return list(read_items(open_source(images)))
 
 
 def cut(images, *sizes):

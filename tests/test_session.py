@@ -54,7 +54,7 @@ EXPECTED = {"features": lambda x: x.mean((2, 3)), "more": lambda x: x.max((1, 2)
 
 
 def open_session(model, *, batch_size=4, **options):
-    settings = {"device": "cpu", "precision": "fp32", "report": Messages(), **options}
+    settings = {"device": "cpu", "precision": "fp32", "messages": Messages(), **options}
     return Session(model, "net.onnx", batch_size=batch_size, **settings)
 
 

@@ -15,12 +15,12 @@ from .metrics.moments import Statistics
 from .options import Options
 from .progress import progress_bar
 from .provenance import differences
-from .sources import expected, glance, is_statistics_file, open_source, pieces
+from .sources import Source, expected, glance, is_statistics_file, open_source, pieces
 
 
 def open_side(given: Any, otherwise: str, options: Options, messages: Messages) -> Side:
     """Open what a caller gave for a side, and check all that can be known before the first image is read."""
-    name = os.fspath(given) if isinstance(given, str | os.PathLike) else f"{otherwise} ({type(given).__name__})"
+    name = _name(given, otherwise)
     if isinstance(given, Statistics):
         return _saved(given, name, options, messages)
     if isinstance(given, str | os.PathLike) and is_statistics_file(given):
@@ -32,6 +32,12 @@ def open_side(given: Any, otherwise: str, options: Options, messages: Messages) 
     for text in source.notes:
         messages.note(text)
     return Side(name, expected(source, options.limit), source=source)
+
+
+def _name(given: Any, otherwise: str) -> str:
+    if isinstance(given, str | os.PathLike):
+        return os.fspath(given)
+    return given.name if isinstance(given, Source) else f"{otherwise} ({type(given).__name__})"
 
 
 def _saved(statistics: Statistics, name: str, options: Options, messages: Messages) -> Side:

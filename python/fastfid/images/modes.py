@@ -63,6 +63,7 @@ def resolve(mode: str | Preprocessing) -> Protocol:
     ('clean', None)
     >>> resolve("size=224 resize=bicubic layout=NHWC").name
     'size=224 resize=bicubic range=0,1 mean=0,0,0 std=1,1,1'
+    >>> import numpy as np
     >>> out = np.empty((3, 2, 2), np.float32)
     >>> resolve("size=2 resize=box").kernel(np.full((4, 6, 3), 255, np.uint8), out)
     >>> float(out.min())
