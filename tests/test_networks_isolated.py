@@ -90,7 +90,7 @@ def test_ctrl_c_ends_it_at_once(tmp_path):
     code = """
         import sys, threading
         from pathlib import Path
-        from fastfid.networks import keras
+        from fastfid.networks import keras_file as keras
         print("there", flush=True)
         keras.read_keras(Path(sys.argv[1]).read_bytes())
     """
