@@ -11,7 +11,7 @@ import pytest
 
 import fastfid
 from fastfid.extraction.recipe import Identity, Recipe
-from fastfid.messages import Messages
+from fastfid.messages import Messages, shortage
 from fastfid.sources import open_source, read_items
 from pictures import folder, pictures
 from test_networks_roles import HIGHEST, MEAN, foreign, vi
@@ -147,8 +147,8 @@ class TestResults:
         scarce.session._session = Scarce(scarce.session._session, 1)
         results = list(scarce.results(cut(pictures(8), 4, 4), rows=4))
         assert results[-1].chunk == 1
-        assert "run 1 at a time, as batch_size=1 does" in scarce.shortage(1)
-        assert (scarce.shortage(0), scarce.shortage(4)) == (None, None)
+        assert "run 1 at a time, as batch_size=1 does" in shortage(1, scarce.batch_size, scarce.device)
+        assert (shortage(0, 4, "cpu"), shortage(4, 4, "cpu")) == (None, None)
 
     @pytest.mark.parametrize("sizes", [(4, 0), (5,)])
     def test_batches_that_do_not_fit(self, opened, sizes):
