@@ -89,11 +89,7 @@ def test_ctrl_c_ends_it_at_once(tmp_path):
     code = """
         import sys, threading
         from pathlib import Path
-<<<<<<< HEAD
         from fastfid.networks import keras_file
-=======
-        from fastfid.networks import keras_file as keras
->>>>>>> h-networks
         print("there", flush=True)
         keras_file.read_keras(Path(sys.argv[1]).read_bytes())
     """
