@@ -4,12 +4,16 @@ import functools
 import os
 import pickle
 import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
 
 import fastfid
 from fastfid import Fit, InputError, Need, Statistics
+from fastfid.cli.main import main
 from fastfid.engines.base import How
 from fastfid.engines.local import Local
 from fastfid.engines.processes import Processes
@@ -162,7 +166,7 @@ def test_local_has_one_device(images):
         fastfid.score(images, images, device="cpu,cpu", engine="local", model="inception-v3-random")
 
 
-def test_features_that_are_given(tmp_path):
+def test_features_that_are_given():
     """Metrics without a network."""
     rows = np.random.RandomState(0).standard_normal((90, 6)).astype(np.float32)
 
@@ -178,3 +182,43 @@ def test_features_that_are_given(tmp_path):
     assert result.fid == fastfid.frechet_distance_from_features(rows, rows[:60])
     assert (result.a.n, result.b.n) == (90, 60)
     assert result.provenance is None
+
+
+OFF_THE_SHELF = ["--model", "inception-v3-random", "--dims", "64", "--batch-size", "8"]
+
+
+def test_several_devices_on_the_command_line(images, capsys):
+    one, two = [], []
+    for devices, lines in (("cpu", one), ("cpu,cpu", two)):
+        assert main([str(images), str(images), *OFF_THE_SHELF, "--device", devices]) == 0
+        lines += capsys.readouterr().out.splitlines()
+    assert one == two
+    assert one[-1].startswith("FID:  ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_ends_all_processes(tmp_path):
+    many = folder(tmp_path / "many", pictures(300, 64))
+    command = [sys.executable, "-m", "fastfid", many, many, *OFF_THE_SHELF, "--device", "cpu,cpu", "--dims", "2048"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while "few-images" not in process.stderr.readline():  # the run begins
+            pass
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.communicate(timeout=60)[1].endswith("interrupted\n")
+        assert process.returncode == 130
+    with pytest.raises(ProcessLookupError):  # nothing of it is left, as soon as Python's own tracker has ended
+        for _ in range(100):
+            os.killpg(process.pid, 0)
+            time.sleep(0.1)
+
+
+def test_a_script_without_its_guard_is_told(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy, fastfid\n"
+        "images = list(numpy.zeros((3, 8, 8, 3), numpy.uint8))\n"
+        "fastfid.score(images, images, model='inception-v3-random', dims=64, device='cpu,cpu')\n"
+    )
+    result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
+    assert result.returncode == 1
+    assert "needs if __name__ == '__main__': before it starts" in result.stderr.splitlines()[-1]
