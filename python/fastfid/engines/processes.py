@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import DeviceError, FastFIDWarning, InputError, ModelError
 from ..extraction.recipe import Recipe
+from ..extraction.workers import STEP
 from ..fit import Facts, Fit
 from ..messages import Messages
 from ..metrics.base import Need
@@ -110,7 +111,7 @@ class _Round:
 
     def fits(self) -> Iterator[tuple[Piece, Fit]]:
         while self._busy:
-            for connection in wait(list(self._busy)):
+            for connection in wait(list(self._busy), timeout=STEP):  # in steps, as `result_of` does
                 self._hear(self._busy[connection])  # type: ignore[index]
             while self._given and self._given[0][0].number in self._fits:
                 piece, _ = self._given.popleft()
@@ -171,6 +172,8 @@ class _Worker:
     def receive(self) -> Any:
         """Return what the process sends next; raise what it raised, or that it is gone."""
         try:
+            while not self.connection.poll(STEP):
+                pass
             content = self.connection.recv()
         except (EOFError, OSError):
             raise self._gone() from None

@@ -19,7 +19,7 @@ from ..images.observed import Seen
 from ..sources import Item
 from .lanes import Lane
 from .session import Course, Rows, Session
-from .workers import Workers, settle
+from .workers import Workers, result_of, settle
 
 Fill = Callable[[Item, NDArray[np.float32]], Seen]
 
@@ -129,7 +129,7 @@ class Pipeline:
     def get(self) -> Result:
         """Wait for the oldest batch."""
         try:
-            features, seen = self._flying[0].result.result()
+            features, seen = result_of(self._flying[0].result)
         except (ModelError, CancelledError) as error:
             raise _too_late() if _ending else error from None
         self._flying.popleft()

@@ -5,10 +5,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TypeVar
 
 from ..errors import DeviceError
+
+STEP = 0.5  # seconds of one wait
 
 T = TypeVar("T")
 _Task = Callable[[], None]
@@ -77,11 +79,21 @@ def in_a_thread(function: Callable[[], T], *, stop: Callable[[], None]) -> T:
     workers = Workers(1, "fastfid-run")
     try:
         workers.do(lambda: settle(future, function))
-        return future.result()
+        return result_of(future)
     finally:
         stop()
         workers.stop()
         workers.join()
+
+
+def result_of(future: "Future[T]") -> T:
+    """Return the result of a future, and listen to Ctrl-C meanwhile.
+
+    A signal that comes after Python's last look for one, and before the wait begins, does not interrupt that wait.
+    """
+    while not future.done():
+        wait([future], timeout=STEP)
+    return future.result()
 
 
 def settle(future: "Future[T]", function: Callable[[], T]) -> None:
