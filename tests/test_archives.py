@@ -1,4 +1,4 @@
-"""Zip and tar archives: what is in them equals what a folder gives once they are unpacked, and nothing is unpacked."""
+"""Zip and tar archives: the same images as from a folder with the unpacked files, and nothing is unpacked to disk."""
 
 import contextlib
 import gc

@@ -1,4 +1,4 @@
-"""Forks: an inherited extractor says so and is left alone, one opened in the child works, and the child exits."""
+"""Forks: an inherited extractor raises an error, one opened in the child works, and the child exits."""
 
 import multiprocessing
 import os

@@ -1,3 +1,5 @@
+"""Image files and PIL images to RGB arrays: losses, limits, damaged files."""
+
 import io
 import threading
 import warnings
