@@ -192,7 +192,7 @@ def measure_sessions(precisions: list[str], options: Any, open_extractor: Callab
                 onnx = to_half(onnx, "inception-v3")
             rate = graph_rate(open_extractor(precision, None), onnx, seconds)
             row("bare session", f"{precision}, default batch, CUDA graph, buffers on the device", rate)
-        except Exception as error:  # whatever ONNX Runtime says: the row says it, and the run goes on
+        except Exception as error:  # the row shows the error, and the run continues
             row("bare session", f"{precision}, default batch, CUDA graph", None, f"refused: {error}"[:120])
 
 

@@ -3,8 +3,8 @@
     python bench/pieces.py --images FOLDER [--count 2048] [--repeats 5]
 
 The network is a stand-in that computes a few averages, so that a stop of the pipeline between two pieces would show.
-All runs with pieces of the same size must first give the same covariance to the last bit. Then each turn times every way
-once, in images per second.
+All runs with pieces of the same size must first give the same covariance to the last bit. Then each turn times every
+way once, in images per second.
 """
 
 import argparse
