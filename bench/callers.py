@@ -1,9 +1,9 @@
-"""Peak memory and rate of several threads that call one extractor, as the requests of a service do.
+"""Peak memory and rate of several threads that call one extractor, like the requests of a service.
 
     python bench/callers.py [--callers 1 4 16] [--images 16] [--calls 3] [--dims 2048]
 
-Each count runs in a process of its own, once as it is and once with a lock of the caller's around every call, and reads
-its peak resident size from the operating system. Every answer is compared with that of a single caller.
+Each count runs in a new process, once as it is and once with the caller's own lock around every call, and reads its
+peak resident size from the operating system. Every answer is compared with that of a single caller.
 """
 
 import argparse

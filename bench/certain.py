@@ -1,4 +1,4 @@
-"""How far the distance is from exact arithmetic, beside its own estimate; and Schur's route beside SciPy's root.
+"""Error of the distance, against exact arithmetic and its own estimate; and `method="schur"` against SciPy's root.
 
 python bench/certain.py [--cases 2000] [--pairs 1000] [--flowers flowers_pool3.npz]
 """

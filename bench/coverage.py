@@ -1,10 +1,10 @@
-"""How often the 95 % intervals of `compare(bootstrap=...)` hold what they estimate, on real Inception features.
+"""How often the 95 % intervals of `compare(bootstrap=...)` contain the true value, on real Inception features.
 
     python bench/coverage.py flowers_pool3.npz [--trials 100]
 
-The features (n, 2048) are taken for the population: each trial draws two sets of rows from it with replacement. The
-target is the mean FID of such pairs, for an interval is about the FID at its own number of images. The bootstrap is
-measured at all 2048 dims; the jackknife, which needs more rows than dims, on 64 of them.
+The features (n, 2048) are the population: each trial draws two sets of rows from them with replacement. The true value
+is the mean FID of such pairs, because an interval is about the FID at its own number of images. The bootstrap is
+measured at all 2048 dims, and the jackknife, which needs more rows than dims, at 64 of them.
 """
 
 import argparse

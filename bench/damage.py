@@ -1,10 +1,11 @@
-"""What it costs to look for damage in every file, and what is found.
+"""The cost of checking every file for damage, and what the check finds.
 
     python bench/damage.py --cifar FOLDER --photos FOLDER [--repeats 200]
 
-First no good file may be told as damaged: all of both folders, and the PNG and WebP files made from them. Then reading
-and decoding with and without the look take turns; of each file the fastest turn counts. Last, files are damaged in five
-ways, each file once: refused as an `ImageError`, told as damaged, or passed over although the pixels differ.
+First, no good file may be reported as damaged: all files of both folders, and the PNG and WebP files made from them.
+Then reading and decoding with and without the check are timed in turns; the fastest turn of each file counts. Last,
+files are damaged in five ways, each file once: refused with an `ImageError`, reported as damaged, or undetected
+although the pixels differ.
 """
 
 import argparse

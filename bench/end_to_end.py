@@ -1,9 +1,9 @@
-"""Two folders to one number, wall time, beside the tools that fastfid reproduces.
+"""Wall time from two folders to one number, against the tools that fastfid reproduces.
 
     python bench/end_to_end.py A B --weights W.pth --rivals-python /path/to/rivals/bin/python [--repeats 2]
 
-The tools take turns, each in a process of its own, so that a busy machine disturbs all of them alike. A number that is
-off by more than 1e-4 relative ends the run before any time is printed.
+The tools take turns, each in its own process, so that a busy machine slows down all of them alike. If a number is off
+by more than 1e-4 relative, the run ends before any time is printed.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Faults on a long run: how soon Ctrl-C stops it, and what 30 corrupt files of 3000 cost.
+"""Faults in a long run: how soon Ctrl-C stops it, and what happens with 30 corrupt files of 3000.
 
 python bench/faults.py [--model inception-v3-random] [--repeats 5]
 """
@@ -19,7 +19,7 @@ from PIL import Image
 
 import fastfid
 
-# Tells when the network has begun, and how many threads are left when Python's own end is all there is to come.
+# Prints when the network has begun, and how many threads are left when only Python's own exit remains.
 CHILD = """
 import sys, threading, fastfid
 def told(done, total):

@@ -1,9 +1,9 @@
-"""Features at every tap beside pytorch-fid's, image by image, on two folders.
+"""Features at every tap against pytorch-fid's, image by image, on two folders.
 
     python bench/features.py A B --weights W.pth --rivals-python /path/to/rivals/bin/python
 
-Asserts the error budget: 1e-5 of the largest feature. The last column is fp16 beside fp32: on a
-CPU its weights are rounded to float16 and nothing else.
+Asserts the error budget: 1e-5 of the largest feature. The last column is fp16 against fp32: on a
+CPU only its weights are rounded to float16.
 """
 
 import argparse

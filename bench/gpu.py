@@ -1,11 +1,11 @@
-"""The whole GPU run: rates, errors and determinism of every precision, beside the bare session and pytorch-fid.
+"""Rates, errors and determinism of every precision on a GPU, against the bare session and pytorch-fid.
 
     python bench/gpu.py [--rivals-python PYTHON] [--weights W.pth] [--images 4096]
-    python bench/gpu.py --dry-run          # the same way through the code on the CPU provider, in a minute or two
+    python bench/gpu.py --dry-run          # the same code on the CPU provider, in a minute or two
 
-Needs a machine with a GPU, fastfid, and for the rival an environment with torch for CUDA and pytorch-fid. Without
-``--weights`` the built-in random network is used, in both tools. Every number is asserted before a rate is printed; one
-table comes last. CUDA graphs, cuDNN's timed search and the NHWC layout are tried on the bare session: what pays there
+Needs a machine with a GPU, fastfid, and for the comparison an environment with pytorch-fid and torch for CUDA. Without
+``--weights``, both tools use the built-in random network. Every number is checked before a rate is printed; the table
+comes last. CUDA graphs, cuDNN's timed search and the NHWC layout are tried on the bare session: what is faster there
 may become the default.
 """
 
@@ -192,7 +192,7 @@ def measure_sessions(precisions: list[str], options: Any, open_extractor: Callab
                 onnx = to_half(onnx, "inception-v3")
             rate = graph_rate(open_extractor(precision, None), onnx, seconds)
             row("bare session", f"{precision}, default batch, CUDA graph, buffers on the device", rate)
-        except Exception as error:  # whatever ONNX Runtime says: the row says it, and the run goes on
+        except Exception as error:  # the row shows the error, and the run continues
             row("bare session", f"{precision}, default batch, CUDA graph", None, f"refused: {error}"[:120])
 
 

@@ -1,4 +1,4 @@
-"""Statistics files between fastfid and the tools: each tool reads ours and we read theirs, and both print one number.
+"""Statistics files between fastfid and the tools: each tool reads ours, we read theirs, and the numbers are compared.
 
     python bench/interop.py A B --weights W.pth --tools-python /path/to/tools/bin/python
                             [--features flowers_pool3.npz] [--adm-evaluator evaluations/evaluator.py]
@@ -6,9 +6,9 @@
 Statistics of the first 100 images of the folders A and B, which are far from full rank; with --features (an array
 `features` of 2600 rows or more, 2048 wide) also ones of full rank. ADM's evaluator is openai/guided-diffusion's file.
 
-Asserts that the tool and `--method schur`, which is the tools' route, agree within 1e-6 relative, and the tool and our
-default too where both sides are of full rank. Elsewhere the default may be 1e-4 off: the tools take the square root of
-a singular product, which is itself known to some 1e-6 only.
+Asserts that the tool agrees within 1e-6 relative with `--method schur`, which computes what the tools compute, and also
+with our default if both sides have full rank. Otherwise the default may be 1e-4 off: the tools take the square root of
+a singular product, which is only accurate to about 1e-6.
 """
 
 import argparse

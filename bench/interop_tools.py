@@ -1,4 +1,4 @@
-"""What `bench/interop.py` asks of the tools, in their environment (see `bench/parity_tools.py`).
+"""What `bench/interop.py` runs of the tools, in their environment (see `bench/parity_tools.py`).
 
 python bench/interop_tools.py pytorch-fid ARGUMENTS...            its command line, as it is
 python bench/interop_tools.py clean-stats FOLDER OUT.npz W.pth    clean-fid's make_custom_stats

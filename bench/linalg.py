@@ -1,11 +1,10 @@
-"""The numerical core beside SciPy, NumPy and the arithmetic limit; the answer asserted before anything is timed.
+"""The numerical core against SciPy, NumPy and the arithmetic limit; the answer is checked before anything is timed.
 
     python bench/linalg.py [--dims 2048] [--repeats 3] [--flowers flowers_pool3.npz]
 
-Needs scipy (extra `test`). All contenders of a row take turns, so that a busy machine disturbs them alike; times are
-the best of the repeats (the noise of a shared machine only adds), ratios are of those. All run on the same number of
-threads.
-`--flowers` adds rows on real Inception features (an .npz with `features` (n, 2048)).
+Needs scipy (extra `test`). All contenders of a row take turns, so that a busy machine slows them down alike. Times are
+the best of the repeats, because noise on a shared machine only adds time; ratios are ratios of those. All run on the
+same number of threads. `--flowers` adds rows on real Inception features (an .npz with `features` (n, 2048)).
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What a table was measured on, in one line."""
+"""The machine and versions that a table was measured with, in one line."""
 
 import datetime
 import platform

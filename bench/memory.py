@@ -3,7 +3,7 @@
     python bench/memory.py [--counts 600 3000 6000] [--size 128]
     python bench/memory.py --stand-in --counts 600 6000 60000
 
-Each count runs `fastfid` in a process of its own and reads its peak resident size from the operating system. The second
+Each count runs `fastfid` in a new process and reads its peak resident size from the operating system. The second
 form takes arrays from a generator instead of files, and a small network with 2048 features instead of Inception.
 """
 

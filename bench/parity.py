@@ -1,9 +1,9 @@
-"""Every mode beside its tool on every kind of image: the network's input, the features, and FIDs of whole folders.
+"""Every mode against its tool on every kind of image: the network's input, the features, and FIDs of whole folders.
 
     python bench/parity.py --weights W.pth --tools-python /path/to/tools/bin/python [--folders A B --photos P]
 
-The images are drawn (`tests/kinds.py`). With --folders, which want 64 images or more each, and --photos, of mixed
-sizes, also FIDs of small sets from them. Asserts the error budget: 1e-6 absolute on the input's [-1, 1], 1e-5 of the
+The images are drawn (`tests/kinds.py`). With --folders, each of 64 images or more, and --photos, of mixed sizes, it
+also compares FIDs of small sets from them. Asserts the error budget: 1e-6 absolute on the input's [-1, 1], 1e-5 of the
 largest feature, 1e-4 relative (5e-5 absolute below 0.5) on the FID. Prints the tables of tests/README.md.
 """
 

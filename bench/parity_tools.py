@@ -4,11 +4,11 @@
     python bench/parity_tools.py fid A B --mode clean --weights W.pth
 
 The first writes, for every file of FOLDER and every mode, the network's input and the 2048 features, one image at a
-time, and prints as JSON which files a tool does not look for. The second prints one FID as JSON.
+time, and prints as JSON which files a tool ignores. The second prints one FID as JSON.
 
-Runs in an environment of the tools' own (torch, torchvision, scipy==1.17.1, pytorch-fid==0.3.0, torch-fidelity==0.4.0,
-clean-fid==0.1.35, torchmetrics==1.8.2, scikit-image==0.26, keras==3), never in fastfid's. `bench/parity.py` and
-`tests/golden/make_kinds_golden.py` call it.
+Runs in a separate environment with the tools (torch, torchvision, scipy==1.17.1, pytorch-fid==0.3.0,
+torch-fidelity==0.4.0, clean-fid==0.1.35, torchmetrics==1.8.2, scikit-image==0.26, keras==3), never in fastfid's.
+`bench/parity.py` and `tests/golden/make_kinds_golden.py` call it.
 """
 
 import argparse

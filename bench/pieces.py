@@ -1,10 +1,10 @@
-"""What pieces and processes cost: one piece beside many, this process beside one and two.
+"""The cost of pieces and processes: one piece against many, and this process against one and two others.
 
     python bench/pieces.py --images FOLDER [--count 2048] [--repeats 5]
 
-The network is a stand-in of a few averages, so that a stop of the pipeline at the border of two pieces would show. Each
-turn runs every way once, in turn, after all have given the same mean and covariance, to the last bit where the cut is
-the same. Images a second.
+The network is a stand-in that computes a few averages, so that a stop of the pipeline between two pieces would show.
+All runs with pieces of the same size must first give the same covariance to the last bit. Then each turn times every
+way once, in images per second.
 """
 
 import argparse

@@ -6,9 +6,9 @@
     python bench/rivals.py pytorch-fid A --weights W.pth --rate OUT.npz [--device cuda] [--workers 8] [--batch-size 50]
 
 The third writes pytorch-fid's features of both folders at every tap, one image at a time, instead of a FID. The last
-times its way from one folder to mu and sigma, without imports and loading, and writes both.
+measures its time from one folder to mu and sigma, without imports and loading, and writes both.
 
-Runs in an environment of the rivals' own (torch, torchvision, scipy==1.17.1, pytorch-fid==0.3.0,
+Runs in a separate environment with the rivals (torch, torchvision, scipy==1.17.1, pytorch-fid==0.3.0,
 torch-fidelity==0.4.0), never in fastfid's. `bench/end_to_end.py` calls it.
 """
 

@@ -1,11 +1,10 @@
-"""From files to features: every stage by itself, the whole beside the bare network, and pytorch-fid.
+"""Rates from files to features: every stage alone, and the whole against the bare network and pytorch-fid.
 
     python bench/throughput.py --weights W.pth --cifar FOLDER --photos FOLDER --rivals-python PYTHON [--repeats 3]
 
-The contenders take turns: the bare network, the whole, pytorch-fid (a process of its own, whose imports and loading are
-not timed; ours are not either). Rates are medians; shares are medians of the ratios to the two bare runs around each
-turn, so that a machine that slows down for a minute does not decide. mu of both tools is compared before a time is
-printed.
+The contenders take turns: the bare network, the whole, and pytorch-fid in its own process. Imports and loading are not
+timed, for either tool. Rates are medians; shares are medians of the ratios to the two bare runs around each turn, so
+that a slow minute of the machine does not distort them. mu of both tools is compared before a time is printed.
 """
 
 import argparse

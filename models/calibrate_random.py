@@ -2,10 +2,10 @@
 
     python models/calibrate_random.py python/fastfid/networks/random_bn.npz
 
-The network is wired as ever, except that each convolution is normalised by the mean and variance of its own output over
-the whole batch, which are also outputs of the graph: one run measures every layer on inputs that are already
-normalised. The result is data and part of the model's identity: running this again on another machine gives the same
-up to rounding, which is a different model. It was run once.
+The network is wired as usual, except that each convolution is normalised by the mean and variance of its own output
+over the whole batch, which are also outputs of the graph: one run measures every layer on inputs that are already
+normalised. The result is data and part of the model's identity: running this again on another machine gives the same up
+to rounding, which is a different model. It was run once.
 """
 
 import argparse

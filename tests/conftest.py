@@ -1,4 +1,4 @@
-"""Settings of the whole set; warnings are errors by pyproject.toml."""
+"""Settings for all tests; pyproject.toml turns warnings into errors."""
 
 import os
 
@@ -7,13 +7,13 @@ from hypothesis import settings
 
 from fuzz import SEED
 
-# Small matrices everywhere: on a busy machine the threads of three BLAS libraries wait for each other, and the set
-# takes a minute longer. test_threads.py looks at more than one.
+# The matrices are small. On a busy machine the threads of three BLAS libraries wait for each other, and the tests take
+# a minute longer. test_threads.py tests more than one thread.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("FASTFID_NUM_THREADS", "1")
 
-# No deadline: the machine decides how long an example takes. Fresh examples in every run, here and on CI, from a seed
-# that the run prints (derandomize is said because Hypothesis takes it for granted where CI is set).
+# No deadline: how long an example takes depends on the machine. Every run draws new examples, here and on CI, from a
+# seed that it prints (derandomize is given because Hypothesis turns it on by default on CI).
 settings.register_profile("fastfid", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("fastfid")
 

@@ -1,6 +1,7 @@
-"""Damaged and hostile files, made from good ones: every reader gets thousands, new ones in every run.
+"""Damaged and malicious files, made from good ones: each reader gets thousands, and new ones in every run.
 
-A case depends on the run's seed, its fuzzer's name and its number alone: ``FASTFID_TEST_SEED=<seed>`` repeats it.
+A case depends only on the seed of the run, the name of the fuzzer and its number: ``FASTFID_TEST_SEED=<seed>`` repeats
+it.
 """
 
 import os

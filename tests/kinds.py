@@ -1,4 +1,4 @@
-"""Every kind of image that the tools meet, drawn from seeded integers: for golden/kinds.npz and bench/parity.py."""
+"""Every kind of image that the tools may meet, drawn from seeded integers, for golden/kinds.npz and bench/parity.py."""
 
 import struct
 import zlib

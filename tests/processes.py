@@ -1,4 +1,4 @@
-"""Python code in a process of its own, and work in a fork of this one."""
+"""Run Python code in another process, or work in a fork of this one."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import time
 import traceback
 import warnings
 
-PATIENCE = 60.0  # seconds; a deadlock lasts for ever
+PATIENCE = 60.0  # seconds; a deadlock lasts forever
 
 
 def run(code, *arguments, timeout=120, prefix=(), **environment):

@@ -1,4 +1,4 @@
-"""Zip and tar archives: what is in them equals what a folder gives once they are unpacked, and nothing is unpacked."""
+"""Zip and tar archives: the same images as from a folder with the unpacked files, and nothing is unpacked to disk."""
 
 import contextlib
 import gc
@@ -300,7 +300,7 @@ def test_no_shard_is_left_out(tmp_path):
         open_source(tmp_path)
 
 
-# --- members that deserve a thought
+# --- unusual members
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -655,7 +655,7 @@ def test_an_archive_that_changes_or_goes_ends_the_run(tmp_path, kind):
     write(path, [("a.png", PNG), ("b.png", PNG), ("c.png", PNG)])
     with pytest.raises(InputError, match=rf"the archive .*a\.{kind} has changed") as caught:
         second.load()
-    assert not isinstance(caught.value, ImageError)  # which on_error="skip" would pass over, image by image
+    assert not isinstance(caught.value, ImageError)  # on_error="skip" would skip that, image by image
     path.unlink()
     with pytest.raises(InputError, match=rf"cannot open the archive .*a\.{kind} again: No such file") as caught:
         second.load()

@@ -1,4 +1,4 @@
-"""Archives and arrays made to harm: nothing is lost in silence, nothing is believed, nothing takes memory or hangs."""
+"""Malicious archives and arrays: no image is lost silently, no size is trusted, nothing exhausts memory or hangs."""
 
 import bz2
 import contextlib
@@ -66,7 +66,7 @@ def write_members(path, given, count=None, wide=False):
     return path
 
 
-# --- nothing is lost in silence
+# --- nothing is lost silently
 
 
 @pytest.mark.parametrize("wide", [False, True])

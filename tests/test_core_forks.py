@@ -1,4 +1,4 @@
-"""Forks while other threads are in the core: services that load first and fork then do that."""
+"""Forks while other threads are in the core, as in services that load a model and then fork."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a file itself tells of its damage: nothing of good files, and of damaged ones what tests/README.md says."""
+"""Damage that a file itself shows: good files raise no alarm; damaged ones are reported if the format allows it."""
 
 import io
 import struct

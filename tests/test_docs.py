@@ -1,4 +1,4 @@
-"""What the documentation shows is run: README blocks, docstring examples, the promises of the import."""
+"""The examples in the documentation run: README blocks and docstrings; and the import is light."""
 
 import doctest
 import importlib

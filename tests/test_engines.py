@@ -1,4 +1,4 @@
-"""Engines: the same bits of every engine, and what becomes of errors in another process."""
+"""Engines: all give the same bits, and errors in another process reach the caller."""
 
 import functools
 import os

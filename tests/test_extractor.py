@@ -115,7 +115,7 @@ def test_an_interrupt_breaks_off_a_run_and_leaves_no_thread(extractor, monkeypat
 
     monkeypatch.setattr(extractor.opened.session, "run", first_then_endless)
     with pytest.raises(KeyboardInterrupt):
-        # One worker decodes in order: of several, another batch than the first may come to the network first.
+        # One worker decodes in order. With several, a later batch may reach the network first.
         list(extractor.stream(open_source(pictures(12)), num_workers=1, progress=interrupt))
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("fastfid")] == []
 

@@ -1,4 +1,4 @@
-"""Files are there whole or not at all, whoever else writes them and however a writer ends."""
+"""Files are written completely or not at all, even with several writers and if a writer is killed."""
 
 import os
 import signal
@@ -205,7 +205,7 @@ def test_exclusive_keeps_what_is_there_and_waits_for_the_other(tmp_path, writer)
         assert file.read() == b"half"
         file.truncate(0)
     assert told == [["part"]]
-    assert names(tmp_path) == []  # for it is empty
+    assert names(tmp_path) == []  # because it is empty
 
 
 def test_exclusive_follows_a_file_that_was_renamed_while_it_waited(tmp_path):

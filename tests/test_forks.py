@@ -1,4 +1,4 @@
-"""Forks: an inherited extractor says so and is left alone, one opened in the child works, and the child exits."""
+"""Forks: an inherited extractor raises an error, one opened in the child works, and the child exits."""
 
 import multiprocessing
 import os
@@ -37,7 +37,7 @@ expected = extractor(IMAGES)
 REBIND = """
 def rebind():
     global extractor
-    extractor = open_extractor()  # the name was all that held the inherited one
+    extractor = open_extractor()  # this drops the only reference to the inherited one
     return 0 if np.array_equal(extractor(IMAGES), expected) else 2
 """
 

@@ -1,4 +1,4 @@
-"""The allowlist of formats: nothing else is opened, whatever the file's name; no process, no other file."""
+"""The allowlist of formats: nothing else is opened, whatever its name; no program starts, no other file is read."""
 
 import json
 import os

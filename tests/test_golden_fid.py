@@ -1,4 +1,4 @@
-"""The number itself, end to end, against what pytorch-fid and torch-fidelity printed for the same files and weights."""
+"""The FID, end to end, against what pytorch-fid and torch-fidelity printed for the same files and weights."""
 
 import json
 from pathlib import Path

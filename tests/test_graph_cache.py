@@ -1,4 +1,4 @@
-"""The cache of built graphs: built once, never damaged, never in the way."""
+"""The cache of graphs: built once, built again if damaged, and no error if it cannot be written."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Half precision leaves alone what only bears the name of an operator."""
+"""Half precision leaves a model's own functions in float32, even if one has the name of an operator."""
 
 import numpy as np
 import onnxruntime

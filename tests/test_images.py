@@ -1,3 +1,5 @@
+"""Image files and PIL images to RGB arrays: losses, limits, damaged files."""
+
 import io
 import threading
 import warnings
@@ -208,7 +210,7 @@ def test_pillow_warns_of_what_is_muted_here(tmp_path):
     with Image.open(path) as image:
         from_pil(image, "p")
     with Image.open(path) as image, pytest.raises(UserWarning, match="expressed in bytes"):
-        image.convert("RGB")  # still heard outside of decode
+        image.convert("RGB")  # still issued outside of decode
 
 
 def test_only_decoding_threads_are_muted(tmp_path):
@@ -237,7 +239,7 @@ def test_muted_although_a_filter_came_in_front(tmp_path):
     path = tmp_path / "p.png"
     rgb().quantize(16).save(path, transparency=bytes(16))
     decode(path, "p")
-    warnings.simplefilter("error")  # pytest takes it back
+    warnings.simplefilter("error")  # pytest restores the filters
     in_thread(decode, path, "p")
 
 

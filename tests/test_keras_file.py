@@ -1,4 +1,4 @@
-"""Keras' weights: every layout that Keras writes, its features (golden), and what is said of bad files."""
+"""Keras' weights: every layout that Keras writes, its features (golden), and errors for bad files."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""The contracts of a metric: needs that are shared, accumulators that travel, scores."""
+"""The contracts of a metric: shared needs, pickled accumulators, scores."""
 
 import pickle
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The core's streaming moments: exact, and the same to the last bit however the rows came."""
+"""The core's streaming moments: exact, and bit-equal for any batching of the rows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Where weights are looked for, and what a download does when all goes well or not; the server is local."""
+"""Where weights are searched for, and downloads that succeed or fail; the server is local."""
 
 import contextlib
 import dataclasses

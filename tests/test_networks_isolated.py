@@ -1,4 +1,4 @@
-"""Files that make HDF5 loop for ever or crash: they are read in a process that can be ended."""
+"""Files that make HDF5 loop forever or crash are read in another process, which can be ended."""
 
 import collections
 import io

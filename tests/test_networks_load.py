@@ -1,4 +1,4 @@
-"""`load` and `export`: names, weights, foreign and exported ONNX files, and what is said where it does not work."""
+"""`load` and `export`: names, weights, foreign and exported ONNX files, and errors."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Several outputs of one graph: each role against an oracle of its own, and against a graph that has it alone."""
+"""Several outputs of one graph: each role against its own oracle, and against a graph with only this role."""
 
 import hashlib
 

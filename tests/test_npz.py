@@ -1,4 +1,4 @@
-"""Arrays in .npz files: what NumPy reads, whatever wrote it; and nothing that a file says is believed or evaluated."""
+"""Arrays in .npz files: whatever NumPy can read is read; no size is trusted, and nothing is evaluated."""
 
 import bz2
 import contextlib

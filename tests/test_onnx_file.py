@@ -1,4 +1,4 @@
-"""ONNX files from outside: what is refused, and whose word is taken for what they are made of."""
+"""ONNX files from outside: which are refused, and when the weights they name are believed."""
 
 import dataclasses
 import hashlib

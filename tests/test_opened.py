@@ -1,4 +1,4 @@
-"""What opens a network and what is open: recipes that travel, and batches that somebody else has cut."""
+"""Recipes and open networks: recipes in another process, and batches cut by the caller."""
 
 import pickle
 import threading

@@ -1,4 +1,4 @@
-"""What a network of the user's own may give: floats, one finite row for each image, and nothing else."""
+"""Outputs of a user's own network: one finite row of floats for each image; anything else is an error."""
 
 import numpy as np
 import onnx

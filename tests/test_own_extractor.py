@@ -1,8 +1,7 @@
-"""A network of the user's own: its preprocessing by code, by the command line, by the file's metadata.
+"""A user's own network, with its preprocessing from code, from the command line or from the file's metadata.
 
-The networks here have the input and output shapes of DINOv2 ViT-L/14 and CLIP ViT-B/32 and give back single values of
-their input, at the places where `golden/preprocess.npz` knows what torchvision's and open_clip's transforms make of
-seeded images.
+The networks here have the input and output shapes of DINOv2 ViT-L/14 and CLIP ViT-B/32 and return single values of
+their input, at the places for which `golden/preprocess.npz` has the values of torchvision's and open_clip's transforms.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The contract of a source: what a subclass may be and give, where it is accepted, and what travels by pickle."""
+"""The contract of a source: what a subclass may yield, where it is accepted, and what can be pickled."""
 
 import io
 import pickle

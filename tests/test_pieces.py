@@ -1,4 +1,4 @@
-"""Index arithmetic on top of a source: limit and seed, shards, pieces; and one read across all borders."""
+"""Index arithmetic on top of a source: limit and seed, shards, pieces; and one call of `read` for all pieces."""
 
 import itertools
 import pickle

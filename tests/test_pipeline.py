@@ -1,4 +1,4 @@
-"""Streams that are slow, that are broken off, that are many at once, and that are still there when Python ends."""
+"""Streams that are slow, abandoned, concurrent, or still open when Python exits."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""Pre-flight warnings: each said when it should be, not otherwise, once, silenceable, and in the result."""
+"""Warnings about the two sides: issued once, and only if they apply; they can be silenced, and are in the result."""
 
 import itertools
 import pickle

@@ -1,4 +1,4 @@
-"""The bar: where there is a terminal, where stderr is closed, and what is no progress."""
+"""The progress bar, with and without a terminal or stderr; and values that `progress` refuses."""
 
 import io
 import sys

@@ -1,4 +1,4 @@
-"""Provenance: what is compared before two statistics are, and what a file may say."""
+"""Provenance: what must agree before two statistics are compared, and what a file may contain."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""Reading from outside: no file but a regular one, no size without a bound, one error for all that goes wrong."""
+"""Reading files from outside: only regular files, every size bounded, and one error for whatever goes wrong."""
 
 import os
 import socket

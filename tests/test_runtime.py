@@ -1,4 +1,4 @@
-"""ONNX Runtime is imported in one place, without its telemetry, and says nothing on stdout or stderr."""
+"""ONNX Runtime is imported in one place, without its telemetry, and prints nothing on stdout or stderr."""
 
 import ast
 import os

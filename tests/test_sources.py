@@ -1,3 +1,5 @@
+"""Folders, arrays, files of arrays and iterables as sources; endings, limit and seed."""
+
 import io
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""Statistics: updates, merges, and files of ours and of others."""
+"""Statistics: updates, merges, pickles, and files from fastfid and other tools."""
 
 import copy
 import os

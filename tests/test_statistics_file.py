@@ -1,4 +1,4 @@
-"""Statistics files from outside: what they say is checked before it is read, and what does not fit is refused."""
+"""Statistics files from outside: sizes are checked before data is read, and inconsistent files are refused."""
 
 import functools
 import io

@@ -1,4 +1,4 @@
-"""What the command line shows, and where: hostile names, closed streams, other encodings, signals, targets."""
+"""What the command line prints, and where: malicious names, closed streams, other encodings, signals, targets."""
 
 import argparse
 import errno

@@ -1,4 +1,4 @@
-"""How many threads: the default, the environment, the container's quota, and the user's word."""
+"""How many threads: the default, the environment, the container's quota, and the user's setting."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The reader of torch's legacy format, on files that are written here opcode by opcode, whole and damaged."""
+"""The reader of torch's legacy format, on files written here opcode by opcode, intact and damaged."""
 
 import os
 import struct

@@ -1,4 +1,4 @@
-"""Make resize.npz: what torch and torch-fidelity make of seeded images, at seeded positions.
+"""Make resize.npz: seeded images resized by torch and torch-fidelity, sampled at seeded positions.
 
     python tests/golden/make_golden.py
 

@@ -3,8 +3,8 @@
     KERAS_BACKEND=torch python tests/golden/make_keras_golden.py
 
 Needs Keras 3 (on any backend) and scikit-image 0.26; the tests need only the file. The weights are drawn layer by
-layer, seeded by the layer's name, so that nothing here knows in which order fastfid reads them. Beside the features
-are stored: the names of the layers, in the order of `model.layers`, and the shapes of the kernels.
+layer, seeded by the layer's name, so that they do not depend on the order in which fastfid reads them. The file also
+has the names of the layers, in the order of `model.layers`, and the shapes of the kernels.
 """
 
 import sys

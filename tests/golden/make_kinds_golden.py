@@ -2,8 +2,8 @@
 
     python tests/golden/make_kinds_golden.py --weights W.pth
 
-Runs where the tools are (see `bench/parity_tools.py`), with Pillow 13, on x86-64 with FMA and AVX2. The weights are
-any in pytorch-fid's layout: the tools load them, and nothing of what they do to the input shows here.
+Runs where the tools are (see `bench/parity_tools.py`), with Pillow 13, on x86-64 with FMA and AVX2. Any weights
+in pytorch-fid's layout will do: the tools load them, but only the network's input is recorded.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Make modes.npz: what clean-fid, scikit-image and torch make of seeded images, at seeded positions.
+"""Make modes.npz: seeded images resized by clean-fid, scikit-image and torch, sampled at seeded positions.
 
     python tests/golden/make_modes_golden.py
 

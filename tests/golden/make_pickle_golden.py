@@ -1,8 +1,8 @@
-"""Make statistics-0.1.0.pickle: what `pickle` wrote of a Statistics with fastfid 0.1.0, with rows and with moments.
+"""Make statistics-0.1.0.pickle: two `Statistics` pickled by fastfid 0.1.0, one with rows and one with moments.
 
     python tests/golden/make_pickle_golden.py tests/golden/statistics-0.1.0.pickle
 
-Needs fastfid 0.1.0: the file stands for the pickles that its users have.
+Needs fastfid 0.1.0: the file represents the pickles that its users have.
 """
 
 import pickle

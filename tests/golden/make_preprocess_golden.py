@@ -1,4 +1,4 @@
-"""Make preprocess.npz: what torchvision's and open_clip's transforms make of seeded images, at seeded positions.
+"""Make preprocess.npz: seeded images after torchvision's and open_clip's transforms, sampled at seeded positions.
 
     python tests/golden/make_preprocess_golden.py
 
