@@ -143,7 +143,7 @@ class TestStatisticsAsSides:
 
         with pytest.raises(fastfid.StatisticsMismatch, match="mode tensorflow in.*, pytorch in"):
             fastfid.score(stats, never(), model=extractor)
-        with pytest.warns(fastfid.FastFIDWarning, match="by force"):
+        with pytest.warns(fastfid.FastFIDWarning, match="because of force"):
             result = fastfid.compare(stats, b, model=extractor, force=True)
         assert result.forced
 

@@ -259,7 +259,7 @@ def test_a_folder_of_shards_is_their_union(tmp_path):
     equal(pixels(source), STACK[:5])
     assert source.size == 5
     assert source.notes == (
-        f"{shards} has no image files but 3 archives: their images are one set",
+        f"{shards} has no image files but 3 archives: their images are used as one set",
         "1 of 5 images are in subfolders; pytorch-fid would not count them",
     )
     chosen = sorted(np.random.RandomState(7).permutation(5)[:3])
@@ -274,7 +274,7 @@ def test_archives_beside_images_are_not_opened(tmp_path):
         (tmp_path / name).write_bytes(b"no archive")
     source = open_source(tmp_path)
     assert members(source) == ["a.png"]
-    assert source.notes == ("3 archives beside the images, such as b.tar, were not opened",)
+    assert source.notes == ("3 archives next to the images, such as b.tar, were not opened",)
 
 
 def test_shards_without_images_are_told(tmp_path):

@@ -322,7 +322,7 @@ class TestRefuses:
             ([0, np.nan, 0], np.eye(3), r"mu2 holds 1 values that are not finite; .* nan at index \(1,\)"),
             (np.zeros(3), np.diag([1, np.inf, 1]), r"sigma2 .* inf at index \(1, 1\)"),
             (np.zeros(3), np.triu(np.ones((3, 3))), "sigma2 is not symmetric: .* up to 1"),
-            (np.zeros(3), np.diag([1, 1, -1e-9]), "sigma2 is not a covariance: its diagonal is -1e-09 at 2"),
+            (np.zeros(3), np.diag([1, 1, -1e-9]), "sigma2 is not a covariance: entry 2 of its diagonal is -1e-09"),
             (np.zeros(3), np.eye(3) * 1j, "sigma2 must be real numbers, got dtype complex128"),
             (["a"] * 3, np.eye(3), "mu2 must be real numbers"),
         ],

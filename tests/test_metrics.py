@@ -124,9 +124,9 @@ def test_a_role_that_the_network_does_not_give_is_named(rows):
 @pytest.mark.parametrize(
     ("metrics", "message"),
     [
-        (["fod"], r"there is no 'fod'; there are fid"),
-        (["fid", "fid"], "fid was asked for twice"),
-        (["fid", FID(method="schur")], "fid was asked for twice"),
+        (["fod"], r"unknown name 'fod'; give one of fid"),
+        (["fid", "fid"], "two are called fid"),
+        (["fid", FID(method="schur")], "two are called fid"),
     ],
 )
 def test_metrics_that_there_are_not(metrics, message):

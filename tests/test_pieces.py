@@ -162,9 +162,9 @@ class TestContract:
                 lambda indices: (np.zeros((2, 2, 3)) for _ in indices),
                 "mine: read must yield Items, but yields a ndarray",
             ),
-            (lambda _: (Item("x", bytes) for _ in range(9)), "mine: read yields more images than it is asked for"),
-            (lambda indices: (Item("x", bytes) for i in [*indices, 9]), "mine: read yields more images than it is"),
-            (lambda indices: (Item("x", bytes) for i in indices if i < 7), "mine: read ends after 7 images, and was"),
+            (lambda _: (Item("x", bytes) for _ in range(9)), "mine: read yields more images than indices"),
+            (lambda indices: (Item("x", bytes) for i in [*indices, 9]), "mine: read yields more images than indices"),
+            (lambda indices: (Item("x", bytes) for i in indices if i < 7), "mine: read ends after 7 images, although"),
             (lambda indices: (Item("x", bytes) for _ in map(max, range(7), indices)), "mine: read ends after 7 images"),
         ],
     )

@@ -143,7 +143,7 @@ def test_a_glance_is_enough_where_nothing_is_in_common():
         each.seen.sampled = True
     assert [text.partition(":")[0] for text in codes(a, b)] == ["jpeg-quality", "size"]
     assert [text.partition(":")[0] for text in codes(b, c)] == ["format"]
-    assert all("(of 16 looked at)" in text for text in codes(a, b))
+    assert all("(of 16 images looked at)" in text for text in codes(a, b))
 
 
 def test_upscaled_only_in_clean():
@@ -173,7 +173,7 @@ def test_the_same_is_told_once():
         tell_of_sides([a, b], facts(2), messages)
     more = side("b", seen(9, 50, encoding="PNG") + seen(1, 70, encoding="JPEG"))
     tell_of_sides([a, more], facts(2), messages)  # told again, it would be an error here
-    assert messages.warnings == ["format: JPEG in a, 90% PNG, 10% JPEG in b; lossy compression alone changes a FID"]
+    assert messages.warnings == ["format: JPEG in a, 90% PNG, 10% JPEG in b; lossy compression alone changes the FID"]
 
 
 def test_what_is_seen_of_an_image():
@@ -267,11 +267,11 @@ def test_merged_tallies_have_the_smallest_chunk_and_tell_a_sample(chunks, smalle
 
 def test_damaged_files_are_counted_and_the_first_are_named():
     damaged = [Seen(size=(9, 9), digest=i, damage=f"{i}.png (its checksum)" if i % 2 else "") for i in range(12)]
-    text = "damaged: a: 6 of 12 images were decoded from files that say they are damaged: "
+    text = "damaged: a: 6 of 12 images were decoded from files with signs of damage: "
     only(codes(side("a", damaged)), f"{text}1.png (its checksum); 3.png (its checksum); 5.png (its checksum), ...")
     only(
         codes(side("a", damaged[:2])),
-        "damaged: a: 1 of 2 images were decoded from files that say they are damaged: 1.p",
+        "damaged: a: 1 of 2 images were decoded from files with signs of damage: 1.p",
     )
 
 
@@ -332,7 +332,7 @@ class TestRun:
         assert list(result.warnings) == [str(w.message) for w in heard]
         for path, text in zip(sets, result.warnings, strict=True):
             first = f"{path / '000.png'} (the checksum of its chunk IEND is wrong)"
-            say = "images were decoded from files that say they are damaged"
+            say = "images were decoded from files with signs of damage"
             assert text.startswith(f"damaged: {path}: 5 of 70 {say}: {first}; ")
         common = [*map(str, sets), "--model", "inception-v3-random", "--dims", "64", "--quiet"]
         assert main([*common, "--silence", "damaged"]) == 0

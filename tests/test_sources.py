@@ -143,8 +143,8 @@ def test_corrupt_file_is_found_when_loaded(tmp_path):
         ("gone.npy", "does not exist"),
         ("one.png", "one.png is a single image: give a folder"),
         ("two.JPG", "is a single image"),
-        ("a.7z", "a.7z is an archive of a kind that is not read in place: unpack it"),
-        ("a.RAR", "not read in place"),
+        ("a.7z", "a.7z is an archive of a kind that cannot be read: unpack it"),
+        ("a.RAR", "kind that cannot be read"),
         ("a.csv.gz", "a.csv.gz is of an unknown type: give a folder of images, a .zip or .tar of images"),
         ("a.csv", "a.csv is of an unknown type: give a folder"),
         ("a.npy", r"cannot read .*a\.npy: "),
@@ -276,7 +276,7 @@ def test_a_folder_of_npy_files_is_a_set_of_images(tmp_path):
         with (tmp_path / name).open("wb") as file:
             np.save(file, np.asfortranarray(STACK[index]) if index else STACK[index].astype(np.int64))
     source = open_source(tmp_path)
-    assert source.notes == (f"{tmp_path} has no image files but 3 .npy files: each is taken for one image",)
+    assert source.notes == (f"{tmp_path} has no image files but 3 .npy files: each is read as one image",)
     assert names(read_items(source)) == [str(tmp_path / name) for name in ("a.NPY", "b.npy", "sub/c.npy")]
     expect(pixels(read_items(source)), STACK[[1, 0, 2]])
     assert source.files
@@ -751,7 +751,7 @@ def test_a_data_set_that_has_a_method_read_is_no_file():
         (Image.new("RGB", (2, 2)), "one image cannot"),
         (io.BytesIO(b"x"), "one open file cannot be scored: give a list of them"),
         ((np.zeros(4), np.eye(4)), r"from_moments\(mu, sigma\), .*frechet_distance\(mu1, sigma1, mu2, sigma2\)"),
-        ([np.zeros(1), np.eye(1)], "mu and sigma are no images"),
+        ([np.zeros(1), np.eye(1)], "mu and sigma are not images"),
         ([], "the list is empty"),
         ((), "the tuple is empty"),
     ],

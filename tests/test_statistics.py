@@ -387,14 +387,14 @@ class TestForeignFile:
     @pytest.mark.parametrize(
         ("arrays", "message"),
         [
-            ({"mu": np.zeros(4)}, "needs mu and sigma, it has mu$"),
-            ({"images": np.zeros(4)}, "it has images"),
+            ({"mu": np.zeros(4)}, "needs mu and sigma, but holds mu$"),
+            ({"images": np.zeros(4)}, "but holds images"),
             ({"mu": np.zeros(4), "sigma": np.eye(5)}, r"shape \(4, 4\) to fit mu, got \(5, 5\)"),
             ({"mu": np.zeros(4), "sigma": np.ones((4, 5))}, None),
             ({"mu": np.zeros((1, 4)), "sigma": np.eye(4)}, "mu must have 1 dimensions"),
             ({"mu": np.zeros(0), "sigma": np.zeros((0, 0))}, "mu is empty"),
             ({"mu": np.zeros(4), "sigma": np.triu(np.ones((4, 4)))}, "sigma is not symmetric"),
-            ({"mu": np.zeros(4), "sigma": -np.eye(4)}, "not a covariance: its diagonal is -1 at 0"),
+            ({"mu": np.zeros(4), "sigma": -np.eye(4)}, "not a covariance: entry 0 of its diagonal is -1"),
             ({"mu": np.array([0, np.nan, 0, 0]), "sigma": np.eye(4)}, r"mu holds 1 values .* index \(1,\)"),
             ({"mu": np.zeros(4), "sigma": np.diag([1, 1, np.inf, 1])}, r"sigma holds 1 .* inf at index \(2, 2\)"),
             ({"mu": np.zeros(4, complex), "sigma": np.eye(4)}, "complex"),
@@ -760,6 +760,6 @@ def test_the_longest_name_that_the_file_system_takes(tmp_path):
 
 def test_statistics_too_large_to_be_read_again_are_not_saved(tmp_path):
     statistics = Statistics(16385).update(np.eye(2, 16385, dtype=np.float32))
-    with pytest.raises(InputError, match="16385 dims cannot be saved; files have 16384"):
+    with pytest.raises(InputError, match="16385 dims cannot be saved; files have at most 16384"):
         statistics.save(tmp_path / "a")
     assert not list(tmp_path.iterdir())

@@ -1,4 +1,4 @@
-"""score, compare, statistics: the whole flow from two sources to one number."""
+"""`score`, `compare` and `statistics`: the flow from two sources to a number."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -48,40 +48,41 @@ def score(
         ``.npz``; a ``.npy`` or ``.npz`` of uint8 images; an array (N, H, W, 3), (N, H, W, 1) or (N, H, W) of integers
         in 0…255; a `Statistics`; an iterable of arrays, PIL images or image files.
     model : str, path or Extractor
-        A registry name, weights in pytorch-fid's layout (``.pth``) or Keras' (``.h5``), an ``.onnx`` extractor, or an
-        `Extractor`, which brings its own mode, dims, device, precision and batch size. Not consulted where both sides
-        are statistics.
+        A registry name, weights in pytorch-fid's layout (``.pth``) or Keras' (``.h5``), an ``.onnx`` network, or an
+        `Extractor`, which has its own mode, dims, device, precision and batch size. Ignored if both sides are
+        statistics.
     mode : {"pytorch", "tensorflow", "clean", "keras", "torchmetrics"} or Preprocessing
-        Whose preprocessing: pytorch-fid's, TTUR's and torch-fidelity's, clean-fid's, the Keras tutorial's or
-        torchmetrics'. For a network other than Inception: "clip", "dinov2", a `Preprocessing` or its text.
+        Preprocessing to apply: that of pytorch-fid, of TTUR and torch-fidelity, of clean-fid, of the Keras tutorial, or
+        of torchmetrics. For a network other than Inception: "clip", "dinov2", a `Preprocessing` or its text form.
     dims : {2048, 768, 192, 64, 1008}
-        Tap of the network; 1008 are the logits.
+        Length of the features, which selects the layer of the network. 1008 selects the logits.
     method : {"auto", "schur"}
-        How the trace term is computed; see `frechet_distance`.
+        How to compute the trace term; see `frechet_distance`.
     batch_size : int, optional
-        Images per run of the network; a fixed number per device by default.
+        Images per run of the network. The default depends only on the device.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N"; or several, each for one process: "cuda:0,cuda:1", "cuda:all", "cpu,cpu".
+        "auto", "cpu", "cuda" or "cuda:N". Several devices run one process each: "cuda:0,cuda:1", "cuda:all", "cpu,cpu".
     precision : {"fp32", "tf32", "fp16"}
         Arithmetic of the network.
     num_workers : int, optional
         Threads that decode and resize.
     limit, seed : int
-        Take a random subset of `limit` images from each side, the same for the same seed.
+        Use a random subset of `limit` images of each side. The same seed chooses the same subset.
     on_error : {"raise", "skip"}
-        Whether an image that cannot be decoded ends the run, or is left out and listed.
+        What to do with an image that cannot be decoded: end the run, or leave the image out and list it.
     recursive : bool
-        Whether subfolders are searched.
+        Whether to search subfolders.
     endings : str or collection of str, optional
-        Which files count as images: endings such as "png,jpg", in any case, or "pytorch-fid" for exactly the files that
-        pytorch-fid takes: its endings in lower case alone, no subfolders.
+        File endings that count as images, such as "png,jpg", in upper or lower case. "pytorch-fid" selects exactly the
+        files that pytorch-fid reads: its endings in lower case only, and no subfolders.
     force : bool
-        Compare statistics although their model or mode differ, or a covariance is not symmetric; the result says so.
+        Compare statistics even if their model or mode differs, or if a covariance is not symmetric. The result records
+        this.
     progress : None, bool or callable
-        None shows a bar where stderr is a terminal; a callable gets (done, total).
+        None shows a bar if stderr is a terminal. A callable is called with (done, total).
     engine : {"local", "processes"} or Engine, optional
-        What runs the network: this process, one process for each device, or an engine of yours. By default this process
-        for one device, and processes for several.
+        What runs the network: this process, one process per device, or your own `Engine`. The default is "local" for
+        one device and "processes" for several.
 
     Returns
     -------
@@ -91,9 +92,10 @@ def score(
     Raises
     ------
     InputError
-        Where a source cannot be scored; `ImageError` for an image, `StatisticsMismatch` for statistics that do not fit.
+        If a source cannot be scored. If a single image is at fault, it is an `ImageError`. If two statistics cannot be
+        compared, it is a `StatisticsMismatch`.
     ModelError, DeviceError
-        Where the model or the device cannot be used.
+        If the model or the device cannot be used.
 
     References
     ----------
@@ -156,18 +158,20 @@ def compare(
     metrics: Sequence[str | Metric] = ("fid",),
     engine: str | Engine | None = None,
 ) -> Comparison:
-    """Fréchet Inception Distance with its terms, its error, and what made it; parameters as in `score`.
+    """Fréchet Inception Distance with its terms, its error estimate and its provenance.
+
+    Takes the parameters of `score` and these:
 
     Parameters
     ----------
     bootstrap : int
-        Number of replicates behind a 95 % confidence interval; 0 for none. Rows are resampled while there are no more
-        of them than dims; beyond that one of 20 groups of images is left out at a time, on each side (a jackknife of
-        40 distances whatever the number, with 20 d² numbers of memory a side). Statistics without rows count as known.
-        The replicates are computed with ``method="auto"``.
+        Number of replicates for a 95 % confidence interval; 0 for none. If no side has more images than dims, their
+        rows are resampled. Otherwise a jackknife leaves out one of 20 groups of images at a time, on each side. It
+        computes 40 distances, whatever the number, and needs memory for 20 d² numbers per side. Statistics without rows
+        count as exactly known. The replicates are computed with ``method="auto"``.
     metrics : sequence of str or Metric
-        What to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All metrics share
-        one pass over the images.
+        The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
+        metrics share one pass over the images.
 
     Returns
     -------
@@ -176,7 +180,7 @@ def compare(
     options = Options.of(locals())
     asked = asked_for(options.metrics, options)
     needs, messages = needs_of(asked), Messages()
-    # Both sides are opened before the network runs on either: a typo in the second must not cost the first.
+    # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = [open_side(a, "the first side", options, messages), open_side(b, "the second side", options, messages)]
     with opened_engine(sides, needs, options, messages) as (engine, facts):
         sides, forced = check_sides(sides, facts, needs, options.force, messages)
@@ -219,9 +223,9 @@ def statistics(
     progress: ProgressOption = None,
     engine: str | Engine | None = None,
 ) -> Statistics:
-    """Mean and covariance of the features of a set of images, ready to be saved, merged and compared.
+    """Mean and covariance of the features of a set of images, which can be saved, merged and compared.
 
-    Parameters are those of `score`; a statistics file is loaded as it is.
+    Takes the parameters of `score`. A statistics file is loaded unchanged.
 
     Returns
     -------

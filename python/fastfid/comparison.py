@@ -1,4 +1,4 @@
-"""What a comparison of two sets of images gives."""
+"""The result of a comparison of two sets of images."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, is_dataclass
@@ -14,20 +14,20 @@ from .provenance import Provenance
 
 @dataclass(frozen=True)
 class Comparison:
-    """The scores of two sets of images, and everything that a reader of them should know.
+    """The scores of two sets of images, with how they were made and the messages of the run.
 
     Attributes
     ----------
     scores : dict of str to Score
         The result of each metric, by its name.
     a, b : Side
-        Name, n and rejected images of either side.
+        Name, number of images and rejected images of each side.
     method : str
         "auto" or "schur".
     provenance : Provenance or None
-        What made the features; None if neither side says.
+        How the features were made; None if neither side says.
     forced : bool
-        Whether statistics that do not fit each other were compared all the same.
+        True if the two sides were made in different ways and compared only because of ``force=True``.
     warnings, notes : tuple of str
         Messages issued during the run.
     """
@@ -58,22 +58,22 @@ class Comparison:
 
     @property
     def error_estimate(self) -> float:
-        """Estimated error of `fid`, absolute.
+        """Estimated absolute error of `fid`.
 
-        It holds the rounding and, for a side that is known only as a deficient covariance matrix, what that cannot
-        tell from zero. NaN with ``method="schur"``, which has no estimate.
+        It covers rounding. For a side that is known only as a covariance matrix of deficient rank, it also covers the
+        eigenvalues that cannot be told from zero. NaN with ``method="schur"``, which has no estimate.
         """
         return float(self._fid.parts["error_estimate"])
 
     @property
     def rank(self) -> tuple[int, int] | None:
-        """Numerical ranks of the covariances, among the dims that are not zero on either side; None with "schur"."""
+        """Numerical ranks of the covariances, without the dims that are zero on either side; None with "schur"."""
         rank: tuple[int, int] | None = self._fid.parts["rank"]
         return rank
 
     @property
     def interval(self) -> Interval | None:
-        """Confidence interval, if `bootstrap` asked for one."""
+        """Confidence interval; None if `bootstrap` is 0."""
         interval: Interval | None = self._fid.parts["interval"]
         return interval
 

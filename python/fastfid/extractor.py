@@ -1,4 +1,4 @@
-"""The network as a user opens it: images in, features out."""
+"""`Extractor`: a network that the user opens, which turns images into features."""
 
 import os
 from collections.abc import Collection, Iterator, Sequence
@@ -26,11 +26,12 @@ from .sources import Source, expected, open_source, pieces, read_batches
 
 
 class Extractor:
-    """A network that turns images into feature vectors; open it once, use it for every set.
+    """A network that turns images into feature vectors. Open it once and use it for every set.
 
-    Any number of threads may use one at a time: they share its buffers and take turns at the network. It can be pickled
-    and copied: what travels are its settings and the model's hash, and the network is opened where they arrive, from
-    the same name or path. In a process forked after it was opened it raises `DeviceError`: open another there.
+    Several threads may use one extractor at a time; they share its buffers and take turns at the network. It can be
+    pickled and copied. A pickle holds the settings and the model's hash, and unpickling opens the network again from
+    the same name or path. In a process that was forked after the extractor was opened, using it raises `DeviceError`:
+    open another one there.
 
     Parameters
     ----------
@@ -38,36 +39,38 @@ class Extractor:
         A registry name (`fastfid models list`), a path to weights in pytorch-fid's layout (``.pth``) or Keras'
         (``.h5``), or to any ``.onnx`` with one image input and one (N, d) output.
     mode : str or Preprocessing
-        Preprocessing protocol: "pytorch", "tensorflow", "clean", "keras" or "torchmetrics"; for another network than
-        Inception "clip", "dinov2", a `Preprocessing` or its text. An ``.onnx`` may state its own in its metadata
-        (``fastfid.mode``), which then takes the place of the default.
+        Preprocessing: "pytorch", "tensorflow", "clean", "keras" or "torchmetrics". For a network other than Inception:
+        "clip", "dinov2", a `Preprocessing` or its text form. An ``.onnx`` can state its mode in its metadata
+        (``fastfid.mode``), which then replaces the default.
     dims : int
-        Tap of the Inception network: 64, 192, 768, 2048, or 1008 for the logits. Another ``.onnx`` has its own dims.
+        Length of the features of the Inception network: 64, 192, 768 or 2048, or 1008 for the logits. Another ``.onnx``
+        has its own dims.
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
     precision : {"fp32", "tf32", "fp16"}
-        "fp32" is true fp32; "tf32" needs a GPU; "fp16" has float16 weights and tensors between float32 ends.
+        "fp32" is true fp32. "tf32" needs a GPU. "fp16" uses float16 weights and tensors inside the network; its input
+        and output are float32.
     batch_size : int, optional
-        Images per run of the network; a fixed number per device where not given. Sets with fewer images are run in one
-        batch of their size; the last batch of a larger set is padded.
+        Images per run of the network. The default depends only on the device. A set with fewer images is run in one
+        batch of its size. The last batch of a larger set is padded.
     roles : sequence of str
-        Outputs of the network that metrics ask for; calling the extractor gives the rows of "features".
+        Outputs of the network that metrics need. Calling the extractor returns the rows of "features".
     progress : bool
-        Whether a download shows a bar on stderr.
+        Whether to show a bar on stderr during a download.
     messages : Messages, optional
-        Gets the warnings.
+        Collects the warnings.
 
     Attributes
     ----------
     provenance : Provenance
-        What makes the features: model and its hash, mode, dims, device, precision, batch size, versions.
+        How the features are made: model and its hash, mode, dims, device, precision, batch size, versions.
 
     Raises
     ------
     ModelError
-        Where the model cannot be found, read or used; the message says what to do.
+        If the model cannot be found, read or used; the message says what to do.
     DeviceError
-        Where a GPU was asked for by name and cannot be used.
+        If the GPU you name is unusable.
 
     Examples
     --------
@@ -96,17 +99,17 @@ class Extractor:
 
     @property
     def recipe(self) -> Recipe:
-        """What opens the same network, in another process too."""
+        """The settings that open the same network again, also in another process."""
         return self.opened.recipe
 
     @property
     def provenance(self) -> Provenance:
-        """What makes the features."""
+        """How the features are made."""
         return self.opened.provenance
 
     @property
     def comparable(self) -> bool:
-        """Whether scores compare with published FIDs."""
+        """True if scores can be compared with published FIDs."""
         return self.opened.comparable
 
     @property
@@ -121,7 +124,7 @@ class Extractor:
 
     @property
     def device(self) -> str:
-        """Where the network runs: "cpu" or "cuda:N"."""
+        """Device that runs the network: "cpu" or "cuda:N"."""
         return self.opened.device
 
     @property
@@ -150,10 +153,14 @@ class Extractor:
         ----------
         images : path, array or iterable
         on_error : {"raise", "skip"}
-            Whether an image that cannot be decoded ends the call, or is left out: a warning names it, and there are
-            fewer rows than images.
+            What to do with an image that cannot be decoded. "raise" ends the call. "skip" leaves the image out, so that
+            there are fewer rows than images, and a warning names it.
         progress : None, bool or callable
-            As for `score`, but without a bar unless it is asked for. What a callable raises ends the call.
+            As for `score`, but the default shows no bar. An exception that a callable raises ends the call.
+
+        Returns
+        -------
+        ndarray, shape (n, dims), float32
         """
         tally, source = Tally(), open_source(images)
         with progress_bar(progress, source.size, source.name) as show:
@@ -174,7 +181,9 @@ class Extractor:
         progress: Progress | None = None,
         tally: "Tally | None" = None,
     ) -> Iterator[NDArray[np.float32]]:
-        """Yield the features of a source, (k, dims) a batch, in the source's order; memory does not grow with n.
+        """Yield the features of a source batch by batch, each of shape (k, dims), in the source's order.
+
+        Memory does not grow with the number of images.
 
         Parameters
         ----------
@@ -182,22 +191,22 @@ class Extractor:
         num_workers : int, optional
             Threads that decode and resize; by default as many as `num_threads`, at most 16. 0 counts as 1.
         limit, seed
-            Take a seeded random subset.
+            Use a random subset, as in `score`.
         on_error : {"raise", "skip"}
             What to do with an image that cannot be decoded.
         progress : callable, optional
-            Called with the number of images done. What it raises ends the stream, and comes through.
+            Called with the number of images done. An exception that it raises ends the stream and is passed on.
         tally : Tally, optional
-            Filled with what was seen on the way.
+            Filled with what was observed about the images.
 
         Raises
         ------
         ImageError
-            An image cannot be decoded, and `on_error` is "raise".
+            If an image cannot be decoded and `on_error` is "raise".
         ModelError
-            The network does not give one finite row for each image.
+            If the network does not return one finite row for each image.
         DeviceError
-            Out of memory with a single image, or the process was forked after the extractor was opened.
+            If memory does not suffice for a single image, or the process was forked after the extractor was opened.
         """
         if FEATURES not in self.opened.roles:
             raise ModelError(f"{self!r} was opened without the role 'features': it has {', '.join(self.opened.roles)}")
@@ -216,7 +225,7 @@ class Extractor:
                 yield result.features[FEATURES]
 
     def shortage(self, tally: Tally) -> str | None:
-        """Say so if memory did not suffice for the batch size."""
+        """Return a warning if memory did not suffice for the batch size, else None."""
         return shortage(tally.chunk, self.batch_size, self.device)
 
     def fit(
@@ -233,7 +242,7 @@ class Extractor:
     ) -> Statistics:
         """Mean and covariance of the features of a set of images, with their provenance.
 
-        Parameters and errors are those of `statistics`, which does the same with a network of its own.
+        Parameters and errors are those of `statistics`, which opens a network by itself.
 
         Examples
         --------
@@ -251,7 +260,7 @@ class Extractor:
 
 
 def _reopen(recipe: Recipe) -> Extractor:
-    """Open an extractor from what was pickled, if the model is still the same."""
+    """Open an extractor from a pickle; raises `ModelError` if the model has changed since."""
     extractor = Extractor.__new__(Extractor)
     extractor.opened = recipe.open(Messages())
     return extractor

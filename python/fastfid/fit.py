@@ -1,4 +1,4 @@
-"""One side of a comparison, read once: what is kept of its images, piece by piece."""
+"""The results of one pass over the images of one side, kept piece by piece."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,16 +16,16 @@ from .sources import Piece, Source
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a network once an engine has opened it.
+    """Facts about a network that an engine has opened.
 
     Attributes
     ----------
     roles : mapping of str to int
-        What it gives, "features" say, and the dims of each.
+        The outputs of the network, such as "features", and the dims of each.
     provenance : Provenance or None
-        What makes the features.
+        How the features are made.
     comparable : bool
-        Whether scores compare with published FIDs: the weights are the official ones.
+        True if the weights are the official ones, so that scores can be compared with published FIDs.
     """
 
     roles: Mapping[str, int]
@@ -34,22 +34,22 @@ class Facts:
 
     @property
     def mode(self) -> str:
-        """The preprocessing, "" if it is not known."""
+        """The preprocessing; "" if it is not known."""
         return self.provenance.mode if self.provenance else ""
 
 
 @dataclass
 class Fit:
-    """What is kept of a set of images, or of a piece of it: the state of every need.
+    """The accumulators of a set of images, or of a piece of it: one for each need.
 
     Attributes
     ----------
     states : dict of Need to Accumulator
-        ``fit[need]`` looks one up.
+        ``fit[need]`` returns one of them.
     n : int or None
-        Number of images; None where a statistics file does not say.
+        Number of images; None if a statistics file does not say it.
     seen : Tally
-        What the images showed besides features.
+        What was observed about the images while they were decoded.
     """
 
     states: dict[Need, Accumulator]
@@ -58,7 +58,7 @@ class Fit:
 
     @classmethod
     def empty(cls, needs: Iterable[Need], roles: Mapping[str, int]) -> Self:
-        """Start a fit; `roles` says how many dims the features of each role have."""
+        """Return a fit of no images; `roles` gives the dims of each role."""
         return cls({need: need.accumulator(roles[need.role]) for need in needs})
 
     def update(self, features: Mapping[str, NDArray[np.float32]], seen: Sequence[Seen] = (), chunk: int = 0) -> Self:
@@ -67,11 +67,11 @@ class Fit:
         Parameters
         ----------
         features : mapping of str to ndarray, shape (k, dims), float32
-            The rows of each role, those of one image at the same place in all.
+            The rows of each role. Row i of every role belongs to the same image.
         seen : sequence of Seen
-            What the images showed, those included that were left out.
+            What was observed about each image, including the images that were left out.
         chunk : int
-            Images per run of the network, if memory did not suffice for the batch size.
+            Images per run of the network, if memory did not suffice for the batch size; else 0.
 
         Returns
         -------
@@ -103,9 +103,9 @@ class Fit:
 
 
 def fold(fits: Iterable[tuple[Piece, Fit]], empty: Fit) -> Fit:
-    """Merge the fits of the pieces of a set, in the order of the pieces; `empty` stands for a set without images.
+    """Merge the fits of the pieces of a set, in the order of the pieces; return `empty` if there are none.
 
-    The order and the cut into pieces decide the last bits, so both come from the source alone.
+    The last bits of the result depend on the order and on the borders of the pieces, so both depend on the source only.
     """
     whole: Fit | None = None
     for _, fit in fits:
@@ -115,13 +115,13 @@ def fold(fits: Iterable[tuple[Piece, Fit]], empty: Fit) -> Fit:
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: its name, the number of images counted, and those left out.
+    """One side of a comparison: its name, its number of images, and the images left out.
 
     Attributes
     ----------
     name : str
     n : int or None
-        Number of images; before they are read, the number expected. None where nobody knows.
+        Number of images; before they are read, the expected number. None if it is not known.
     rejected : tuple of str
         The images that could not be decoded, with the reason.
     """
@@ -129,14 +129,14 @@ class Side:
     name: str
     n: int | None
     rejected: tuple[str, ...] = ()
-    # What the run works with; the result of a comparison does not hold it.
+    # Used during the run only; the result of a comparison does not have these.
     source: Source | None = field(default=None, repr=False, compare=False)
     fit: Fit | None = field(default=None, repr=False, compare=False)
     seen: Tally | None = field(default=None, repr=False, compare=False)
     provenance: Provenance | None = field(default=None, repr=False, compare=False)
 
     def result(self) -> "Side":
-        """Return the side without what the run worked with."""
+        """Return the side without the fields that only the run needs."""
         return Side(self.name, self.n, self.rejected)
 
     def as_dict(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Everything that is said of a run: warnings, notes, and what makes two sets hard to compare.
+"""All messages of a run: warnings, notes, and checks of whether the two sets can be compared fairly.
 
-The library itself never prints. Each warning of a kind begins with its code, so that
+The library itself never prints. Each warning from these checks begins with its code, so that
 ``warnings.filterwarnings("ignore", "duplicates:")`` silences one kind.
 """
 
@@ -25,37 +25,38 @@ from .sources import GLANCE
 
 log = logging.getLogger("fastfid")
 
-#: What each code is about.
+#: The meaning of each code.
 CODES = {
     "format": "one side is JPEG, the other is not",
     "jpeg-quality": "the JPEG files of the two sides were compressed differently",
     "size": "the images of the two sides have different sizes",
-    "upscaled": "mode clean enlarges images from below 64 pixels",
-    "damaged": "files that can be decoded and yet say themselves that they are damaged",
+    "upscaled": "mode clean enlarges images below 64 pixels",
+    "damaged": "files that can be decoded although they contain signs of damage",
     "duplicates": "exact copies, within a side or across both",
     "few-images": "fewer images than dims",
     "unequal-n": "very different numbers of images",
 }
-# What `decode` may report, as a sentence after "N images".
+# The losses that `decode` reports, as the end of a sentence that begins with "N images".
 _LOSSES = {
     "16-bit": "have 16 bits a channel; values above 255 become 255, as in every tool",
     "alpha": "have transparency; it is dropped, as in every tool",
     "larger than PIL.Image.MAX_IMAGE_PIXELS": "are larger than PIL.Image.MAX_IMAGE_PIXELS",
 }
-_SMALL = 64  # pixels; below, clean's filter has nothing to average
+_SMALL = 64  # pixels; below this, the filter of mode clean has nothing to average
 _LOSSLESS = frozenset({"PNG", "BMP", "PPM", "TIFF"})
-# Two random halves of one mixed set must not warn, two differently made sets must. After a glance, only sides whose
-# samples do not overlap at all are told: of 16 and 16 images of one set that is one chance in a hundred million.
+# Two random halves of one mixed set must not give a warning; two sets made in different ways must. After a glance there
+# is a warning only if the two samples do not overlap at all. For 16 and 16 images of one set that has a probability of
+# one in a hundred million.
 _MIXTURE_APART = 0.25  # share of the images that would have to change their format
 _QUALITY_APART = 5
 _SIZE_APART = 1.1
 _NUMBER_APART = 5
 _T = TypeVar("_T")
-_PACKAGE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - as frames spell it
+_PACKAGE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - spelled as in the file names of frames
 
 
 def warn(message: str) -> None:
-    """Issue a `FastFIDWarning` that points at the line which called this package, however deep we are in it."""
+    """Issue a `FastFIDWarning` that points at the caller's line, the first one outside this package."""
     frame: FrameType | None = sys._getframe(1)
     level = 2
     while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
@@ -65,14 +66,14 @@ def warn(message: str) -> None:
 
 @dataclass
 class Messages:
-    """Collects what is said during one run.
+    """Collects the messages of one run.
 
     Attributes
     ----------
     warnings : list of str
-        What the reader of the number should know; each is also issued as a `FastFIDWarning`.
+        Facts that a reader of the number should know. Each is also issued as a `FastFIDWarning`.
     notes : list of str
-        What is worth a line and no alarm; each is also logged to the logger ``fastfid``.
+        Facts that need no warning. Each is also logged to the logger ``fastfid``.
     """
 
     warnings: list[str] = field(default_factory=list)
@@ -85,7 +86,7 @@ class Messages:
         warn(message)
 
     def warn_once(self, about: object, message: str) -> None:
-        """Warn, unless these messages have warned about the same before: then only the record takes the new message."""
+        """Record a warning and issue it. If there is one with the same `about`, only replace its recorded text."""
         if about in self._told:
             self.warnings[self._told[about]] = message
         else:
@@ -99,7 +100,7 @@ class Messages:
 
 
 def shortage(chunk: int, batch_size: int, device: str) -> str | None:
-    """Say so if memory did not suffice for the batch size."""
+    """Return a warning if memory did not suffice for the batch size, else None."""
     if not 0 < chunk < batch_size:
         return None
     return (
@@ -109,7 +110,7 @@ def shortage(chunk: int, batch_size: int, device: str) -> str | None:
 
 
 def tell_of_run(name: str, seen: Tally, provenance: Provenance | None, messages: Messages) -> None:
-    """Warn of what happened to the images of one side while they were read."""
+    """Warn about images of one side that were left out, changed or run in smaller batches."""
     if provenance and (text := shortage(seen.chunk, provenance.batch_size, provenance.device)):
         messages.warn(text)
     if text := seen.left_out(name):
@@ -121,7 +122,7 @@ def tell_of_run(name: str, seen: Tally, provenance: Provenance | None, messages:
 
 
 def tell_of_sides(sides: Sequence[Side], facts: Facts, messages: Messages) -> None:
-    """Warn of what makes one side, or two, hard to compare; what was told before is brought up to date."""
+    """Warn about anything that makes one side, or two, hard to compare; update warnings that were issued before."""
     dims = facts.roles.get("features", 0)
     found = [finding for side in sides for finding in _of_one(side, dims, facts.mode)]
     if len(sides) == 2:
@@ -132,7 +133,7 @@ def tell_of_sides(sides: Sequence[Side], facts: Facts, messages: Messages) -> No
 
 def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str, str]]:
     if side.n is not None and side.n < dims:
-        text = f"{side.name}: {side.n} images are fewer than {dims} dims; exact for them, but biased upwards"
+        text = f"{side.name}: {side.n} images are fewer than {dims} dims; the FID is exact but biased upwards"
         yield "few-images", side.name, text
     if side.seen is None:
         return
@@ -140,54 +141,54 @@ def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str, str]]:
     small = sum(count for size, count in side.seen.sizes.items() if min(size) < _SMALL)
     if mode == "clean" and small >= (total if side.seen.sampled else 1):
         text = f"{side.name}: {small / total:.0%} of the images have a side below {_SMALL} pixels and are enlarged"
-        yield "upscaled", side.name, f"{text}; the antialiasing of 'clean' only acts where it shrinks"
+        yield "upscaled", side.name, f"{text}; the antialiasing of 'clean' only acts when it shrinks an image"
     if side.seen.damaged:
         more = ", ..." if side.seen.damaged > len(side.seen.damages) else ""
-        text = f"{side.name}: {side.seen.damaged} of {total} images were decoded from files that say they are damaged"
+        text = f"{side.name}: {side.seen.damaged} of {total} images were decoded from files with signs of damage"
         yield "damaged", side.name, f"{text}: {'; '.join(side.seen.damages)}{more}"
     if side.seen.repeated:
-        yield "duplicates", side.name, f"{side.name}: {side.seen.repeated} of {total} images are copies of others in it"
+        yield "duplicates", side.name, f"{side.name}: {side.seen.repeated} of {total} images are copies of other images"
 
 
 def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str, str]]:
     if a.n and b.n and max(a.n, b.n) >= _NUMBER_APART * min(a.n, b.n):
-        yield "unequal-n", "", f"{a.n} images in {a.name}, {b.n} in {b.name}; the bias of a FID depends on both numbers"
+        yield "unequal-n", "", f"{a.n} images in {a.name}, {b.n} in {b.name}; the bias of the FID depends on both"
     if a.seen is None or b.seen is None or not (a.seen.sizes and b.seen.sizes):
         return
     one, other = a.seen, b.seen
     sampled = one.sampled or other.sampled
 
     def both(first: str, second: str) -> str:
-        return f"{first} in {a.name}, {second} in {b.name}" + (f" (of {GLANCE} looked at)" if sampled else "")
+        return f"{first} in {a.name}, {second} in {b.name}" + (f" (of {GLANCE} images looked at)" if sampled else "")
 
     apart = _share_apart(_kinds(one.encodings), _kinds(other.encodings))
     if apart > _MIXTURE_APART and not (sampled and apart < 1):
         text = both(_shares(one.encodings), _shares(other.encodings))
-        yield "format", "", f"{text}; lossy compression alone changes a FID"
+        yield "format", "", f"{text}; lossy compression alone changes the FID"
     if one.qualities and other.qualities:
         qualities = [round(np.median([*side.qualities.elements()])) for side in (one, other)]
         far = _unlike(one.qualities, other.qualities) or abs(qualities[0] - qualities[1]) > _QUALITY_APART
         few = any(side.qualities.total() < side.sizes.total() for side in (one, other))  # of 16, not all are JPEG
         if far and not (sampled and (few or _overlap(one.qualities, other.qualities))):
             text = both(*(f"quality about {quality}" for quality in qualities))
-            yield "jpeg-quality", "", f"{text}; lossy compression alone changes a FID"
+            yield "jpeg-quality", "", f"{text}; lossy compression alone changes the FID"
     lengths = [[sqrt(h * w) for h, w in side.sizes.elements()] for side in (one, other)]
     low, high = sorted(np.median(side) for side in lengths)
     far = _unlike(one.sizes, other.sizes) or high > _SIZE_APART * low
     if far and not (sampled and _overlap(*lengths)):
         text = both(_most_common(one.sizes), _most_common(other.sizes))
-        yield "size", "", f"{text}; resizing alone changes a FID"
+        yield "size", "", f"{text}; resizing alone changes the FID"
     if shared := len(one.digests & other.digests):
         yield "duplicates", "", f"{shared} images are in both {a.name} and {b.name}"
 
 
 def _overlap(one: Iterable[float], other: Iterable[float]) -> bool:
-    """Whether the ranges of two sets of numbers overlap."""
+    """Return True if the ranges of two sets of numbers overlap."""
     return max(min(one), min(other)) <= min(max(one), max(other))
 
 
 def _unlike(one: Counter[_T], other: Counter[_T]) -> bool:
-    """Whether each side has a single value, and not the same."""
+    """Return True if each side has a single value and the two values differ."""
     return len(one) == len(other) == 1 and one.keys() != other.keys()
 
 
@@ -199,7 +200,7 @@ def _kinds(encodings: Counter[str]) -> Counter[str]:
 
 
 def _share_apart(one: Counter[str], other: Counter[str]) -> float:
-    """Total variation distance of two mixtures; 0 where one of them is empty."""
+    """Return the total variation distance of two mixtures; 0 if one of them is empty."""
     if not (one and other):
         return 0.0
     return sum(abs(one[kind] / one.total() - other[kind] / other.total()) for kind in one | other) / 2

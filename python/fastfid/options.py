@@ -30,7 +30,7 @@ ENGINES = ("local", "processes")
 
 
 def _model(value: object) -> None:
-    if not isinstance(getattr(value, "opened", None), Opened):  # an Extractor, which is defined later in the flow
+    if not isinstance(getattr(value, "opened", None), Opened):  # an Extractor; its class comes later in the flow
         check_model(value)
 
 
@@ -51,9 +51,9 @@ def _engine(value: object) -> None:
 class Options:
     """The options of a run.
 
-    The fields are the table of options. The flags of the command line are made from it; the signatures and docstrings
-    of the functions are written by hand, and ``tests/test_options.py`` compares them with it. Options are checked in
-    the order of the table.
+    The fields are the table of options. The flags of the command line are made from it. The signatures and docstrings
+    of the functions are written by hand, and ``tests/test_options.py`` compares them with the table. Options are
+    checked in the order of the table.
     """
 
     model: Model = option(
@@ -106,7 +106,7 @@ class Options:
     )
     precision: str = option(
         default("fp32"),
-        help="arithmetic of the network, of which tf32 needs a GPU",
+        help="arithmetic of the network; tf32 needs a GPU",
         check=check_precision,
         bad=("fp8", None),
         choices=PRECISIONS,
@@ -131,7 +131,7 @@ class Options:
     )
     seed: int = option(
         0,
-        help="which random subset --limit takes, and which resamples --bootstrap draws",
+        help="chooses the random subset of --limit and the resamples of --bootstrap",
         check=seed_number,
         bad=(-1, 2**32, 1.5, "1", None),
         good=(1, 2**32 - 1),
@@ -147,7 +147,7 @@ class Options:
     )
     recursive: bool = option(
         True,
-        help="do not search subfolders, as pytorch-fid does not",
+        help="do not search subfolders (pytorch-fid does not search them either)",
         check=partial(truth, "recursive"),
         bad=("no", None, 2),
         good=(False,),
@@ -157,7 +157,7 @@ class Options:
     endings: str | Collection[str] | None = option(
         None,
         help="which files count as images, by their endings, such as png,jpg; "
-        "pytorch-fid stands for exactly the files that pytorch-fid takes",
+        "pytorch-fid selects exactly the files that pytorch-fid reads",
         check=keeping_value(Endings.of),
         bad=("docx", "", 5),
         good=("png,jpg", ["png", ".JPG"], "pytorch-fid"),
@@ -183,7 +183,7 @@ class Options:
     )
     bootstrap: int = option(
         0,
-        help="print a 95 % interval of the FID on stderr, from N resamples (at least 20)",
+        help="print a 95 % confidence interval of the FID on stderr, from N resamples (at least 20)",
         check=check_replicates,
         bad=(5, -1, 1_000_001, "50", None),
         good=(20, 1_000_000),
@@ -193,7 +193,7 @@ class Options:
     )
     metrics: Sequence[str | Metric] = option(
         ("fid",),
-        help="which metrics to compute, by name, with commas between",
+        help="which metrics to compute, as names separated by commas",
         check=_metrics,
         bad=([], (), "fid", [5], [""], None),
         good=(["fid"], ("fid",)),
@@ -212,13 +212,12 @@ class Options:
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:
-        """Pick the options out of a function's arguments and check them, in the order of the table.
+        """Take the options from a function's arguments and check them, in the order of the table.
 
         Parameters
         ----------
         arguments : mapping
-            The ``locals()`` of a function. Names that are no options are ignored; an option that is missing gets its
-            default.
+            The ``locals()`` of a function. Names that are not options are ignored. A missing option gets its default.
 
         Raises
         ------
@@ -239,12 +238,12 @@ def names() -> Iterator[str]:
 
 
 def checked(name: str, value: Any) -> Any:
-    """Return the value to use for an option, or raise the error of its check."""
+    """Check the value of an option, and return the value to use for it."""
     result = option_of(name).check(value)
     return value if result is None or not given(value) else result
 
 
 def option_of(name: str) -> Option:
-    """Return what is known of the option called `name`."""
+    """Return the entry of the table for the option called `name`."""
     known: Option = Options.__dataclass_fields__[name].metadata["option"]
     return known

@@ -1,4 +1,4 @@
-"""What is done to each side of a run: open it, glance at it, fit it."""
+"""The steps of a run for each side: open it, glance at it, fit it."""
 
 import os
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ from .sources import Source, expected, glance, is_statistics_file, open_source, 
 
 
 def open_side(given: Any, otherwise: str, options: Options, messages: Messages) -> Side:
-    """Open what a caller gave for a side, and check all that can be known before the first image is read."""
+    """Open the input for a side, and check everything that can be checked before the first image is read."""
     name = _name(given, otherwise)
     if isinstance(given, Statistics):
         return _saved(given, name, options, messages)
     if isinstance(given, str | os.PathLike) and is_statistics_file(given):
         return _saved(Statistics._load(given, messages.warn, force=options.force), name, options, messages)
     source = open_source(given, recursive=options.recursive, endings=options.endings)
-    pieces(source, options.limit, options.seed)  # nothing is read yet, but a limit that cannot be had is refused
+    pieces(source, options.limit, options.seed)  # reads nothing yet, but raises if the limit cannot be applied
     if source.size is not None and source.size < 2:
         raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
     for text in source.notes:
@@ -37,7 +37,8 @@ def open_side(given: Any, otherwise: str, options: Options, messages: Messages) 
 def _name(given: Any, otherwise: str) -> str:
     if isinstance(given, str | os.PathLike):
         return os.fspath(given)
-    return given.name if isinstance(given, Source) else f"{otherwise} ({type(given).__name__})"
+    own = getattr(given, "name", None) if isinstance(given, Source) else None
+    return own or f"{otherwise} ({type(given).__name__})"
 
 
 def _saved(statistics: Statistics, name: str, options: Options, messages: Messages) -> Side:
@@ -48,7 +49,7 @@ def _saved(statistics: Statistics, name: str, options: Options, messages: Messag
 
 
 def moments_of(side: Side) -> Statistics:
-    """Return the mean and covariance of a side that has been read, or was saved."""
+    """Return the mean and covariance of a side that has been read, or that was given as statistics."""
     assert side.fit is not None
     return cast(Statistics, side.fit[MOMENTS])
 
@@ -56,14 +57,21 @@ def moments_of(side: Side) -> Statistics:
 def check_sides(
     sides: Sequence[Side], facts: Facts, needs: Sequence[Need], force: bool, messages: Messages
 ) -> tuple[list[Side], bool]:
-    """Say what makes each side, and check that the two can be compared.
+    """Add the provenance to each side, and check that the two can be compared.
 
     Returns
     -------
     sides : list of Side
-        With the provenance of those that are to be read.
+        The same sides; those with images now have the provenance of the network.
     forced : bool
-        Whether they do not fit and `force` alone let them through.
+        True if they were made in different ways and only `force` allows the comparison.
+
+    Raises
+    ------
+    InputError
+        If a side is statistics and a metric needs its images.
+    StatisticsMismatch
+        If the two cannot be compared.
     """
     for side in sides:
         missing = [need for need in needs if side.fit and not need.optional and not side.fit.get(need)]
@@ -80,7 +88,7 @@ def check_sides(
 
 
 def glanced(side: Side, options: Options) -> Side:
-    """Look at a few images of a side; they are kept, and not decoded again."""
+    """Decode a few images of a side and record what they show; they are kept and not decoded again."""
     if side.source is None:
         return side
     seen, source = glance(side.source, options.limit, options.seed)
@@ -95,7 +103,7 @@ def fitted(
     options: Options,
     messages: Messages,
 ) -> Side:
-    """Read the images of a side, once."""
+    """Read the images of a side, in one pass."""
     source = side.source
     if source is None or engine is None:
         return side
@@ -120,7 +128,7 @@ def read(
     options: Options,
     messages: Messages,
 ) -> Side:
-    """Glance at a side that has no other, and fit it."""
+    """Glance at a single side, and fit it."""
     if side.source is None:
         return side
     side = glanced(side, options)

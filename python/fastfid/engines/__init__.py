@@ -1,1 +1,1 @@
-"""Where the network runs: engines turn pieces of a source into fits."""
+"""Engines run the network and turn pieces of a source into fits."""

@@ -1,4 +1,4 @@
-"""What an engine is: it opens a network somewhere and fits pieces of sources with it."""
+"""The contract of an engine: it opens a network on some device and fits pieces of sources with it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,9 +24,9 @@ class How:
     num_workers : int or None
         Threads that decode and resize, in each process.
     on_error : {"raise", "skip"}
-        Whether an image that cannot be decoded ends the run, or is left out and listed.
+        What to do with an image that cannot be decoded: end the run, or leave the image out and list it.
     progress : callable, optional
-        Called with the number of images done; what it raises ends the run.
+        Called with the number of images done. An exception that it raises ends the run.
     """
 
     num_workers: int | None = None
@@ -37,7 +37,8 @@ class How:
 class Engine(ABC):
     """Opens a network, and fits pieces with it.
 
-    `open` comes first, once; then any number of `fit`, one after the other; `close` is last.
+    `open` is called first, once. Then `fit` is called any number of times, one call after the other. `close` is called
+    last.
     """
 
     @abstractmethod
@@ -48,12 +49,12 @@ class Engine(ABC):
     def fit(self, needs: Sequence[Need], pieces: Iterable[Piece], how: How) -> Iterator[tuple[Piece, Fit]]:
         """Yield a fit for each piece, in the order of the pieces.
 
-        Features are added to a fit in the order of the images, so that the fit of a piece has the same bits whatever
-        else is computed at the time. Pieces of a source of unknown size have no end: stop where its images do.
+        Features are added to a fit in the order of the images, so that the fit of a piece always has the same bits. A
+        source of unknown size has an endless number of pieces: stop when its images end.
         """
 
     def close(self) -> None:
-        """Let go of what `open` took; here, of nothing."""
+        """Release the resources that `open` took; by default there are none."""
         return
 
     def __enter__(self) -> Self:

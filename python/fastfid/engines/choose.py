@@ -1,4 +1,4 @@
-"""Which engine a run uses, and with which network."""
+"""Chooses the engine and the network of a run."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -20,14 +20,14 @@ from .base import Engine
 from .local import Local
 from .processes import Processes
 
-_BROUGHT = ("mode", "dims", "batch_size", "device", "precision")  # by an Extractor
+_BROUGHT = ("mode", "dims", "batch_size", "device", "precision")  # settings that an Extractor has already
 
 
 @contextmanager
 def opened_engine(
     sides: Sequence[Side], needs: Sequence[Need], options: Options, messages: Messages
 ) -> Iterator[tuple[Engine | None, Facts]]:
-    """Yield an engine that has opened the network, and what it says of it; no engine if no side has images."""
+    """Yield an engine that has opened the network, and the facts about that network; None if no side has images."""
     if not any(side.source for side in sides):
         yield None, Facts({"features": moments_of(sides[0]).dims})
         return
@@ -52,7 +52,7 @@ def opened_engine(
 
 
 def _engine(options: Options, devices: Sequence[str], own: Extractor | None) -> AbstractContextManager[Engine]:
-    """Return the engine; it is closed at the end of the block, unless it is the caller's."""
+    """Return the engine as a context manager, which closes it at the end unless the caller gave it."""
     engine: Any = options.engine
     if engine is not None and not isinstance(engine, str):
         return nullcontext(engine)
@@ -67,7 +67,7 @@ def _devices(options: Options, own: Extractor | None) -> Sequence[str]:
         return names
     count = visible_gpus()
     if not count:
-        raise DeviceError("device 'cuda:all' was asked for, but no CUDA device is visible")
+        raise DeviceError("device 'cuda:all' needs at least one CUDA device, and none is visible")
     return tuple(f"cuda:{number}" for number in range(count))
 
 
@@ -86,7 +86,7 @@ def _recipe(options: Options, device: str, roles: tuple[str, ...]) -> Recipe:
 
 
 def _check_brought(extractor: Extractor, options: Options, *, several: bool) -> None:
-    """Refuse a setting that differs from that of the Extractor beside it."""
+    """Raise `InputError` if a setting differs from that of the Extractor given as model."""
     for name in _BROUGHT:
         value = getattr(options, name)
         if not given(value) or (name == "device" and several):

@@ -1,4 +1,4 @@
-"""The engine of one device: threads of this process decode and resize while the network runs."""
+"""The engine for one device: threads of this process decode and resize while the network runs."""
 
 import itertools
 from collections import deque
@@ -20,20 +20,20 @@ class Local(Engine):
     Parameters
     ----------
     opened : Opened, optional
-        A network that is open already; it takes the place of the recipe's.
+        A network that is open already; it is used instead of opening the recipe.
     """
 
     def __init__(self, opened: Opened | None = None) -> None:
         self._opened = opened
 
     def open(self, recipe: Recipe, messages: Messages, *, download_bar: bool = False) -> Facts:
-        """Open the network, unless there is one."""
+        """Open the network, unless one is open already."""
         if self._opened is None:
             self._opened = recipe.open(messages, progress=download_bar)
         return Facts(self._opened.roles, self._opened.provenance, self._opened.comparable)
 
     def fit(self, needs: Sequence[Need], pieces: Iterable[Piece], how: How) -> Iterator[tuple[Piece, Fit]]:
-        """Yield the fit of each piece; batches follow each other without a stop at the border of two pieces."""
+        """Yield the fit of each piece; the pipeline does not stop between two pieces."""
         opened = self._opened
         assert opened is not None
         pieces = iter(pieces)
@@ -41,7 +41,7 @@ class Local(Engine):
         if first is None:
             return
         rows = opened.rows(first.of)
-        of_batches: deque[Piece] = deque()  # the piece of each batch that is on its way
+        of_batches: deque[Piece] = deque()  # the piece of each batch in the pipeline
 
         def batches() -> Iterator[list[Item]]:
             for piece, batch in read_batches(itertools.chain([first], pieces), rows):

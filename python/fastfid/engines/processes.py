@@ -1,7 +1,8 @@
-"""The engine of several devices: one process for each, which fits pieces as a machine of a cluster does.
+"""The engine for several devices: one process per device, which fits pieces as a machine of a cluster would.
 
-Decoding holds Python's lock part of the time, so one process feeds one device. A process asks for its next piece when
-its stream of batches comes to the end of the last one, before that is computed, and so never stops at a border.
+Decoding holds Python's lock part of the time, so each device has a process of its own. A process asks for its next
+piece when it has read the last images of the current one, before their features are computed, so it never waits between
+two pieces.
 """
 
 import itertools
@@ -27,8 +28,8 @@ from ..threads import num_threads, set_num_threads
 from .base import Engine, How
 from .local import Local
 
-_AHEAD = 2  # pieces a process that may wait, finished, for one before them: each takes memory
-_PATIENCE = 5.0  # seconds for a process to end
+_AHEAD = 2  # finished pieces per process that may wait for an earlier one; each takes memory
+_PATIENCE = 5.0  # seconds to wait for a process to end
 
 
 class Processes(Engine):
@@ -37,7 +38,7 @@ class Processes(Engine):
     Parameters
     ----------
     devices : sequence of str
-        "cpu" or "cuda:N", each as often as there are to be processes on it.
+        "cpu" or "cuda:N", one entry per process; a device can be listed several times.
     """
 
     def __init__(self, devices: Sequence[str]) -> None:
@@ -46,7 +47,7 @@ class Processes(Engine):
         self._opened: tuple[Recipe, Facts] | None = None
 
     def open(self, recipe: Recipe, messages: Messages, *, download_bar: bool = False) -> Facts:
-        """Start the processes; each opens the network, the first alone until it has it, for it may download."""
+        """Start the processes, each of which opens the network; the first alone, since it may have to download it."""
         if self._workers and self._opened is not None and self._opened[0] == recipe:
             return self._opened[1]
         self.close()
@@ -70,7 +71,7 @@ class Processes(Engine):
         return facts
 
     def fit(self, needs: Sequence[Need], pieces: Iterable[Piece], how: How) -> Iterator[tuple[Piece, Fit]]:
-        """Yield the fit of each piece; whichever process comes first takes the next."""
+        """Yield the fit of each piece; the next piece goes to the first process that is free."""
         pieces = iter(pieces)
         first = next(pieces, None)
         if first is None:
@@ -80,7 +81,7 @@ class Processes(Engine):
                 f"{first.source.name} can only be read from start to end, by one process: name one device, or give a "
                 "folder, an archive, an array or a list"
             )
-        if not self._workers and self._opened is not None:  # a run before this one was broken off
+        if not self._workers and self._opened is not None:  # an earlier run ended with an error
             self.open(self._opened[0], Messages())
         try:
             for worker in self._workers:
@@ -98,14 +99,14 @@ class Processes(Engine):
 
 
 class _Round:
-    """One source on its way through the processes."""
+    """One pass of the processes over a source."""
 
     def __init__(self, workers: Sequence["_Worker"], pieces: Iterator[Piece], how: How) -> None:
         self._pieces, self._progress = pieces, how.progress
         self._busy = {worker.connection: worker for worker in workers}
         self._most = _AHEAD * len(workers)
         self._asking: list[_Worker] = []
-        self._given: deque[tuple[Piece, _Worker]] = deque()  # and not yielded, in order
+        self._given: deque[tuple[Piece, _Worker]] = deque()  # given out and not yet yielded, in order
         self._fits: dict[int, Fit] = {}
         self._images: dict[_Worker, int] = {}
 
@@ -132,8 +133,8 @@ class _Round:
                 self._progress(sum(self._images.values()))
 
     def _give(self, worker: "_Worker") -> bool:
-        """Give a process its next piece, unless too many are finished that wait for an earlier one."""
-        # The process that has that one must get another: it delivers the last piece when it has the next.
+        """Give a process its next piece; return False if too many finished pieces wait for an earlier one."""
+        # The process that works on that earlier piece always gets another: it delivers a piece when it has the next.
         if len(self._given) >= self._most and self._given[0][1] is not worker:
             return False
         piece = next(self._pieces, None)
@@ -165,12 +166,12 @@ class _Worker:
     def send_source(self, source: Source, needs: tuple[Need, ...], how: How) -> None:
         try:
             content = pickle.dumps((source, needs, how))
-        except Exception as error:  # whatever the parts of a caller's source raise
+        except Exception as error:  # a caller's source may raise anything
             raise InputError(f"{source.name} cannot be sent to another process: {error}") from error
         self.send(content)
 
     def receive(self) -> Any:
-        """Return what the process sends next; raise what it raised, or that it is gone."""
+        """Return the next message of the process; raise the exception that it raised, or `DeviceError` if it ended."""
         try:
             while not self.connection.poll(STEP):
                 pass
@@ -186,7 +187,7 @@ class _Worker:
         code = self._process.exitcode
         why = {
             -9: "; it was killed, as happens when memory runs out",
-            1: "; a script that uses several processes needs if __name__ == '__main__': before it starts",
+            1: "; a script that uses several processes must call fastfid below if __name__ == '__main__':",
         }.get(code or 0, "")
         return DeviceError(f"the process for {self._device} ended with exit code {code}{why}")
 
@@ -201,9 +202,9 @@ class _Worker:
 
 
 def _serve(connection: "Connection[Any, Any]", recipe: Recipe, threads: int, download_bar: bool) -> None:
-    """What a process does: open the network, then fit the pieces of one source after the other."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
-    warnings.simplefilter("ignore", FastFIDWarning)  # what is said is sent
+    """Run in a process: open the network, then fit the pieces of one source after the other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends the others
+    warnings.simplefilter("ignore", FastFIDWarning)  # the messages are sent to the parent, which issues them
     try:
         set_num_threads(threads)
         engine, messages = Local(), Messages()
@@ -216,7 +217,7 @@ def _serve(connection: "Connection[Any, Any]", recipe: Recipe, threads: int, dow
                 connection.send(("fit", piece.number, fit))
             connection.send(("done",))
     except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # nobody waits for this process any more
+        return  # the parent has closed the connection
     except BaseException as error:
         connection.send(_picklable(error))
 

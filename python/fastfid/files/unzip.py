@@ -285,15 +285,13 @@ def _decode(name: bytes, flags: int) -> str:
 
 def _wide(extra: bytes, *numbers: int) -> Iterator[int]:
     """Replace the numbers that stand for a 64-bit one."""
-    at = 0
-    while at + 4 <= len(extra):
+    kind, length, at = 0, 0, 0
+    while kind != _ZIP64:
+        at += length
+        if at + 4 > len(extra):
+            raise ValueError("its directory is damaged: a 64-bit size is missing")
         kind, length = struct.unpack_from("<HH", extra, at)
-        if kind == _ZIP64:
-            break
-        at += 4 + length
-    else:
-        raise ValueError("its directory is damaged: a 64-bit size is missing")
-    at += 4
+        at += 4
     for number in numbers:
         if number == _FOLLOWS:
             (number,) = struct.unpack_from("<Q", extra, at)

@@ -1,1 +1,1 @@
-"""From features to numbers; nothing here knows of images or networks."""
+"""Computes numbers from features; nothing here uses images or networks."""

@@ -1,4 +1,4 @@
-"""What a metric is: what it needs of each side, and the number that it makes of that."""
+"""The contract of a metric: what it needs from each side, and how it computes a number from that."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -12,17 +12,17 @@ from ..errors import InputError
 
 
 class Accumulator(ABC):
-    """What is kept of the rows of features that pass by.
+    """A summary of rows of features, updated while they are computed.
 
-    A subclass is made with the number of dims. It is filled row by row, in order, and merged with another in the order
-    of their rows; both must be deterministic. Its pickle holds its exact state: after it, the same rows give the same
-    bits. Here the state is all attributes and a version; a subclass with attributes that cannot be pickled writes its
-    own ``__getstate__`` and ``__setstate__``.
+    A subclass is created with the number of dims. Rows are added in order, and another accumulator is merged as if its
+    rows came next; both must be deterministic. A pickle must hold the exact state, so that the same rows added
+    afterwards give the same bits. By default the state is all attributes and a version. A subclass with attributes that
+    cannot be pickled defines its own ``__getstate__`` and ``__setstate__``.
 
     Attributes
     ----------
     version : int
-        Of the state; raise it when the attributes change, and read the old ones in ``__setstate__``.
+        Version of the state. Increase it when the attributes change, and read old states in ``__setstate__``.
     """
 
     version: ClassVar[int] = 1
@@ -33,7 +33,7 @@ class Accumulator(ABC):
 
     @abstractmethod
     def merge(self, other: Self, /) -> object:
-        """Add what another has seen, as if its rows had followed."""
+        """Add another accumulator, as if its rows had been added after those of this one."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {"version": self.version, **vars(self)}
@@ -44,7 +44,7 @@ class Accumulator(ABC):
 
 
 def check_version(accumulator: Accumulator, state: Mapping[str, Any]) -> None:
-    """Raise `InputError` for a state that a newer fastfid wrote."""
+    """Raise `InputError` if the state was written by a newer fastfid."""
     version = state.get("version", 1)
     if version > accumulator.version:
         kind = type(accumulator).__name__
@@ -53,16 +53,16 @@ def check_version(accumulator: Accumulator, state: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Need:
-    """What a metric needs of each side; metrics with equal needs share one accumulator.
+    """What a metric needs from each side. Metrics with equal needs share one accumulator.
 
     Parameters
     ----------
     role : str
-        Which output of the network: "features", "logits", "logits_unbiased", "spatial".
+        Output of the network: "features", "logits", "logits_unbiased" or "spatial".
     accumulator : callable
-        From the number of dims to an empty `Accumulator`; usually its class.
+        Takes the number of dims and returns an empty `Accumulator`; usually the class itself.
     optional : bool
-        Whether the metric does without on a side of which only statistics were saved.
+        True if the metric can also be computed when a side is saved statistics, which lack this accumulator.
     """
 
     role: str
@@ -81,17 +81,17 @@ class Score:
     ----------
     value : float
     parts : mapping of str to object
-        What else the metric computes: its terms, its errors, its other numbers.
+        Other results of the metric, such as terms and error estimates.
     convention : str
-        Whose definition it follows.
+        The paper or tool whose definition it follows.
     parameters : mapping of str to object
-        What the metric was asked for with.
+        Parameters of the metric.
     n : tuple of int or None
-        Number of images of each side; None where a statistics file does not say.
+        Number of images of each side; None if a statistics file does not say it.
     better : {"lower", "higher"}
-        Which way is better.
+        Which values are better.
     warnings : tuple of str
-        What a reader of the number should know.
+        Facts that a reader of the number should know.
     """
 
     value: float
@@ -104,16 +104,16 @@ class Score:
 
 
 class Metric(ABC):
-    """A number made of one side or of two.
+    """A number computed from one side or from two.
 
-    A subclass has `name`, `needs` and `value`, and is usually a frozen dataclass whose fields are its parameters.
+    A subclass has `name`, `needs` and `value`. It is usually a frozen dataclass whose fields are its parameters.
 
     Attributes
     ----------
     name : str
-        What it is asked for by, and called in results.
+        Name of the metric in the option ``metrics`` and in the results.
     sides : int
-        How many sides it takes, 1 or 2.
+        Number of sides it takes, 1 or 2.
     """
 
     name: ClassVar[str]
@@ -122,8 +122,8 @@ class Metric(ABC):
     @property
     @abstractmethod
     def needs(self) -> tuple[Need, ...]:
-        """What it needs of each side."""
+        """The accumulators that the metric needs from each side."""
 
     @abstractmethod
     def value(self, *sides: Any) -> Score:
-        """Return the number, from the `Fit` of each side; ``fit[need]`` is the accumulator of a need."""
+        """Compute the score from the `Fit` of each side; ``fit[need]`` is the accumulator of a need."""

@@ -1,4 +1,4 @@
-"""The mean and covariance of rows, computed by the core or given."""
+"""The mean and covariance of rows, either computed by the core or given by the caller."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from ..files.reading import failures
 from .feature_rows import count_of_rows
 from .frechet import Gaussian, gaussian_from_moments
 
-STATE_OF_MOMENTS = ("dims", "folded", "shift", "offset", "m2", "pending")  # what it has, of the core's
+STATE_OF_MOMENTS = ("dims", "folded", "shift", "offset", "m2", "pending")  # the keys of the core's Moments.state()
 
 
 class Estimate:
-    """A mean and covariance that rows can be added to; for one thread at a time.
+    """A mean and covariance to which rows can be added; not thread-safe.
 
     Parameters
     ----------
@@ -25,20 +25,23 @@ class Estimate:
     Attributes
     ----------
     n : int or None
-        Number of rows; None where mean and covariance were given without it.
+        Number of rows; None if mean and covariance were given without it.
     """
 
     def __init__(self, dims: int) -> None:
         self.dims = dims
         self.n: int | None = 0
         self._moments: _core.Moments | None = _core.Moments(dims)
-        self._mu: NDArray[np.float64] | None = None  # as computed or given last; None once outdated
+        self._mu: NDArray[np.float64] | None = None  # the last one computed or given; None when out of date
         self._sigma: NDArray[np.float64] | None = None
-        self._given = False  # they are a caller's or a file's; computed from the moments they may differ by rounding
+        self._given = False  # True if a caller or a file gave both; those of the moments may differ by rounding
 
     @classmethod
     def of(cls, given: Gaussian, n: int | None, moments: _core.Moments | None = None) -> "Estimate":
-        """Take a checked mean and covariance, and `moments` of the rows behind them; without `n` none can be added."""
+        """Return the estimate of a checked mean and covariance, and of the `moments` of their rows if those are known.
+
+        Without `n`, no rows can be added.
+        """
         result = cls(given.mu.size)
         result.n, result._moments = None if n is None else count_of_rows(n), moments
         result._give(given)
@@ -66,7 +69,7 @@ class Estimate:
         return self._moments.rows() if self._moments is not None and self.n else None
 
     def gaussian(self) -> Gaussian:
-        """Return what the distance works on: the rows while they are kept, else the covariance."""
+        """Return the Gaussian for the distance, with the rows while they are kept, else with the covariance."""
         self._require_rows(2)
         rows = self.rows
         if rows is None:
@@ -74,15 +77,15 @@ class Estimate:
         return Gaussian(self.mu, rows=np.asarray(rows, dtype=np.float64))
 
     def moments(self) -> _core.Moments:
-        """Return the moments; those made of a given mean and covariance are not kept, for a look changes nothing."""
+        """Return the moments. If they are made from a given mean and covariance, they are not stored."""
         if self._moments is not None:
             return self._moments
         if self.n is None:
-            raise InputError("these statistics do not say how many rows they stand for (no n): cannot add to them")
+            raise InputError("these statistics have no n, the number of rows: nothing can be added to them")
         return _core.Moments.from_moments(self.n, self.mu, self.sigma)
 
     def require_room(self, more: int) -> None:
-        """Raise `InputError` where so many more rows cannot be counted, or where n is not known."""
+        """Raise `InputError` if n is not known, or would become too large with this number of additional rows."""
         count_of_rows(self.moments().count + more, least=0)
 
     def add(self, rows: NDArray[np.float32] | NDArray[np.float64]) -> None:
@@ -94,7 +97,7 @@ class Estimate:
             self._changed(self._moments)
 
     def merge(self, other: _core.Moments) -> None:
-        """Add the rows behind other moments, as if they had followed."""
+        """Add the rows of other moments, as if they came next."""
         self._moments = self.moments()
         try:
             self._moments.merge(other)
@@ -102,12 +105,12 @@ class Estimate:
             self._changed(self._moments)
 
     def settle(self) -> None:
-        """Notice what the core has added although the thread that asked for it is gone, as after a fork."""
+        """Update n after a fork, if the core had added rows for a thread that no longer exists."""
         if self._moments is not None and self._moments.count != self.n:
             self._changed(self._moments)
 
     def state(self) -> dict[str, Any]:
-        """Return the exact state as plain values and arrays; what is not known or not kept is left out."""
+        """Return the exact state as plain values and arrays, without those that are not known or not kept."""
         state: dict[str, Any] = {"dims": self.dims, "n": self.n}
         if self._moments is not None and self.n:
             state |= self._moments.state()
@@ -117,7 +120,7 @@ class Estimate:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Estimate":
-        """Go on from a state; `InputError` where it is damaged."""
+        """Restore an estimate from a state; raise `InputError` if the state is damaged."""
         with failures("this state of a mean and covariance is damaged"):
             result = cls(state["dims"])
             result.n = None if state["n"] is None else count_of_rows(state["n"], least=0)

@@ -1,4 +1,4 @@
-"""The FID of unlimited images, extrapolated from growing subsets."""
+"""The FID for an infinite number of images, extrapolated from subsets of increasing size."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from .moments import Statistics
 
 @dataclass(frozen=True)
 class Extrapolation:
-    """A FID extrapolated to unlimited images.
+    """A FID extrapolated to an infinite number of images.
 
     Attributes
     ----------
@@ -23,9 +23,9 @@ class Extrapolation:
     residual : float
         Root mean square distance of the points from the line, in units of the FID.
     sizes : tuple of int
-        Numbers of images of the points.
+        Number of images of each subset.
     fids : tuple of float
-        Their FIDs.
+        FID of each subset.
     """
 
     fid: float
@@ -36,10 +36,10 @@ class Extrapolation:
 
 
 def fid_infinity(x: ArrayLike, y: ArrayLike | Statistics, *, points: int = 15, seed: int = 0) -> Extrapolation:
-    """FID of unlimited images, from the FIDs of growing random subsets.
+    """FID for an infinite number of images, extrapolated from random subsets of increasing size.
 
-    The bias of a FID falls with 1 / n; a least-squares line in 1 / n through the FIDs of `points` subsets of `x`, of
-    regularly spaced sizes, is read off at 1 / n = 0 [1]_. `y` is the reference and is used whole.
+    The bias of the FID is proportional to 1 / n. A least-squares line in 1 / n is fitted to the FIDs of `points` random
+    subsets of `x`, with evenly spaced sizes, and evaluated at 1 / n = 0 [1]_. `y` is the reference; all of it is used.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def fid_infinity(x: ArrayLike, y: ArrayLike | Statistics, *, points: int = 15, s
     y : array_like, shape (m, d), or Statistics
         Features of the reference, or its statistics.
     points : int
-        Number of subsets, at least 3. The smallest has n / 10 rows, at least 2, or 5000 where n is above 10,000.
+        Number of subsets, at least 3. The smallest has n / 10 rows but at least 2, or 5000 rows if n is above 10,000.
     seed : int
-        Of the subsets.
+        Seed of the random subsets.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def fid_infinity(x: ArrayLike, y: ArrayLike | Statistics, *, points: int = 15, s
     Raises
     ------
     InputError
-        If `points` is below 3, or `x` has too few rows for that many sizes.
+        If `points` is below 3, or `x` has too few rows for that many different sizes.
 
     References
     ----------
@@ -72,7 +72,7 @@ def fid_infinity(x: ArrayLike, y: ArrayLike | Statistics, *, points: int = 15, s
     >>> rng = np.random.RandomState(0)
     >>> x, y = rng.standard_normal((2, 4000, 8))
     >>> both = fastfid.fid_infinity(x, y, seed=1), fastfid.frechet_distance_from_features(x, y)
-    >>> both[0].fid < both[1]  # the truth is 0, and the FID of so many rows is above it
+    >>> both[0].fid < both[1]  # the true distance is 0; the FID of 4000 rows is above it
     True
     """
     rows = finite_array(x, "x", 2)

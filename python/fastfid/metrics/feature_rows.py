@@ -1,4 +1,4 @@
-"""Rows of features as they come from a caller or a file: copied, finite, and those behind a mean and covariance."""
+"""Checks of rows of features from a caller or a file, which are copied first."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,8 +12,8 @@ from ..errors import InputError
 from ..files.reading import failures
 from .frechet import Gaussian
 
-MOST_ROWS = 2**53 - 1  # as float64 counts
-SNAPSHOT = 64 << 20  # bytes; more are not copied at once
+MOST_ROWS = 2**53 - 1  # the largest count that float64 holds exactly
+SNAPSHOT = 64 << 20  # bytes; larger arrays are copied in blocks
 _BLOCK = 4 << 20  # bytes
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)  # how far a value may have moved, relative to the largest of its dim
 
@@ -26,27 +26,27 @@ def count_of_rows(n: Any, least: int = 2) -> int:
 
 
 def snapshots(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield copies of the rows, all of them at once or, where they are more than `SNAPSHOT`, block by block.
+    """Yield copies of the rows: all at once, or in blocks if they have more bytes than `SNAPSHOT`.
 
-    What becomes of the original no longer matters to a copy, and `tobytes` is one step under Python's lock: no other
-    thread of Python's can shrink the array amid it.
+    A copy does not change when another thread writes into the original. `tobytes` holds Python's lock, so no other
+    Python thread can shrink the array while it copies.
     """
     dims, dtype = rows.shape[1], rows.dtype
     step = max(1, (SNAPSHOT if rows.nbytes <= SNAPSHOT else _BLOCK) // (dtype.itemsize * dims))
     for first in range(0, len(rows), step):
         with failures("features changed while they were read"):
             part = np.frombuffer(rows[first : first + step].tobytes(), dtype).reshape(-1, dims)
-        with np.errstate(over="ignore"):  # of a long double, which is infinite then
+        with np.errstate(over="ignore"):  # a long double may become infinite, which the next check refuses
             part = part.astype(np.float32 if dtype == np.float32 else np.float64, copy=False)
         require_finite(part, f"features from row {first} on" if first else "features")
         yield part
 
 
 def require_same(rows: NDArray[np.float64], moments: _core.Moments, known: Gaussian) -> None:
-    """Refuse rows that are not those behind the mean and covariance beside them.
+    """Raise `InputError` if the rows do not have the given mean and covariance, apart from rounding.
 
-    Where each value of dim i moves by at most r_i, its mean does, and by Cauchy and Schwarz a covariance by at most
-    (s_i + r_i) (s_j + r_j) - s_i s_j, s the standard deviations.
+    If each value of dim i changes by at most r_i, so does its mean. By the Cauchy-Schwarz inequality a covariance then
+    changes by at most (s_i + r_i) (s_j + r_j) - s_i s_j, with the standard deviations s.
     """
     moved = _ROUNDING * np.abs(rows).max(axis=0)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..fit import Fit
 
 MOMENTS = Need("features", Statistics)
-_GROUPS = Need("features", Blocks, optional=True)  # statistics without images count as known
+_GROUPS = Need("features", Blocks, optional=True)  # saved statistics count as exactly known
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class FID(Metric):
     Parameters
     ----------
     method : {"auto", "schur"}
-        How the trace term is computed; see `frechet_distance`.
+        How to compute the trace term; see `frechet_distance`.
     bootstrap : int
-        Number of replicates behind a 95 % confidence interval; 0 for none.
+        Number of replicates for a 95 % confidence interval; 0 for none.
     seed : int
-        Of the replicates.
+        Seed of the replicates.
     """
 
     method: str = "auto"
@@ -42,11 +42,11 @@ class FID(Metric):
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """The moments, and the groups of the jackknife if an interval is asked for."""
+        """The moments, and the groups of the jackknife if there is to be an interval."""
         return (MOMENTS, _GROUPS) if self.bootstrap else (MOMENTS,)
 
     def value(self, a: "Fit", b: "Fit") -> Score:
-        """Return the distance, its terms, its error and its interval."""
+        """Compute the distance, its terms, its error estimate and its interval."""
         gaussians = [cast(Statistics, side[MOMENTS]).gaussian() for side in (a, b)]
         result = distance(gaussians[0], gaussians[1], method=self.method)
         interval = None
@@ -73,4 +73,4 @@ class FID(Metric):
 def _warnings(offset: float) -> tuple[str, ...]:
     if not offset:
         return ()
-    return (f"the square root would not do: {offset:g} was added to the diagonals of both covariances",)
+    return (f"no usable square root: {offset:g} was added to the diagonals of both covariances",)

@@ -19,7 +19,7 @@ _HEADROOM = 64  # binary digits
 
 @dataclass(frozen=True)
 class Gaussian:
-    """One side of a distance: its mean, and the rows behind it or its covariance."""
+    """One side of a distance: its mean, and either its rows or its covariance."""
 
     mu: NDArray[np.float64]
     sigma: NDArray[np.float64] | None = None
@@ -27,7 +27,7 @@ class Gaussian:
 
     @property
     def covariance(self) -> NDArray[np.float64]:
-        """The covariance (d, d), computed from the rows where it is not known."""
+        """The covariance (d, d), computed from the rows if it was not given."""
         if self.sigma is not None:
             return self.sigma
         assert self.rows is not None
@@ -36,7 +36,7 @@ class Gaussian:
         return moments.covariance()
 
     def trace(self, exponent: int = 0) -> float:
-        """Trace of the covariance over 2**exponent (an even number), which may be too large for a float without."""
+        """Return the trace of the covariance, divided by 2**exponent (an even number) to keep it in float64's range."""
         if self.rows is not None:
             deviations = np.ldexp(self.rows - self.mu, -exponent // 2) if exponent else self.rows - self.mu
             return float(np.square(deviations).sum() / (len(self.rows) - 1))
@@ -46,18 +46,18 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Distance:
-    """A Fréchet distance and what is known of it."""
+    """A Fréchet distance with its terms and its error estimate."""
 
     value: float
     mean_term: float
     trace_term: float
     error_estimate: float
     rank: tuple[int, int] | None
-    offset: float = 0.0  # what "schur" added to both diagonals
+    offset: float = 0.0  # added to both diagonals by "schur"
 
 
 def check_method(method: str) -> None:
-    """Raise `InputError` for a method that does not exist."""
+    """Raise `InputError` if there is no such method."""
     if not isinstance(method, str) or method not in METHODS:
         raise InputError(f"method must be one of {', '.join(METHODS)}; got {shown(method)}")
 
@@ -82,8 +82,8 @@ def _distance(a: Gaussian, b: Gaussian, method: str, eps: float) -> Distance:
         rank = (rank1, rank2)
     else:
         root, exponent, offset = _core.trace_root_schur(a.covariance, b.covariance, eps)
-        error = float("nan")  # this route has no error estimate of its own
-    # Two large traces may be too large for a float where their difference is not: some digits are taken out of all.
+        error = float("nan")  # this method has no error estimate
+    # The sum of two large traces may overflow although their difference does not, so all terms are scaled down first.
     out = 0
     if not np.isfinite(traces := a.trace() + b.trace()):
         out = _HEADROOM
@@ -94,13 +94,13 @@ def _distance(a: Gaussian, b: Gaussian, method: str, eps: float) -> Distance:
     value = mean_term + trace_term
     if not np.isfinite([mean_term, trace_term, value]).all() or np.isinf(rounding):
         raise InputError("the distance overflows: the means or covariances are too large for float64")
-    if -rounding <= value < 0:  # zero but for rounding
+    if -rounding <= value < 0:  # zero apart from rounding
         value = 0.0
     return Distance(value, mean_term, trace_term, rounding, rank, offset)
 
 
 def _rounding_of_means(mu1: NDArray[np.float64], mu2: NDArray[np.float64]) -> float:
-    """What a last digit of every mean is worth in the squared distance of the two."""
+    """Return the error of the mean term if the last digit of every mean is wrong."""
     digit = 2 * _EPS * (np.abs(mu1) + np.abs(mu2))
     return float((digit * (2 * np.abs(mu1 - mu2) + digit)).sum())
 
@@ -108,7 +108,7 @@ def _rounding_of_means(mu1: NDArray[np.float64], mu2: NDArray[np.float64]) -> fl
 def gaussian_from_moments(
     mu: ArrayLike, sigma: ArrayLike, suffix: str, *, tell: Callable[[str], object] = warn, force: bool = False
 ) -> Gaussian:
-    """Check a mean and a covariance as a caller gave them; scalars stand for one dimension."""
+    """Check a mean and a covariance given by a caller; scalars are one-dimensional."""
     m = finite_array(mu, f"mu{suffix}", 1)
     s = real_array(sigma, f"sigma{suffix}", 2)
     if s.shape != (m.size, m.size):
@@ -119,10 +119,16 @@ def gaussian_from_moments(
 def symmetric(
     sigma: NDArray[np.float64], name: str, tell: Callable[[str], object] = warn, *, force: bool = False
 ) -> NDArray[np.float64]:
-    """Return a covariance that is symmetric to the last bit; refuse what is not finite, or not one at all.
+    """Return the covariance, made symmetric to the last bit.
 
-    Sums in float32 leave an entry and its mirror up to 3e-5 of the two standard deviations apart (measured on 50,000
-    rows of means 300 times the deviation); 1e-3 is told and taken. `force` takes any.
+    With sums in float32, an entry and its mirror differ by up to 3e-5 of the product of the two standard deviations
+    (measured on 50,000 rows whose means are 300 times the deviation). Up to 1e-3 is accepted with a warning, more only
+    with `force`.
+
+    Raises
+    ------
+    InputError
+        If a value is not finite, a diagonal value is negative, or the matrix is not symmetric.
     """
     finite, asymmetry, scale = _core.look_at(sigma)
     if not finite:
@@ -132,18 +138,18 @@ def symmetric(
         deviations = np.sqrt(np.maximum(np.diagonal(sigma), 0))
         explained = bool((np.abs(sigma / 2 - sigma.T / 2) <= 5e-4 * np.outer(deviations, deviations)).all())
         if not (explained or force):
-            raise InputError(f"{text}, which no rounding explains; ({name} + {name}.T) / 2 is symmetric")
-        why = "as sums in float32 do" if explained else "by force"
-        tell(f"{text}, {why}; the mean of the two is taken")
+            raise InputError(f"{text}, more than rounding can explain; ({name} + {name}.T) / 2 is symmetric")
+        why = "as after sums in float32" if explained else "accepted because of force"
+        tell(f"{text}, {why}; the mean of the two is used")
     result = sigma if asymmetry == 0 else sigma / 2 + sigma.T / 2
     if (np.diagonal(result) < 0).any():
         i = int(np.argmin(np.diagonal(result)))
-        raise InputError(f"{name} is not a covariance: its diagonal is {result[i, i]:.6g} at {i}")
+        raise InputError(f"{name} is not a covariance: entry {i} of its diagonal is {result[i, i]:.6g}")
     return result
 
 
 def checked_features(value: ArrayLike, name: str) -> NDArray[np.float64]:
-    """Check a set of features as a caller gave it: finite, (n, d), n at least 2."""
+    """Check a set of features given by a caller: finite, of shape (n, d), with n at least 2."""
     rows = finite_array(value, name, 2)
     if len(rows) < 2:
         raise InputError(f"{name} needs at least 2 rows, got {len(rows)}")
@@ -158,7 +164,7 @@ def gaussian_from_rows(rows: NDArray[np.float64]) -> Gaussian:
 
 
 def gaussian_of(moments: _core.Moments) -> Gaussian:
-    """Take the rows behind the moments while they are kept, else the covariance."""
+    """Return the Gaussian of the moments, with the rows while they are kept, else with the covariance."""
     rows = moments.rows()
     if rows is None:
         return Gaussian(moments.mean(), moments.covariance())
@@ -177,15 +183,16 @@ def frechet_distance(
     mu1, mu2 : array_like, shape (d,)
         Means.
     sigma1, sigma2 : array_like, shape (d, d)
-        Covariances, symmetric, of any rank; computed in float64. One that is asymmetric by no more than sums in float32
-        explain is made symmetric, with a warning.
+        Covariances, symmetric, of any rank; computed in float64. If one is asymmetric by no more than sums in float32
+        can explain, it is made symmetric, with a warning.
     eps : float
-        Added to both diagonals by ``method="schur"`` where the first square root will not do; no part of "auto".
+        Added to both diagonals by ``method="schur"`` if the first square root is unusable. Ignored by "auto".
     method : {"auto", "schur"}
-        "auto" works with singular values and is exact on every rank, and the same for both orders of the sides. "schur"
-        takes the square root of sigma1 sigma2 as pytorch-fid does on SciPy 1.17.1: where it is not finite, again with
-        `eps` on both diagonals. Where its diagonal has an imaginary part above 1e-3 pytorch-fid stops; here `eps` is
-        added then too, and ten times that where it does not suffice, up to 1e-5 of the largest variance.
+        "auto" uses singular values. It is exact for every rank and does not depend on the order of the two sides.
+        "schur" takes the square root of sigma1 sigma2 as pytorch-fid does on SciPy 1.17.1. If the root is not finite,
+        it is taken again with `eps` added to both diagonals. If its diagonal has an imaginary part above 1e-3,
+        pytorch-fid stops. Here `eps` is added in that case too, and then ten times as much each time, up to 1e-5 of the
+        largest variance.
 
     Returns
     -------
@@ -195,10 +202,10 @@ def frechet_distance(
     Raises
     ------
     InputError
-        Where shapes do not fit, a value is not finite, a covariance is not symmetric or has negative eigenvalues, or
+        If shapes do not match, a value is not finite, a covariance is not symmetric or has negative eigenvalues, or
         the distance is too large for float64.
     LinAlgError
-        ``method="schur"``: no square root that will do, with any such offset.
+        If ``method="schur"`` finds no usable square root, with any of these offsets.
 
     References
     ----------
@@ -224,20 +231,20 @@ def _offset(eps: float) -> float:
     except OverflowError:
         value = float("inf")
     if not 0 <= value < float("inf"):
-        raise InputError(f"eps must be a number of at least 0 that float64 holds, got {shown(eps)}")
+        raise InputError(f"eps must be a finite number of at least 0, got {shown(eps)}")
     return value
 
 
 def frechet_distance_from_features(x: ArrayLike, y: ArrayLike, *, method: str = "auto") -> float:
     """Fréchet distance between the Gaussians fitted to two sets of features.
 
-    Mean and unbiased covariance (ddof 1) in float64. Where a set has no more rows than dims, its covariance is never
-    formed: the trace term is a sum of singular values of the rows themselves.
+    Mean and unbiased covariance (ddof 1) are computed in float64. If a set has no more rows than dims, its covariance
+    is never formed: the trace term is a sum of singular values computed from the rows.
 
     Parameters
     ----------
     x, y : array_like, shape (n, d) and (m, d)
-        Activations, one row an image; n and m at least 2.
+        Features, one row per image; n and m at least 2.
     method : {"auto", "schur"}
         As in `frechet_distance`.
 
@@ -249,7 +256,7 @@ def frechet_distance_from_features(x: ArrayLike, y: ArrayLike, *, method: str = 
     Raises
     ------
     InputError
-        Where shapes do not fit, a set has fewer than 2 rows, or a value is not finite.
+        If shapes do not match, a set has fewer than 2 rows, or a value is not finite.
 
     Examples
     --------

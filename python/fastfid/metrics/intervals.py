@@ -1,4 +1,4 @@
-"""Confidence intervals of a FID."""
+"""Confidence intervals of the FID."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -19,26 +19,26 @@ from .frechet import Gaussian, distance, gaussian_of
 LEVEL = 0.95
 _MOST_REPLICATES = 1_000_000
 _Z = 1.959963984540054  # two-sided normal quantile of LEVEL
-BLOCKS = 20  # groups of rows a side for the jackknife
+BLOCKS = 20  # groups of rows per side for the jackknife
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval of a FID at its own number of images.
+    """A confidence interval of the FID for the given number of images.
 
     Attributes
     ----------
     low, high : float
-        Bounds at `level`; never below 0.
+        Bounds at `level`. `low` is never below 0.
     level : float
-        0.95.
+        Confidence level, 0.95.
     standard_error : float
     method : str
-        "bootstrap" (rows resampled) or "jackknife" (one block of rows left out at a time).
+        "bootstrap" (rows are resampled) or "jackknife" (one group of rows is left out at a time).
     replicates : int
-        Distances computed for it.
+        Number of distances computed.
     fixed : tuple of str
-        Sides whose images were not at hand and count as known: "a", "b".
+        Sides without images, "a" or "b", which count as exactly known.
     """
 
     low: float
@@ -50,15 +50,15 @@ class Interval:
     fixed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse bounds that are not numbers: 0 as the least bound would hide them."""
+        """Raise `InputError` if a bound is not finite; the lower limit of 0 would hide it."""
         if not np.isfinite([self.low, self.high, self.standard_error]).all():
             raise InputError("the interval overflows: the distances are too large for float64")
 
 
 class Blocks(Accumulator):
-    """The rows of one side dealt to a fixed number of groups in turn, each as its own moments.
+    """The rows of one side in 20 groups, each with its own moments.
 
-    Row i of a side belongs to group i mod 20, into whatever pieces the side was cut.
+    Row i of a side belongs to group i mod 20. The groups do not depend on the pieces that the side is cut into.
     """
 
     def __init__(self, dims: int) -> None:
@@ -66,14 +66,14 @@ class Blocks(Accumulator):
         self._seen = 0
 
     def update(self, rows: NDArray[np.float32]) -> Self:
-        """Deal rows (k, dims) to the groups; return self."""
+        """Distribute rows (k, dims) over the groups; return self."""
         for first in range(min(len(rows), BLOCKS)):
             self._next(first).update(np.ascontiguousarray(rows[first::BLOCKS]))
         self._seen += len(rows)
         return self
 
     def merge(self, other: "Blocks") -> Self:
-        """Add the groups of rows that follow; return self."""
+        """Add the groups of another side, as if its rows came next; return self."""
         if other is self:
             other = copy.deepcopy(other)
         for first, group in enumerate(other._groups):
@@ -82,7 +82,7 @@ class Blocks(Accumulator):
         return self
 
     def _next(self, first: int) -> _core.Moments:
-        """Return the group of the row that comes after so many more."""
+        """Return the group of the row that comes after `first` more rows."""
         return self._groups[(self._seen + first) % BLOCKS]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -101,15 +101,19 @@ class Blocks(Accumulator):
                 raise ValueError(f"{self._seen} rows are not {held} in turn")
 
     def left_out(self) -> Iterator[Gaussian]:
-        """Yield the Gaussian of all rows but those of one group, for each group that has rows."""
+        """Yield, for each group that has rows, the Gaussian of all other rows."""
         if self._seen < 3:
-            raise InputError(f"a jackknife needs at least 3 images a side, got {self._seen}")
+            raise InputError(f"a jackknife needs at least 3 images per side, got {self._seen}")
         groups = [group for group in self._groups if group.count]
         return _left_out(groups, _core.Moments(groups[0].dims))
 
 
 def _left_out(groups: list[_core.Moments], rest: _core.Moments) -> Iterator[Gaussian]:
-    """Halve the groups until one is left: each half is merged once for all that leave it in, in log2(groups) memory."""
+    """Yield the Gaussian of `rest` and all groups except one, for each group.
+
+    The groups are halved until one is left. Each half is merged only once for all results that include it, and memory
+    grows with the logarithm of the number of groups.
+    """
     if len(groups) == 1:
         yield gaussian_of(rest)
         return
@@ -122,7 +126,7 @@ def _left_out(groups: list[_core.Moments], rest: _core.Moments) -> Iterator[Gaus
 
 
 def check_replicates(replicates: int) -> None:
-    """Raise `InputError` for a number of replicates that no interval can be made of."""
+    """Raise `InputError` if the number of replicates is neither 0 nor from 20 to 1,000,000."""
     count = whole_number("bootstrap", replicates, 0)
     if 0 < count < 20:
         raise InputError(f"bootstrap must be 0 or at least 20 replicates, got {replicates}")
@@ -133,26 +137,26 @@ def check_replicates(replicates: int) -> None:
 def interval_of(
     sides: Sequence[Gaussian], blocks: Sequence[Blocks | None], value: float, replicates: int, seed: int
 ) -> Interval:
-    """Interval by the bootstrap where every side that has images still has its rows, else by the jackknife."""
+    """Return the interval: by the bootstrap if every side with images still has its rows, else by the jackknife."""
     streamed = [side for side, dealt in zip(sides, blocks, strict=True) if dealt is not None]
     if all(side.rows is not None for side in streamed) and any(side.rows is not None for side in sides):
         return bootstrap(sides, value, replicates, seed)
     if not streamed:
-        raise InputError("bootstrap needs images, or statistics that still hold their rows, on one side at least")
+        raise InputError("bootstrap needs images, or statistics that still hold their rows, on at least one side")
     return jackknife(sides, blocks, value)
 
 
 def bootstrap(sides: Sequence[Gaussian], value: float, replicates: int, seed: int) -> Interval:
-    """Interval from resampled rows; a side without rows is taken as known.
+    """Return the interval from resampled rows; a side without rows counts as exactly known.
 
-    A resample holds each row several times or not at all, which raises its FID; so only the spread of the replicates
-    about their own mean is used, not their level: value - (q - mean), the basic interval recentred (Davison & Hinkley
-    1997, section 2.4). Cost: one distance a replicate.
+    A resample contains some rows several times and others not at all, which raises its FID. So only the spread of the
+    replicates about their own mean is used, not their level. The bounds are value - (q - mean), the basic interval
+    recentred (Davison & Hinkley 1997, section 2.4). The cost is one distance per replicate.
     """
     rng = np.random.RandomState(seed)
     a, b = sides
     fids = np.array([distance(_resampled(a, rng), _resampled(b, rng)).value for _ in range(replicates)])
-    with np.errstate(over="ignore", invalid="ignore"):  # an interval that is not finite is refused
+    with np.errstate(over="ignore", invalid="ignore"):  # `Interval` refuses bounds that are not finite
         spread = np.quantile(fids - fids.mean(), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         error = float(fids.std(ddof=1))
     fixed = tuple(name for name, side in zip("ab", sides, strict=True) if side.rows is None)
@@ -175,11 +179,11 @@ def _resampled(side: Gaussian, rng: np.random.RandomState) -> Gaussian:
 
 
 def jackknife(sides: Sequence[Gaussian], blocks: Sequence[Blocks | None], value: float) -> Interval:
-    """Interval from leaving one group of rows out at a time; a side without groups is taken as known.
+    """Return the interval from leaving out one group of rows at a time; a side without groups counts as exactly known.
 
     var = sum over the sides of (g - 1) / g * sum((fid without a group - their mean)²) (Efron 1982, "The jackknife, the
-    bootstrap and other resampling plans", for groups of rows). Cost: one distance a group and side; memory: d² numbers
-    a group.
+    bootstrap and other resampling plans", for groups of rows). The cost is one distance per group and side, and memory
+    for d² numbers per group.
     """
     variance, replicates = 0.0, 0
     for i, dealt in enumerate(blocks):
@@ -188,7 +192,7 @@ def jackknife(sides: Sequence[Gaussian], blocks: Sequence[Blocks | None], value:
         other = sides[1 - i]
         fids = np.array([distance(part, other).value for part in dealt.left_out()])
         g = len(fids)
-        with np.errstate(over="ignore", invalid="ignore"):  # an interval that is not finite is refused
+        with np.errstate(over="ignore", invalid="ignore"):  # `Interval` refuses bounds that are not finite
             variance += (g - 1) / g * float(np.square(fids - fids.mean()).sum())
         replicates += g
     error = float(np.sqrt(variance))

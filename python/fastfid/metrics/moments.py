@@ -1,4 +1,4 @@
-"""Statistics: the mean and covariance of a set of features, growing and mergeable."""
+"""`Statistics`: the mean and covariance of a set of features, which can be updated and merged."""
 
 import os
 import threading
@@ -21,27 +21,28 @@ from .estimate import Estimate
 from .feature_rows import SNAPSHOT, snapshots
 from .frechet import Gaussian, gaussian_from_moments
 
-MOST_DIMS = 2**31 - 1  # as LAPACK counts
+MOST_DIMS = 2**31 - 1  # the largest size that LAPACK can index
 
 
 class Statistics(Accumulator):
     """Mean and unbiased covariance of feature rows, in one pass.
 
-    While there are no more rows than dims the rows themselves are kept, beyond that the mean and the centred second
-    moment (Chan, Golub & LeVeque 1979): memory does not grow with n. The result does not depend on how the rows were
-    batched, to the last bit. A pickle holds the exact state: what is added or merged afterwards gives the same bits.
+    While there are no more rows than dims, the rows themselves are kept. Beyond that only the mean and the centred
+    second moment are kept (Chan, Golub & LeVeque 1979), so memory does not grow with n. The result does not depend on
+    how the rows were batched, to the last bit. A pickle holds the exact state, so that anything added or merged
+    afterwards gives the same bits.
 
     Parameters
     ----------
     dims : int
         Length of a feature vector.
     provenance : Provenance, optional
-        What makes the features; it is saved, and compared before two statistics are.
+        How the features were made. It is saved, and must match when two statistics are compared.
 
     Attributes
     ----------
     n : int or None
-        Number of rows; None where a foreign file does not say.
+        Number of rows; None if a foreign file does not say it.
     mu : ndarray, shape (dims,), float64
     sigma : ndarray, shape (dims, dims), float64
         Covariance, ddof 1.
@@ -57,14 +58,14 @@ class Statistics(Accumulator):
            [4., 4.]]))
     """
 
-    __module__ = "fastfid"  # the name that pickles hold: the public one, wherever the class lives
+    __module__ = "fastfid"  # pickles hold this public name, so the class can move to another module
     version: ClassVar[int] = 2
 
     def __init__(self, dims: int, provenance: Provenance | None = None) -> None:
         self.dims = whole_number("dims", dims, 1, MOST_DIMS)
         statistics_file.require_fits(provenance, self.dims)
         self.provenance = provenance
-        self._lock = threading.RLock()  # the core drops the GIL while it works on the moments
+        self._lock = threading.RLock()  # the core releases the GIL while it changes the moments
         self._estimate = Estimate(self.dims)
         _all.add(self)
 
@@ -73,7 +74,7 @@ class Statistics(Accumulator):
         cls, mu: ArrayLike, sigma: ArrayLike, n: int | None = None, provenance: Provenance | None = None
     ) -> "Statistics":
         """Make statistics of a known mean (d,) and covariance (d, d); without `n` they cannot be updated or merged."""
-        # Copied first: the caller may go on with these.
+        # Copied first, because the caller may change these arrays later.
         known = gaussian_from_moments(numbers(mu, "mu").copy(), numbers(sigma, "sigma").copy(), "")
         return cls._of(Estimate.of(known, n), provenance)
 
@@ -113,13 +114,13 @@ class Statistics(Accumulator):
     def update(self, features: ArrayLike) -> Self:
         """Add rows.
 
-        They are copied first: what another thread writes into the array meanwhile is not seen. An array of more than
-        64 MB is checked first, and then copied block by block: it must not change before `update` returns.
+        They are copied first, so another thread may write into the array meanwhile. An array of more than 64 MB is
+        checked first and then copied in blocks; it must not change before `update` returns.
 
         Parameters
         ----------
         features : array_like, shape (k, dims)
-            float32 and float64 are kept as they are; other real types become float64. k may be 0.
+            float32 and float64 are kept; other real types become float64. k may be 0.
 
         Returns
         -------
@@ -129,8 +130,8 @@ class Statistics(Accumulator):
         Raises
         ------
         InputError
-            If the shape does not fit or a value is not finite; nothing is added then. Only if an array of more than
-            64 MB changed after it was checked, the blocks before the bad one stay.
+            If the shape does not match or a value is not finite; then nothing is added. If an array of more than 64 MB
+            changed after it was checked, the blocks before the bad one have been added.
         """
         rows = numbers(features, "features")
         if rows.ndim != 2 or rows.shape[1] != self.dims:
@@ -145,11 +146,11 @@ class Statistics(Accumulator):
         return self
 
     def merge(self, other: "Statistics") -> Self:
-        """Add the rows behind another statistics, as if they had followed.
+        """Add the rows of other statistics, as if they came next.
 
-        Exact to rounding for any split of the rows, deterministic for a given order. If one of the two has no
-        provenance, neither has the result. If device, precision or versions differ there is a warning, and the
-        result's provenance has both.
+        The result is exact to rounding for any split of the rows, and deterministic for a given order. If one of the
+        two has no provenance, the result has none. If device, precision or versions differ, a warning is issued and the
+        provenance of the result lists both.
 
         Returns
         -------
@@ -159,15 +160,15 @@ class Statistics(Accumulator):
         Raises
         ------
         StatisticsMismatch
-            If dims differ, or the two were made by different models or modes; nothing is changed then.
+            If dims differ, or the two were made with different models or modes; then nothing is changed.
         InputError
-            If one of them does not know its n; nothing is changed then.
+            If one of them has no n; then nothing is changed.
         """
         if not isinstance(other, Statistics):
             raise InputError(f"merge takes another Statistics, got a {type(other).__name__}")
         if self.dims != other.dims:
             raise StatisticsMismatch(f"cannot merge statistics of {self.dims} and {other.dims} dims")
-        first, second = sorted((self._lock, other._lock), key=id)  # the same order in every thread: no deadlock
+        first, second = sorted((self._lock, other._lock), key=id)  # the same order in every thread, against deadlocks
         with first, second:
             made_by, news = self._joined_provenance(other)
             others = other._estimate.moments()
@@ -188,21 +189,21 @@ class Statistics(Accumulator):
         return both, news
 
     def gaussian(self) -> Gaussian:
-        """Return what the distance works on: the rows while they are kept, else the covariance."""
+        """Return the Gaussian for the distance, with the rows while they are kept, else with the covariance."""
         with self._lock:
             return self._estimate.gaussian()
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
         """Write a ``.npz`` that pytorch-fid, TTUR and clean-fid read too.
 
-        The ending is appended where it is missing. Holds ``mu``, ``sigma``, ``n``, the provenance as JSON in
-        ``fastfid``, and ``rows`` while n ≤ dims. Atomic: the file is there whole or not at all.
+        The ending is appended if it is missing. The file holds ``mu``, ``sigma``, ``n``, the provenance as JSON in
+        ``fastfid``, and ``rows`` while n ≤ dims. The write is atomic: an error leaves no partial file.
 
         Parameters
         ----------
         path : path
         overwrite : bool
-            Whether a file that exists is replaced; where it is not, the first of several writers wins.
+            Whether to replace an existing file. If False, the first of several writers wins and the others raise.
 
         Returns
         -------
@@ -212,11 +213,13 @@ class Statistics(Accumulator):
         Raises
         ------
         InputError
-            If the file cannot be written, or exists and is not to be replaced, or there are more than 16384 dims.
+            If the file cannot be written, or exists and `overwrite` is False, or there are more than 16384 dims.
         """
         target = statistics_file.statistics_path(path)
-        if self.dims > statistics_file.MOST_DIMS:  # nothing would read it
-            raise InputError(f"statistics of {self.dims} dims cannot be saved; files have {statistics_file.MOST_DIMS}")
+        if self.dims > statistics_file.MOST_DIMS:  # `load` would refuse the file
+            raise InputError(
+                f"statistics of {self.dims} dims cannot be saved; files have at most {statistics_file.MOST_DIMS}"
+            )
         with self._lock:
             values = self.mu, self.sigma, self.n, self.provenance, self.rows
         statistics_file.write(target, *values, overwrite=overwrite)
@@ -224,25 +227,25 @@ class Statistics(Accumulator):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Statistics":
-        """Read a statistics file: ours, pytorch-fid's, TTUR's, clean-fid's or ADM's.
+        """Read a statistics file of fastfid, pytorch-fid, TTUR, clean-fid or ADM.
 
-        A ``sigma`` that is asymmetric by no more than sums in float32 explain is made symmetric, with a warning.
+        If ``sigma`` is asymmetric by no more than sums in float32 can explain, it is made symmetric, with a warning.
 
         Raises
         ------
         InputError
-            If the file is missing or damaged, lacks ``mu`` or ``sigma``, or holds values that are no statistics.
+            If the file is missing or damaged, lacks ``mu`` or ``sigma``, or holds values that are not statistics.
         """
         return cls._load(path, warn, force=False)
 
     @classmethod
     def _load(cls, path: str | os.PathLike[str], tell: Callable[[str], object], *, force: bool) -> "Statistics":
-        """Read a file; what there is to warn of goes to `tell`, and `force` takes a sigma that is not symmetric."""
+        """Read a file. Warnings go to `tell`; `force` accepts a sigma that is not symmetric."""
         stored = statistics_file.load(path, tell, force=force)
         return cls._of(Estimate.of(stored.known, stored.n, stored.moments), stored.provenance)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the exact state as plain values and arrays; what is not known or not kept is left out."""
+        """Return the exact state as plain values and arrays, without those that are not known or not kept."""
         with self._lock:
             return {"version": self.version, "provenance": self.provenance, **self._estimate.state()}
 
@@ -252,7 +255,7 @@ class Statistics(Accumulator):
         self._estimate = Estimate.from_state(state) if "version" in state else _from_0_1_0(state)
 
     def _forked(self) -> None:
-        """In a fork, go on without the thread that held the lock: the core had ended its work."""
+        """Replace the lock after a fork, since its holder may not exist here; a fork waits until the core is idle."""
         self._lock = threading.RLock()
         self._estimate.settle()
 

@@ -1,4 +1,4 @@
-"""The metrics that have a name."""
+"""The built-in metrics, by name."""
 
 from dataclasses import fields
 from typing import Any
@@ -11,23 +11,23 @@ METRICS: dict[str, type[Metric]] = {"fid": FID}
 
 
 def asked_for(metrics: Any, options: object) -> list[Metric]:
-    """Return the metrics that were asked for by name or given as objects.
+    """Return the requested metrics, which are given by name or as objects.
 
     Parameters
     ----------
     metrics : sequence of str or Metric
     options : object
-        A metric asked for by name takes its parameters from the attributes of the same names.
+        A metric given by name takes its parameters from the attributes with the same names.
 
     Raises
     ------
     InputError
-        If there is no such metric, or two have one name.
+        If a name is unknown, or two metrics have the same name.
     """
     found = [metric if isinstance(metric, Metric) else _by_name(metric, options) for metric in metrics]
     names = [metric.name for metric in found]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError(f"metrics: {twice[0]} was asked for twice; give a name of its own to one of the two")
+        raise InputError(f"metrics: two are called {twice[0]}; give one of them another name")
     return found
 
 
@@ -39,7 +39,7 @@ def needs_of(metrics: list[Metric]) -> tuple[Need, ...]:
 def _by_name(name: Any, options: object) -> Metric:
     if not isinstance(name, str) or name not in METRICS:
         raise InputError(
-            f"metrics: there is no {name!r}; there are {', '.join(METRICS)}, and objects of fastfid.Metric"
+            f"metrics: unknown name {name!r}; give one of {', '.join(METRICS)}, or a fastfid.Metric object"
         )
     kind: Any = METRICS[name]
     shared = {field.name: getattr(options, field.name) for field in fields(kind) if hasattr(options, field.name)}

@@ -1,4 +1,4 @@
-"""Statistics on disk: an .npz with mu and sigma, read with every size bounded, written whole or not at all."""
+"""Statistics files: an .npz with mu and sigma. All sizes are checked before reading; writing is atomic."""
 
 import math
 import os
@@ -20,9 +20,9 @@ from ..provenance import Provenance
 from .feature_rows import count_of_rows, require_same, snapshots
 from .frechet import Gaussian, gaussian_from_moments
 
-MOST_DIMS = 16384  # sigma has 2 GiB then
-_MOST_TEXT = 1 << 20  # bytes, of the provenance or a number
-_NUMBER = 16  # bytes, of the longest real number
+MOST_DIMS = 16384  # sigma then has 2 GiB
+_MOST_TEXT = 1 << 20  # bytes of the provenance or of a single number
+_NUMBER = 16  # bytes of the longest real type
 _NPY = b"\x93NUMPY"
 
 Arrays = dict[str, NDArray[Any]]
@@ -30,7 +30,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file says, checked; `moments` are of the rows, where it holds them."""
+    """The checked contents of a file; `moments` are those of its rows, if it holds them."""
 
     known: Gaussian
     n: int | None
@@ -39,7 +39,7 @@ class Stored:
 
 
 def statistics_path(path: str | os.PathLike[str]) -> Path:
-    """Return the file that `Statistics.save` writes for `path`: the ending .npz is appended where it is missing."""
+    """Return the file that `Statistics.save` writes for `path`; the ending .npz is appended if it is missing."""
     name = path_name(path)
     target = Path(name if name.endswith(".npz") else f"{name}.npz")
     if not name or name.endswith(("/", os.sep)) or os.path.isdir(target):  # noqa: PTH112 - never raises, unlike Path's
@@ -48,14 +48,14 @@ def statistics_path(path: str | os.PathLike[str]) -> Path:
 
 
 def path_name(path: object) -> str:
-    """Return a path as text, or raise `InputError` where it is none."""
+    """Return a path as text; raise `InputError` if it is not a path."""
     if not isinstance(path, str | os.PathLike):
         raise InputError(f"a path is a str or a Path, not a {type(path).__name__}")
     return os.fsdecode(path)
 
 
 def require_fits(provenance: Provenance | None, dims: int) -> None:
-    """Raise `InputError` for a provenance of other dims."""
+    """Raise `InputError` if a provenance has other dims."""
     if provenance is not None and provenance.dims != dims:
         raise InputError(f"a provenance of {provenance.dims} dims does not fit statistics of {dims}")
 
@@ -70,7 +70,13 @@ def write(
     *,
     overwrite: bool,
 ) -> None:
-    """Write a new file, or over an old one; `InputError` where that fails."""
+    """Write a statistics file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written, or exists and `overwrite` is False.
+    """
     arrays: Arrays = {"mu": mu, "sigma": sigma}
     if n is not None:
         arrays["n"] = np.array(n, dtype=np.int64)
@@ -89,8 +95,8 @@ def write(
 
 
 def exists_already(target: Path) -> InputError:
-    """Return the error for a file that is not to be overwritten."""
-    return InputError(f"{target} exists already (--force, or overwrite=True in Python, overwrites it)")
+    """Return the error for a file that exists and must not be overwritten."""
+    return InputError(f"{target} exists already; --force, or overwrite=True in Python, overwrites it")
 
 
 def load(path: str | os.PathLike[str], tell: Callable[[str], object], *, force: bool) -> Stored:
@@ -100,14 +106,14 @@ def load(path: str | os.PathLike[str], tell: Callable[[str], object], *, force: 
     ----------
     path : path
     tell : callable
-        Takes what there is to warn of.
+        Called with the text of each warning.
     force : bool
-        Whether a sigma that is not symmetric is taken.
+        Whether to accept a sigma that is not symmetric.
 
     Raises
     ------
     InputError
-        If the file is missing, damaged or something else, or its values are no statistics; the message names it.
+        If the file is missing, damaged or something else, or its values are not statistics; the message names it.
     """
     name = path_name(path)
     arrays = read(path)
@@ -115,7 +121,7 @@ def load(path: str | os.PathLike[str], tell: Callable[[str], object], *, force: 
         text = str(arrays["fastfid"]) if "fastfid" in arrays else None
     made_by = None if text is None else Provenance.from_json(text, name)
     try:
-        with failures("they are no statistics"):
+        with failures("its values are not statistics"):
             known = gaussian_from_moments(
                 arrays["mu"], arrays["sigma"], "", tell=lambda text: tell(f"{name}: {text}"), force=force
             )
@@ -138,10 +144,10 @@ def _moments_of(rows: NDArray[Any], n: int | None, known: Gaussian) -> _core.Mom
 
 
 def read(path: str | os.PathLike[str]) -> Arrays:
-    """Read what is known of statistics: mu and sigma, and n, fastfid and rows where the file has them.
+    """Read mu and sigma, and also n, fastfid and rows if the file has them.
 
-    The shapes fit each other, and nothing is read before they are known to: a small file can say that it is huge. The
-    values are unchecked.
+    The shapes are checked before anything is read, because a small file can claim to be huge. The values are not
+    checked.
 
     Raises
     ------
@@ -154,7 +160,7 @@ def read(path: str | os.PathLike[str]) -> Arrays:
     with failures(f"{name} cannot be read as a statistics file"):
         with open_regular(name) as file:
             if file.read(len(_NPY)) == _NPY:
-                raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has a single array")
+                raise InputError(f"{name} is not a statistics file: it needs mu and sigma, but holds a single array")
         with Npz(name) as npz:
             return _read_arrays(npz, name)
 
@@ -162,7 +168,7 @@ def read(path: str | os.PathLike[str]) -> Arrays:
 def _read_arrays(npz: Npz, name: str) -> Arrays:
     if not {"mu", "sigma"} <= set(npz.keys):
         has = ", ".join(npz.keys)
-        raise InputError(f"{name} is no statistics file: it needs mu and sigma, it has {has[:300]}")
+        raise InputError(f"{name} is not a statistics file: it needs mu and sigma, but holds {has[:300]}")
     arrays = {"mu": _read(npz, "mu", _NUMBER * MOST_DIMS)}
     dims = arrays["mu"].size
     shape = npz.header("sigma").shape

@@ -1,4 +1,4 @@
-"""What can be scored: a folder, archives, arrays, an iterable; each is one set of images."""
+"""The inputs that can be scored: a folder, archives, arrays or an iterable, each one set of images."""
 
 from .arrays import is_statistics_file
 from .base import Item, Source

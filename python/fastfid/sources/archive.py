@@ -1,4 +1,4 @@
-"""One archive of images: which members are its images, and how one of them is read, in any thread or process."""
+"""One archive of images: which of its members are images, and how each is read, in any thread or process."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
@@ -12,14 +12,14 @@ from ..images.decode import Decoded, decode
 from .names import Endings
 from .unchanged import Unchanged
 
-# While the members are listed, the file is read a few hundred bytes here and there: large buffers would read all of it.
+# Listing the members reads a few hundred bytes at many places of the file; with large buffers that would be all of it.
 _BUFFER = 4096
-_MOST_LINKS = 40  # one after the other; as many as Linux follows
-_MOST_NAME = 1 << 16  # of a name or a link's target; sixteen times what Linux takes
+_MOST_LINKS = 40  # links followed one after the other, as many as Linux follows
+_MOST_NAME = 1 << 16  # characters of a name or of a link's target; sixteen times the limit of Linux
 
 
 class Link(NamedTuple):
-    """What an archive holds for a member that is a link."""
+    """A member that is a link."""
 
     target: str
     hard: bool
@@ -31,13 +31,13 @@ class Listing(NamedTuple):
     Attributes
     ----------
     names : list of str
-        The images' names within the archive, sorted as pathlib sorts.
-    places : list of bytes, or what else `Archive.load` takes
-        Where each is. Bytes are what takes the least memory, and there may be millions.
+        The images' names within the archive, in the order in which pathlib sorts them.
+    places : list of bytes or other values that `Archive.load` takes
+        Where each image is. There may be millions, and bytes need the least memory.
     repeated : int
-        How many of these names occur more than once: the last one counts, as when the archive is unpacked.
+        How many of these names occur more than once. The last one counts, as when the archive is unpacked.
     sidecars : int
-        How many members with an image's ending were left out because macOS wrote them beside the real files.
+        How many members with an image's ending were left out because macOS adds them to the real files.
     """
 
     names: list[str]
@@ -53,7 +53,7 @@ class Archive(ABC):
     ----------
     path : Path
     ended : bool
-        False where the mark at the archive's end is missing, so that whole members might be missing, too.
+        False if the mark at the end of the archive is missing, so that members may be missing, too.
     """
 
     def __init__(self, path: Path) -> None:
@@ -61,12 +61,12 @@ class Archive(ABC):
         self.ended = True
 
     def list(self, recursive: bool, endings: Endings) -> Listing:
-        """List the images; before it none can be read.
+        """List the images. Call this before `load`.
 
         Raises
         ------
         InputError
-            The archive cannot be read, is damaged or cut short.
+            If the archive cannot be read, is damaged or cut short.
         """
         what = f"cannot read the archive {self.path}"
         with failures(what):
@@ -86,9 +86,9 @@ class Archive(ABC):
         Raises
         ------
         ImageError
-            This member is damaged, too large, encrypted or no image.
+            If this member is damaged, too large, encrypted or not an image.
         InputError
-            The archive itself is gone or has changed.
+            If the archive itself was removed or has changed.
         """
         shown = f"{self.path}/{name}"
         with self._file.open() as file, failures(f"cannot read {shown}", ImageError):
@@ -99,23 +99,23 @@ class Archive(ABC):
 
     @abstractmethod
     def _members(self, file: IO[bytes]) -> Iterator[tuple[str, Any]]:
-        """Yield each member that is no folder, in the archive's order: its name, and a `Link` or what `_read` takes."""
+        """Yield each member that is not a folder, in the archive's order: its name, and a `Link` or a `_read` place."""
 
     @abstractmethod
     def _read(self, file: IO[bytes], place: Any) -> bytes:
-        """Return all bytes of a member; it has not been checked that they are few."""
+        """Return all bytes of a member; this must also check their number, which the caller does not."""
 
 
 def compressed(path: Path) -> InputError:
     """Return the error that refuses a compressed tar."""
     return InputError(
-        f"{path} is a compressed tar, of which no part can be read without all that precedes it: "
+        f"{path} is a compressed tar, which can only be read from the beginning: "
         "decompress it (gunzip, bunzip2, unxz or unzstd) and give the .tar"
     )
 
 
 def _last_of_each(members: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], set[str]]:
-    """Return where each name leads, and which names occurred more than once."""
+    """Return the place of each name, and the names that occurred more than once."""
     found: dict[str, Any] = {}
     repeated = set()
     for raw, place in members:
@@ -124,7 +124,7 @@ def _last_of_each(members: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], s
             raise ValueError(f"a name in it has more than {_MOST_NAME:,} characters")
         name = _clean(raw)
         if isinstance(place, Link) and place.hard:
-            place = found.get(_clean(target), place)  # another name of a file that came before
+            place = found.get(_clean(target), place)  # another name of an earlier member
         if name in found:
             repeated.add(name)
         found[name] = place
@@ -132,7 +132,7 @@ def _last_of_each(members: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], s
 
 
 def _follow(name: str, found: dict[str, Any]) -> Any:
-    """Return where a member leads when links are followed: a `Link` only where its target is not in the archive."""
+    """Follow links and return the place that they lead to; a `Link` only if its target is not in the archive."""
     place = found[name]
     for _ in range(_MOST_LINKS):
         if not isinstance(place, Link) or place.hard:
@@ -143,7 +143,7 @@ def _follow(name: str, found: dict[str, Any]) -> Any:
 
 
 def _clean(name: str) -> str:
-    """Drop what names no folder: ``.``, doubled and leading slashes. A ``..`` is a name: nothing is unpacked."""
+    """Remove ``.`` and doubled and leading slashes. A ``..`` is kept as a name, since nothing is unpacked."""
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 

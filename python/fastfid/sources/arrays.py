@@ -1,4 +1,4 @@
-"""Arrays of images: in memory, or read image by image from an ``.npy`` or ``.npz``."""
+"""Arrays of images, in memory or read image by image from an ``.npy`` or ``.npz``."""
 
 import math
 import os
@@ -23,7 +23,7 @@ _MOST_NAMED = 10
 
 
 class Stack(Source):
-    """An array in memory, or mapped into it by the caller."""
+    """An array in memory, or memory-mapped by the caller."""
 
     def __init__(self, array: NDArray[Any], name: str) -> None:
         check_arrays(array.shape, array.dtype, name, stack=True, values=array)
@@ -31,7 +31,7 @@ class Stack(Source):
         self._array = array
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
-        """Yield the images at these places."""
+        """Yield the images at these indices."""
         for index in indices:
             name = f"image {index} of {self.name}"
             yield Item(name, partial(_load_array, np.asarray(self._array[index]), name))
@@ -62,12 +62,12 @@ def open_npz(path: Path) -> Source:
 
 
 def is_statistics_file(path: str | os.PathLike[str]) -> bool:
-    """Whether `path` is an ``.npz`` that has ``mu`` and ``sigma``, whatever else it holds.
+    """Return True if `path` is an ``.npz`` that has ``mu`` and ``sigma``; other arrays do not matter.
 
     Raises
     ------
     InputError
-        It ends in ``.npz`` and is not a readable zip file.
+        If it ends in ``.npz`` and is not a readable zip file.
     """
     path = Path(path)
     with failures(f"cannot read {path}"):
@@ -78,14 +78,14 @@ def is_statistics_file(path: str | os.PathLike[str]) -> bool:
 
 
 class _Npy(Source):
-    """A C-ordered array in a file, of which each image is read at its place when it is loaded."""
+    """A C-ordered array in a file. Each image is read when it is loaded."""
 
     def __init__(self, header: Header, nbytes: int, file: Unchanged, name: str) -> None:
         super().__init__(name, header.shape[0])
         self._header, self._nbytes, self._file = header, nbytes, file
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
-        """Yield the images at these places."""
+        """Yield the images at these indices."""
         shape, dtype, start = self._header.shape[1:], self._header.dtype, self._header.start
         for index in indices:
             name = f"image {index} of {self.name}"
@@ -93,14 +93,14 @@ class _Npy(Source):
 
 
 class _Npz(Source):
-    """A C-ordered array inside a zip, whose images are read one after the other."""
+    """A C-ordered array inside a zip. Its images are read one after the other."""
 
     def __init__(self, key: str, header: Header, nbytes: int, file: Unchanged, path: Path) -> None:
         super().__init__(str(path), header.shape[0], ordered=True)
         self._key, self._header, self._nbytes, self._file, self._path = key, header, nbytes, file, path
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
-        """Yield the images at these places."""
+        """Yield the images at these indices."""
         reading, place = f"cannot read {self._path}", 0
         with self._file.open() as file:
             with failures(reading):
@@ -127,15 +127,15 @@ def _load_at(file: Unchanged, offset: int, shape: tuple[int, ...], dtype: np.dty
 
 
 def _check(header: Header, path: Path) -> int:
-    """Refuse an array of no images, or of images that are too large; return the bytes of an image."""
+    """Return the number of bytes of an image; raise `InputError` if there are no images or they are too large."""
     check_arrays(header.shape, header.dtype, str(path), stack=True)
     nbytes = header.nbytes // header.shape[0]
     if nbytes > MOST_FILE_BYTES:
         raise InputError(f"{path}: an image has {nbytes:,} bytes; at most {MOST_FILE_BYTES:,} are read")
     if header.fortran and header.nbytes > MOST_FILE_BYTES:
         raise InputError(
-            f"{path}: its images are interleaved (Fortran order), so that all {header.nbytes:,} bytes would have to be "
-            f"read at once; at most {MOST_FILE_BYTES:,} are: save np.ascontiguousarray of it"
+            f"{path}: its images are interleaved (Fortran order), so all {header.nbytes:,} bytes would have to be read "
+            f"at once, and at most {MOST_FILE_BYTES:,} are read: save np.ascontiguousarray(array) instead"
         )
     return nbytes
 

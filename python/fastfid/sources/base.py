@@ -1,4 +1,4 @@
-"""What every source is: a set of images, any of which can be asked for by its place."""
+"""The contract of a source: a set of images, each of which can be read by its index."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -36,41 +36,40 @@ class Item:
         ImageError
             If the image cannot be loaded or decoded; the message names the item.
         InputError
-            If `load` gives something that is no image.
+            If `load` returns something that is not an image.
         """
         with failures(f"cannot load {self.name}", ImageError):
             return as_decoded(self.load(), self.name)
 
 
 class Source(ABC):
-    """A set of images; subclass it to add a kind of your own.
+    """A set of images. Subclass it to add your own kind of source.
 
-    A subclass calls ``super().__init__(name, size)`` and defines `read`. Its instances are accepted wherever images
-    are: by `score`, `compare`, `statistics` and an `Extractor`. Subsets, shards and the division of the work among
-    processes are made from `size`, `starts` and `read` alone. A source that can be pickled can be read by several
-    processes.
+    A subclass calls ``super().__init__(name, size)`` and defines `read`. Its instances are accepted by `score`,
+    `compare`, `statistics` and `Extractor`. Subsets, shards and the division of the work among processes only use
+    `size`, `starts` and `read`. A source that can be pickled can be read by several processes.
 
     Parameters
     ----------
     name : str
         How messages name the source.
     size : int or None
-        The number of images; None if only reading all of them tells.
+        The number of images; None if it is unknown until all are read.
     notes : iterable of str
-        What a user should know about which images were taken. They are logged, and stand in the result.
+        Facts about which images were used. They are logged, and included in the result.
     files : bool, default False
-        Whether the images are files, some of which can be looked at before the run: their formats and sizes are then
+        True if the images are files. Some of them are then decoded before the run, and their formats and sizes are
         compared with those of the other side.
     starts : iterable of int
-        The index of the first image of each shard file, in ascending order. Empty where there are no shards.
+        The index of the first image of each shard file, in ascending order. Empty if there are no shards.
     ordered : bool, default False
-        Whether the images can only be read from the first to the last, as those of a compressed stream. Only one
-        process reads such a source.
+        True if the images can only be read from the first to the last, as in a compressed stream. Such a source is read
+        by a single process.
 
     Raises
     ------
     InputError
-        If one of these is of another type, or there are no images.
+        If an argument has the wrong type, or there are no images.
 
     Examples
     --------
@@ -121,20 +120,20 @@ class Source(ABC):
         Parameters
         ----------
         indices : iterable of int
-            In ascending order, each from 0 to ``size - 1``. Take them one by one: there may be many. For a source of
-            unknown size they do not end, and `read` returns after the last image.
+            In ascending order, each from 0 to ``size - 1``. Iterate over them one by one, because there may be many.
+            For a source of unknown size they are endless, and `read` returns after the last image.
         """
 
 
 def check_source(source: Source) -> None:
-    """Raise `InputError` for a source whose class does not call ``super().__init__``."""
+    """Raise `InputError` if the class of a source does not call ``super().__init__``."""
     if not hasattr(source, "ordered"):  # the last attribute that is set there
         own = type(source).__name__
         raise InputError(f"{own}.__init__ does not call super().__init__(name, size): a Source needs both")
 
 
 def given(image: Decoded) -> Decoded:
-    """Return the image: what an item loads that is there already."""
+    """Return the image; the loader of an item whose image is decoded already."""
     return image
 
 

@@ -1,4 +1,4 @@
-"""A folder of image files, or of archives, or of ``.npy`` files of one image each."""
+"""A folder of image files, of archives, or of ``.npy`` files with one image each."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ from .shards import Shards
 
 
 class Folder(Source):
-    """Files of one image each, found in `folder`: `files` are their names below it, which `load` decodes."""
+    """Files with one image each in `folder`; `files` are their names relative to it, and `load` decodes one."""
 
     def __init__(
         self, folder: Path, files: list[str], *, notes: tuple[str, ...], load: Callable[[str, str], Decoded]
@@ -25,16 +25,17 @@ class Folder(Source):
         self._folder, self._files, self._load = folder, files, load
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
-        """Yield the images at these places."""
+        """Yield the images at these indices."""
         for index in indices:
             path = str(self._folder / self._files[index])
             yield Item(path, partial(self._load, path, path))
 
 
 def open_folder(folder: Path, recursive: bool, endings: Endings) -> Source:
-    """Open the image files of a folder, and of its subfolders where `recursive`; or its archives, if it has none.
+    """Open the image files of a folder and, if `recursive`, of its subfolders.
 
-    Where there are neither, each ``.npy`` is one image, as in clean-fid; but not where endings are given.
+    If it has no image files, the images of its archives are opened. If it has no archives either and no endings are
+    given, each ``.npy`` is one image, as in clean-fid.
     """
     files, repeated = _find_files(str(folder), recursive, endings)
     images = [file for file in files if endings.count(file)]
@@ -45,14 +46,14 @@ def open_folder(folder: Path, recursive: bool, endings: Endings) -> Source:
         notes += (f"{repeated} links lead to folders that are counted already; each folder is read once",)
     if images:
         if archives:
-            notes += (f"{len(archives)} archives beside the images, such as {archives[0].name}, were not opened",)
+            notes += (f"{len(archives)} archives next to the images, such as {archives[0].name}, were not opened",)
         nested, upper = sum(os.sep in file for file in images), sum(map(has_upper_ending, images))
         return Folder(folder, images, notes=foreign_note(len(images), nested, upper) + notes, load=decode)
     if archives:
-        notes = (f"{folder} has no image files but {len(archives)} archives: their images are one set", *notes)
+        notes = (f"{folder} has no image files but {len(archives)} archives: their images are used as one set", *notes)
         return Shards(str(folder), archives, recursive, notes=notes, endings=endings)
     if arrays:
-        notes = (f"{folder} has no image files but {len(arrays)} .npy files: each is taken for one image", *notes)
+        notes = (f"{folder} has no image files but {len(arrays)} .npy files: each is read as one image", *notes)
         return Folder(folder, arrays, notes=notes, load=load_npy)
     where = "and its subfolders" if recursive else "(subfolders were not searched)"
     others = ", .tar, .zip or .npy" if endings == Endings() else ", .tar or .zip"
@@ -65,25 +66,27 @@ def load_npy(path: str, name: str) -> Decoded:
     Raises
     ------
     ImageError
-        It is damaged.
+        If it is damaged.
     InputError
-        It holds something else: so, most likely, do all the others.
+        If it holds something else. This is not an `ImageError`, which could be skipped, because the other files of the
+        folder are probably of the same kind.
     """
     with failures(f"cannot decode {name}", ImageError), open_regular(path, most=MOST_FILE_BYTES) as file:
         header = read_header(file, os.fstat(file.fileno()).st_size)
         array = read_values(file, header)
     if array.ndim == 4:
         raise InputError(
-            f"{name}: shape {array.shape} is a set of images; of a folder's .npy files each is one image (H, W, 3): "
-            "give this file itself, or the statistics of several, merged"
+            f"{name}: shape {array.shape} is a set of images, but each .npy file of a folder is one image (H, W, 3): "
+            "give this file itself, or merge the statistics of several"
         )
     return Decoded(as_rgb(array, name))
 
 
 def _find_files(root: str, recursive: bool, endings: Endings) -> tuple[list[str], int]:
-    """Return the files to choose from, as names below `root`, and how many links led to a folder that had been read.
+    """Return the names of the files below `root`, and the number of links to folders that had been read before.
 
-    Names are kept and no `Path`: with those, a million files would take 240 MB. They are sorted as pathlib sorts.
+    Names are kept instead of `Path` objects, which would take 240 MB for a million files. They are in the order in
+    which pathlib sorts.
     """
     found: list[str] = []
     seen: set[str] = set()
@@ -91,7 +94,7 @@ def _find_files(root: str, recursive: bool, endings: Endings) -> tuple[list[str]
     below = len(root) if root.endswith(os.sep) else len(root) + 1
     folders, links = [root], list[str]()
     while folders or links:
-        folder = (folders or links).pop()  # links last: a file goes by its real place where it has one in the tree
+        folder = (folders or links).pop()  # links last, so that a file keeps its real path if that is in the tree
         real = str(Path(folder).resolve())
         if real in seen:
             repeated += 1
@@ -100,7 +103,7 @@ def _find_files(root: str, recursive: bool, endings: Endings) -> tuple[list[str]
         below_it, linked = list[str](), list[str]()
         with failures(f"cannot read the folder {folder}"), os.scandir(folder) as entries:
             for entry in entries:
-                # A broken link with an image's name stays in: to leave it out silently would change N.
+                # A broken link with an image's name stays in, since leaving it out silently would change n.
                 if entry.is_symlink() and Path(entry.path).is_dir():
                     linked.append(entry.path)
                 elif entry.is_dir(follow_symlinks=False):
@@ -114,5 +117,5 @@ def _find_files(root: str, recursive: bool, endings: Endings) -> tuple[list[str]
 
 
 def _parts(name: str) -> str:
-    """Return what sorts names part by part, as pathlib does."""
+    """Return a key that sorts names part by part, as pathlib does."""
     return os.path.normcase(name).replace(os.sep, "\0")

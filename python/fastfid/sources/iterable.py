@@ -1,4 +1,4 @@
-"""Anything that can be iterated over or indexed, of arrays, PIL images, paths, or files and their bytes."""
+"""Any iterable or sequence of arrays, PIL images, paths, open files or bytes of files."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ _ARCHIVES_WAY_OUT = "put all archives into one folder and give that, or save the
 
 
 class Elements(Source):
-    """Whatever can be iterated over or indexed."""
+    """Any iterable or sequence of images."""
 
     def __init__(self, elements: Iterable[object] | Sequence[object]) -> None:
         self._kind = type(elements).__name__
@@ -29,8 +29,8 @@ class Elements(Source):
             size = None
         if size == 0:
             raise InputError(f"the {self._kind} is empty: no images")
-        # Indexed only where that surely means position: a pandas Series has labels. An object of the Dataset kind has
-        # no __iter__, and Python's stand-in for it relies on an IndexError that many of them never raise.
+        # Indexed only if an index surely means a position; in a pandas Series it is a label. A PyTorch-style Dataset
+        # has no __iter__, and Python's fallback for that relies on an IndexError that many of them never raise.
         indexed = isinstance(elements, list | tuple) or (size is not None and not hasattr(elements, "__iter__"))
         name = f"a {self._kind}" if size is None else f"a {self._kind} of {size}"
         super().__init__(name, size, ordered=not indexed)
@@ -39,19 +39,19 @@ class Elements(Source):
     def __getstate__(self) -> dict[str, Any]:
         if isinstance(self._elements, Iterator):
             raise InputError(
-                f"{self.name} can be read once, in this process alone: give a list, a folder or a file to what reads "
-                "in several processes"
+                f"{self.name} can be read once, in this process alone: for several processes give a list, a folder "
+                "or a file"
             )
         return self.__dict__
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
-        """Yield the images at these places."""
+        """Yield the images at these indices."""
         found = self._walk(indices) if self.ordered else ((index, self._elements[index]) for index in indices)
         for index, element in found:
             yield _item(element, f"image {index} of the {self._kind}")
 
     def _walk(self, indices: Iterable[int]) -> Iterator[tuple[int, object]]:
-        """Yield the elements at these places; what follows the last of them is not asked for."""
+        """Yield the elements at these indices, and do not advance the iterable beyond the last of them."""
         wanted = iter(indices)
         place = next(wanted, None)
         for index, element in enumerate(self._elements):
@@ -65,7 +65,7 @@ class Elements(Source):
 
 
 def is_file(element: object) -> bool:
-    """Whether it is something to read bytes from: a `BytesIO`, an open file. A data set may well have a `read`, too."""
+    """Return True for an open file or a `BytesIO`, but not for an array that has a `read` method."""
     file = all(callable(getattr(element, method, None)) for method in ("read", "seekable"))
     return file and not hasattr(element, "__array__")
 
@@ -83,14 +83,14 @@ def _item(element: object, name: str) -> Item:
     try:
         return Item(name, _loader(element, name))
     except ImageError as error:
-        return Item(name, partial(_fail, error))  # a bad image, which the caller may choose to skip
+        return Item(name, partial(_fail, error))  # raised when the image is loaded, so that it can be skipped
 
 
 def _loader(element: object, name: str) -> Callable[[], Decoded]:
-    """Return how to get an image of which nothing is shared with `element` any more.
+    """Return a function that returns the image and shares no memory with `element`.
 
-    What yields the elements may reuse one buffer (ImageSequence does), and Pillow images are not safe to load in two
-    threads: those are converted now. Bytes are copied now, and decoded in a worker.
+    The iterable may reuse one buffer (ImageSequence does), and Pillow images cannot be loaded in two threads at once.
+    So arrays and PIL images are converted now. Bytes are copied now and decoded later, in a worker thread.
     """
     if isinstance(element, bytes | bytearray | memoryview):
         return partial(decode, bytes(element), name)
@@ -99,13 +99,13 @@ def _loader(element: object, name: str) -> Callable[[], Decoded]:
     if is_pil(element):
         return partial(given, from_pil(element, name))  # type: ignore[arg-type]
     if not hasattr(element, "__array__"):
-        pair = "; of (image, label) pairs give only the images" if isinstance(element, tuple | list) else ""
+        pair = "; from (image, label) pairs give only the images" if isinstance(element, tuple | list) else ""
         raise InputError(f"{name}: a {type(element).__name__} is not {_KINDS}{pair}")
     return partial(given, Decoded(as_rgb(to_array(element, name, copy=True), name)))
 
 
 def _read(file: Any, name: str) -> bytes:
-    """Read a file from its beginning, as Pillow does, wherever it stands."""
+    """Read a file from its beginning, as Pillow does, whatever its current position."""
     data = bytearray()
     with failures(f"cannot read {name}", ImageError):
         if file.seekable():

@@ -1,4 +1,4 @@
-"""A source of which some images are decoded already."""
+"""A source with some images that are decoded already."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -10,13 +10,15 @@ from .base import Item, Source, given
 
 
 class Kept(Source):
-    """Any source, with images of it that need not be decoded again; each is given once, and no pickle holds them.
+    """A source together with images of it that are decoded already.
+
+    Each of these images is used once, for the first read of its index. Pickles do not contain them.
 
     Parameters
     ----------
     source : Source
     images : dict of int to Decoded
-        By their places in the source.
+        The decoded images by their indices in the source.
     """
 
     def __init__(self, source: Source, images: dict[int, Decoded]) -> None:
@@ -31,7 +33,7 @@ class Kept(Source):
         self._source, self._images = source, images
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
-        """Yield the images at these places."""
+        """Yield the images at these indices."""
         asked: deque[int] = deque()
 
         def to_read() -> Iterator[int]:

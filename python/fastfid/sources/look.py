@@ -1,4 +1,4 @@
-"""A look at a few files of a source, before the network runs."""
+"""Decodes a few files of each source before the network runs, to warn early."""
 
 import numpy as np
 
@@ -14,14 +14,15 @@ _MOST_KEPT = 1 << 26  # bytes of their pixels
 
 
 def glance(source: Source, limit: int | None = None, seed: int = 0) -> tuple[Tally | None, Source]:
-    """Look at a few images of a folder or an archive, of those that `limit` and `seed` choose.
+    """Decode a few images of a folder or an archive, from those that `limit` and `seed` choose.
 
     Returns
     -------
     seen : Tally or None
-        None if there are no files to look at, or one cannot be read: the run will say so.
+        Observations about these images. None if the images are not files, or one cannot be read; the run itself reports
+        that.
     source : Source
-        The source to go on with: it keeps what was decoded here, as far as memory allows.
+        The source to use from here on. It keeps the images decoded here, up to 64 MB of them.
     """
     chosen = choose(source, limit, seed)
     if chosen is None or not source.files or source.ordered:
@@ -37,7 +38,7 @@ def glance(source: Source, limit: int | None = None, seed: int = 0) -> tuple[Tal
                 kept[index] = image
     except FastFIDError:
         return None, Kept(source, kept)
-    # Left to the later look: copies, which so few cannot show, and damage, of which the number is told.
+    # Reported after the run only: copies, which so few images cannot show, and damage, which is reported as a number.
     tally.repeated, tally.digests = 0, set()
     tally.damaged, tally.damages = 0, []
     tally.sampled = True

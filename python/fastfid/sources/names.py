@@ -1,4 +1,4 @@
-"""Which files are images and which are archives, by their names; and what is said about names."""
+"""Tells from their names which files are images and which are archives."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ..errors import InputError
 from ..images.decode import ENDINGS
 
 PYTORCH_FID = "pytorch-fid"
-# Of the formats that are read, what does not count unless it is asked for.
+# Endings of readable formats that count as images only if the caller asks for them.
 _OTHER_ENDINGS = frozenset({"avif", "gif", "jfif", "jpe", "mpo", "pbm", "pnm"})
 
 READABLE_ARCHIVES = (".tar", ".zip")
@@ -25,7 +25,7 @@ class Endings:
     names : frozenset of str
         Without the dot, in lower case.
     exact : bool
-        Whether the files are those of pytorch-fid: the ending as it stands, lower case that is, and no subfolders.
+        True to select exactly the files that pytorch-fid reads: endings in lower case only, and no subfolders.
     """
 
     names: frozenset[str] = ENDINGS
@@ -33,12 +33,12 @@ class Endings:
 
     @classmethod
     def of(cls, endings: str | Collection[str] | None) -> "Endings":
-        """Read what a caller gives: None for the usual ones, "pytorch-fid", or endings as a list or with commas.
+        """Read the option: None for the usual endings, "pytorch-fid", or endings as a list or separated by commas.
 
         Raises
         ------
         InputError
-            Something else; the message names it.
+            If it is something else; the message names it.
 
         Examples
         --------
@@ -61,39 +61,39 @@ class Endings:
         return cls(names)
 
     def count(self, name: str) -> bool:
-        """Whether a file of this name, without or with its folders, counts as an image."""
+        """Return True if a file with this name or path counts as an image."""
         if self.exact:
             return name.rpartition(".")[2] in self.names and "." in name
         return splitext(name)[1][1:].lower() in self.names
 
     def __str__(self) -> str:
-        """List them, for messages."""
+        """Return the endings as text for messages."""
         return ", ".join(f".{ending}" for ending in sorted(self.names))
 
 
 def is_image(name: str) -> bool:
-    """Whether a file of this name, without or with its folders, usually counts as an image."""
+    """Return True if a file with this name or path counts as an image by default."""
     return _USUAL.count(name)
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file of this name is an archive of files, if only to say that it cannot be read."""
+    """Return True if a file with this name is an archive, including archives that cannot be read."""
     return name.lower().endswith(READABLE_ARCHIVES + COMPRESSED_TARS + _OTHER_ARCHIVES)
 
 
 def is_npy(name: str) -> bool:
-    """Whether a file of this name holds an array."""
+    """Return True if a file with this name holds an array."""
     return name.lower().endswith(".npy")
 
 
 def has_upper_ending(name: str) -> bool:
-    """Whether a name's ending is not all in lower case."""
+    """Return True if the ending of a name has an upper-case letter."""
     ending = splitext(name)[1]
     return ending != ending.lower()
 
 
 def foreign_note(total: int, nested: int, upper: int) -> tuple[str, ...]:
-    """Say how many of `total` images pytorch-fid would not find: those in subfolders, and by upper-case endings."""
+    """Return a note on the images that pytorch-fid would not find, in subfolders or with upper-case endings, if any."""
     foreign = [f"{nested} of {total} images are in subfolders"] if nested else []
     foreign += [f"{upper} of {total} images have upper-case endings"] if upper else []
     return (" and ".join(foreign) + "; pytorch-fid would not count them",) if foreign else ()

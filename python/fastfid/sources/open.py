@@ -1,6 +1,6 @@
-"""Recognise what was given: tables of kinds, by type, scheme and ending.
+"""Opens any input as a source, with tables of kinds by type, scheme and ending.
 
-A new kind is one line in one of the tables and a function that opens it, or that says why it is refused.
+A new kind is one line in one of the tables and a function that opens it, or that raises the error for it.
 """
 
 import os
@@ -26,36 +26,37 @@ _KINDS = (
 
 
 def open_source(source: object, *, recursive: bool = True, endings: str | Collection[str] | None = None) -> Source:
-    """Recognise what was given and check all that can be known before the first image is read.
+    """Recognise the input, open it, and check everything that can be checked before the first image is read.
 
     Parameters
     ----------
     source : path, ndarray, iterable or Source
-        - A folder: every file with one of `ENDINGS` in any case, sorted; links are followed, and each
-          folder is read once however many links lead to it. Only where it has no image files: the images of its
-          ``.zip`` and ``.tar`` archives as one set, archive by archive in the order of their names; or, where it has
-          no archives either, its ``.npy`` files, each of them one image.
+        - A folder: every file with one of `ENDINGS`, in upper or lower case, sorted. Links are followed, and each
+          folder is read once even if several links lead to it. If there are no image files, the images of its ``.zip``
+          and ``.tar`` archives are one set, archive by archive in the order of their names. If there are no archives
+          either, each of its ``.npy`` files is one image.
         - A ``.zip`` or an uncompressed ``.tar`` (a WebDataset shard): its members with those endings, in the order that
-          their files would have if it were unpacked. It is listed at once; each image is read where it lies, and
-          nothing is written to disk.
+          the files would have if the archive were unpacked. It is listed at once. Each image is read directly from the
+          archive, and nothing is written to disk.
         - An ``.npy`` or ``.npz`` of images (its ``arr_0``, or its only array of 3 or 4 dimensions), read image
           by image.
         - An array of integers in 0...255 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W).
-        - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images, PIL images, or image files:
-          their paths, their bytes, open binary files (read from their beginning), or ``{"bytes": ..., "path": ...}``,
-          of which the bytes count where there are any. An element is copied as soon as the iterable yields it, so a
-          buffer may be reused. Files are decoded in worker threads.
-        - A `Source`, which is returned as it is.
+        - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images, PIL images, or image files.
+          Image files are given as paths, as bytes, as open binary files (read from their beginning), or as
+          ``{"bytes": ..., "path": ...}``, where the path is used only if the bytes are None. An element is copied as
+          soon as the iterable yields it, so a buffer may be reused. Files are decoded in worker threads.
+        - A `Source`, which is returned unchanged.
     recursive : bool, default True
         Whether to search subfolders, of a folder and within an archive.
     endings : str or collection of str, optional
-        Which files of a folder or an archive count as images: endings such as ``"png,jpg"``, in any case, or
-        ``"pytorch-fid"`` for exactly the files that pytorch-fid takes: its endings in lower case alone, no subfolders.
+        File endings that count as images in a folder or an archive, such as ``"png,jpg"``, in upper or lower case.
+        ``"pytorch-fid"`` selects exactly the files that pytorch-fid reads: its endings in lower case only, and no
+        subfolders.
 
     Raises
     ------
     InputError
-        A missing path, nothing to score in it, a type, dtype or shape that is not accepted; never a pickle is read.
+        If a path does not exist or has no images, or if a type, dtype or shape is not accepted. Pickles are never read.
 
     Examples
     --------
@@ -71,7 +72,7 @@ def open_source(source: object, *, recursive: bool = True, endings: str | Collec
     raise InputError(f"a {type(source).__name__} cannot be scored: give {_KINDS}")
 
 
-# Each kind is opened by a function of what was given, `recursive` and the endings that count as images.
+# Each kind is opened by a function of the input, `recursive` and the endings that count as images.
 
 
 def _open_path(source: str | os.PathLike[str], recursive: bool, endings: Endings) -> Source:
@@ -117,8 +118,8 @@ def _refuse_image(path: Path, *_: object) -> NoReturn:
 
 def _refuse_pickle(path: Path, *_: object) -> NoReturn:
     raise InputError(
-        f"{path} is a pickle, and unpickling runs whatever code is in it: fastfid reads none. Where you trust the "
-        "file, unpickle it in Python and save its mean and covariance: numpy.savez('stats.npz', mu=mu, sigma=sigma)"
+        f"{path} is a pickle, and unpickling runs any code in it, so fastfid reads no pickles. If you trust the file, "
+        "unpickle it in Python and save its mean and covariance: numpy.savez('stats.npz', mu=mu, sigma=sigma)"
     )
 
 
@@ -136,7 +137,7 @@ def _refuse_pil(*_: object) -> NoReturn:
 
 def _refuse_moments(*_: object) -> NoReturn:
     raise InputError(
-        "mu and sigma are no images: give fastfid.Statistics.from_moments(mu, sigma), "
+        "mu and sigma are not images: give fastfid.Statistics.from_moments(mu, sigma), "
         "or call fastfid.frechet_distance(mu1, sigma1, mu2, sigma2)"
     )
 
@@ -154,7 +155,7 @@ def _ending(*endings: str) -> Callable[[Path, Endings], bool]:
 
 
 def _are_moments(source: object) -> bool:
-    """Whether it is a pair of a mean (d,) and a covariance (d, d)."""
+    """Return True for a pair of a mean (d,) and a covariance (d, d)."""
     if not (isinstance(source, tuple | list) and len(source) == 2):
         return False
     mu, sigma = (getattr(part, "shape", None) for part in source)
@@ -163,7 +164,7 @@ def _are_moments(source: object) -> bool:
 
 _Open = Callable[[Any, bool, Endings], Source]
 
-#: What was given, by its type. The first line that applies counts.
+#: Kinds of inputs, by type. The first line that applies is used.
 _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (_of(Source), _accept),
     (_of(str, os.PathLike), _open_path),
@@ -175,10 +176,10 @@ _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (is_pil, _refuse_pil),
 )
 
-#: A text that begins with ``scheme://`` and is no path.
+#: Kinds of addresses: texts that begin with ``scheme://`` and are not paths.
 _SCHEMES: dict[str, _Open] = dict.fromkeys(("http", "https", "s3", "gs", "hf"), _refuse_address)
 
-#: A file, by its name. The first line that applies counts.
+#: Kinds of files, by name. The first line that applies is used.
 _FILES: tuple[tuple[Callable[[Path, Endings], bool], _Open], ...] = (
     (_ending(".npy"), lambda path, *_: open_npy(path)),
     (_ending(".npz"), lambda path, *_: open_npz(path)),

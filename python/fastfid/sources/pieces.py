@@ -1,7 +1,8 @@
-"""Index arithmetic on top of every source: a limit and its seed, shards, and pieces.
+"""Index arithmetic for all sources: limit and seed, shards, and pieces.
 
-A piece is what one process fits at a time. Where the borders are is a matter of the source alone, never of how many
-processes there are: states are merged piece by piece, so the same source gives the same bits on every machine.
+A piece is the part of a source that one process fits at a time. The borders of the pieces depend on the source only,
+not on the number of processes. States are merged piece by piece, so the same source gives the same bits on every
+machine.
 """
 
 from bisect import bisect_left
@@ -30,11 +31,11 @@ class Piece:
     ----------
     source : Source
     number : int
-        Its place among the pieces of the run, from 0.
+        Its number among the pieces of the run, from 0.
     indices : range, or ndarray of int, shape (n,)
-        Which images of the source, in ascending order.
+        Indices of its images in the source, in ascending order.
     of : int or None
-        How many images all pieces of the run have together; None if only reading them tells.
+        Number of images of all pieces of the run together; None if it is unknown until they are read.
     """
 
     source: Source
@@ -44,16 +45,16 @@ class Piece:
 
 
 def choose(source: Source, limit: int | None = None, seed: int = 0) -> Indices | None:
-    """Return the places of the images that `limit` and `seed` choose; None for a source of unknown size.
+    """Return the indices of the images that `limit` and `seed` choose; None for a source of unknown size.
 
     Parameters
     ----------
     source : Source
     limit : int, optional
-        Take only so many: the images at ``sorted(np.random.RandomState(seed).permutation(size)[:limit])``, in their
-        original order. NumPy froze the stream of `RandomState`, so a seed names the same subset for ever.
+        Number of images to choose: those at ``sorted(np.random.RandomState(seed).permutation(size)[:limit])``, in their
+        original order. NumPy guarantees the stream of `RandomState`, so a seed always chooses the same subset.
     seed : int, default 0
-        Which subset, 0 to 2**32 - 1.
+        Seed of the subset, 0 to 2**32 - 1.
 
     Raises
     ------
@@ -76,28 +77,28 @@ def choose(source: Source, limit: int | None = None, seed: int = 0) -> Indices |
 
 
 def expected(source: Source, limit: int | None = None) -> int | None:
-    """Return how many images will be read; None if only reading them tells."""
+    """Return how many images will be read; None if it is unknown until they are read."""
     return source.size if limit is None or source.size is None else min(limit, source.size)
 
 
 def pieces(source: Source, limit: int | None = None, seed: int = 0, *, size: int = PIECE) -> Iterator[Piece]:
-    """Cut the chosen images into pieces of `size` images at most, between two shards where that is possible.
+    """Cut the chosen images into pieces of at most `size` images, between two shards if possible.
 
-    Small shards share a piece: each piece ends with a batch that is padded, and each is a state to merge.
+    Small shards share a piece, because every piece ends with a padded batch and adds a state to merge.
 
-    A source of unknown size gives pieces without end: `read_pieces` stops where the images do.
+    A source of unknown size gives an endless number of pieces; `read_pieces` stops when the images end.
 
     Parameters
     ----------
     source, limit, seed
         As for `choose`.
     size : int
-        The most images of a piece.
+        Largest number of images in a piece.
 
     Raises
     ------
     InputError
-        As `choose` does, at once.
+        As for `choose`; raised by the call itself, before the first piece.
     """
     size = whole_number("size", size, 1)
     chosen = choose(source, limit, seed)
@@ -108,9 +109,9 @@ def pieces(source: Source, limit: int | None = None, seed: int = 0, *, size: int
 
 
 def read_pieces(pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Iterator[Item]]]:
-    """Yield each piece with its images, from one call of the source's `read` for all of them.
+    """Yield each piece with its images, from one call of the source's `read` for all pieces.
 
-    So a source that can only be read in order is read once, and a reader that works ahead does not stop at a border.
+    So a source that can only be read in order is read once, and a reader that works ahead does not stop between pieces.
 
     Parameters
     ----------
@@ -121,13 +122,13 @@ def read_pieces(pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Iterator[Item]
     ------
     piece : Piece
     items : iterator of Item
-        To be used before the next piece is asked for; what is left of it then is skipped. Fewer than the piece has
-        indices only where the source ends.
+        Use it before asking for the next piece, which skips the rest. It yields fewer items than the piece has indices
+        only at the end of the source.
 
     Raises
     ------
     InputError
-        If `read` yields something other than one `Item` for each index. What the source itself raises comes through.
+        If `read` yields something other than one `Item` for each index. Exceptions of the source itself are passed on.
     """
     to_come, to_read = tee(pieces)
     first = next(to_read, None)
@@ -142,14 +143,14 @@ def read_pieces(pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Iterator[Item]
         yield piece, part
         for _ in part:
             pass
-    for _ in stream:  # ends it; more images than indices are an error
+    for _ in stream:  # runs it to its end, where it raises if there are more images than indices
         pass
 
 
 def read_batches(pieces: Iterable[Piece], rows: int) -> Iterator[tuple[Piece, list[Item]]]:
     """Yield the images of each piece in batches of `rows`; the last batch of a piece may have fewer.
 
-    Which images share a batch depends on their piece alone, so that it is the same in every process.
+    The images of a batch depend on the piece only, so they are the same in every process.
     """
     for piece, items in read_pieces(pieces):
         while batch := list(islice(items, rows)):
@@ -157,7 +158,7 @@ def read_batches(pieces: Iterable[Piece], rows: int) -> Iterator[tuple[Piece, li
 
 
 def read_checked(source: Source, indices: Iterable[int]) -> Iterator[Item]:
-    """Call `read`, and hold it to its contract.
+    """Call `read` and check that it keeps its contract.
 
     Raises
     ------
@@ -181,20 +182,20 @@ def read_checked(source: Source, indices: Iterable[int]) -> Iterator[Item]:
         if not isinstance(item, Item):
             raise InputError(f"{source.name}: read must yield Items, but yields a {type(item).__name__}")
         if given > asked:
-            raise InputError(f"{source.name}: read yields more images than it is asked for: one for each index")
+            raise InputError(f"{source.name}: read yields more images than indices; it must yield one for each")
         yield item
-    # The length of what can only be iterated over may be an estimate.
+    # The length of an iterable that cannot be indexed may be an estimate.
     if source.size is not None and not source.ordered and (given < asked or next(to_read, None) is not None):
-        raise InputError(f"{source.name}: read ends after {given} images, and was asked for more")
+        raise InputError(f"{source.name}: read ends after {given} images, although there are more indices")
 
 
 def read_items(source: Source, limit: int | None = None, seed: int = 0) -> Iterator[Item]:
-    """Stream the chosen images, in order, without regard to pieces; parameters and errors as for `choose`."""
+    """Yield the chosen images one by one, in order; parameters and errors as for `choose`."""
     return chain.from_iterable(part for _, part in read_pieces(pieces(source, limit, seed)))
 
 
 def _cut(chosen: Indices, starts: tuple[int, ...], size: int) -> Iterator[Indices]:
-    """Put whole shards together as long as they fit; cut a shard that does not fit into any piece."""
+    """Put whole shards together into a piece as long as they fit, and cut shards that are larger than a piece."""
     begin = 0
     for first, end in pairwise(sorted({bisect_left(chosen, start) for start in starts} | {0, len(chosen)})):
         if begin < first and end - begin > size:

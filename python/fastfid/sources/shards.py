@@ -17,7 +17,7 @@ _KINDS: dict[str, type[Archive]] = {".tar": Tar, ".zip": Zip}
 
 
 class Shards(Source):
-    """The images of the archives at `paths`, archive by archive, those of each in the order of their names."""
+    """The images of the archives at `paths`, archive by archive, sorted by name within each."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Shards(Source):
         super().__init__(name, size, notes=notes, files=True, starts=starts)
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
-        """Yield the images at these places."""
+        """Yield the images at these indices."""
         for index in indices:
             shard = bisect_right(self._ends, index)
             archive, listing = self._archives[shard], self._listings[shard]
@@ -60,7 +60,7 @@ def _open(path: Path) -> Archive:
             return kind(path)
     if name.endswith(COMPRESSED_TARS):
         raise compressed(path)
-    raise InputError(f"{path} is an archive of a kind that is not read in place: unpack it and give the folder")
+    raise InputError(f"{path} is an archive of a kind that cannot be read: unpack it and give the folder")
 
 
 def _notes(archives: list[Archive], listings: list[Listing]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Tar archives, uncompressed: listed by tarfile from the headers, each member read at its own place."""
+"""Uncompressed tar archives: tarfile lists the headers, and each member is read from its own position."""
 
 import io
 import struct
@@ -13,11 +13,11 @@ _GZIP, _BZIP2, _XZ, _ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\x
 _CHUNK = 1 << 16
 _PLACE = struct.Struct("<QQ")  # offset and size of a member's bytes
 _MOST_HEADER = 1 << 20  # bytes of one member's headers: long names, pax records, maps of sparse files
-_MOST_DEFAULTS = 1000  # pax records for all members that follow
+_MOST_DEFAULTS = 1000  # pax records that apply to all later members
 
 
 class Sparse(NamedTuple):
-    """Where the headers of a sparse member begin. What they hold is read again with the member: it may be long."""
+    """The offset of the headers of a sparse member. Their contents may be long, so they are read again when needed."""
 
     offset: int
 
@@ -31,7 +31,7 @@ class Tar(Archive):
         end = 0
         while (info := archive.next()) is not None:
             headers.taken = 0
-            archive.members.clear()  # type: ignore[attr-defined]  # else it keeps them all
+            archive.members.clear()  # type: ignore[attr-defined]  # else tarfile keeps all of them in memory
             if archive.offset <= end:
                 raise ValueError(f"the header at byte {info.offset} points backwards")
             if len(archive.pax_headers) > _MOST_DEFAULTS:
@@ -64,7 +64,7 @@ class Tar(Archive):
 
 
 class _Headers(io.RawIOBase):
-    """What tarfile reads of a tar: bounded, since it holds headers whole, however long they say that they are."""
+    """The file that tarfile reads, with a bound: tarfile reads a header of any declared length into memory."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
@@ -116,17 +116,17 @@ def _exactly(file: IO[bytes], size: int) -> bytes:
 
 
 def _has_end_mark(file: IO[bytes], end: int) -> bool:
-    """Check what follows the last member, at byte `end`: tarfile takes anything that is no header for the end.
+    """Check what follows the last member, at byte `end`; tarfile accepts anything that is not a header as the end.
 
     Returns
     -------
     bool
-        Whether a block of zeros follows, as it must; False where the file just ends.
+        True if a block of zeros follows, as it must; False if the file ends there.
 
     Raises
     ------
     ValueError
-        Something else follows, there or later.
+        If something else follows, there or later.
     """
     file.seek(end)
     mark = file.read(tarfile.BLOCKSIZE)

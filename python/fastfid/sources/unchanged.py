@@ -1,8 +1,8 @@
-"""A file of many images, opened anew for each image, as each file of a folder is.
+"""A file with many images, which is opened again for each image.
 
-Nothing has to be shared between threads or processes, nothing is left open when a stream is abandoned, and nothing is
-mapped into memory, where a file that gets shorter ends the process. It costs ten microseconds an image, a fifth of
-decoding 32x32 pixels.
+So nothing is shared between threads or processes, and nothing stays open when a stream is abandoned. The file is not
+memory-mapped, because a mapped file that gets shorter crashes the process. Opening it costs ten microseconds per image,
+a fifth of the time for decoding 32x32 pixels.
 """
 
 from pathlib import Path
@@ -11,25 +11,25 @@ from typing import IO, BinaryIO
 from ..errors import InputError
 from ..files.reading import failures, state_of, without_waiting
 
-_BUFFER = 1 << 13  # said, for to find it out costs as much as to open
+_BUFFER = 1 << 13  # stated, because finding out the best size costs as much as opening the file
 
 
 class Unchanged:
-    """A file that must stay what it was; `name` begins what is said about it."""
+    """A file that must not change while it is used; messages begin with `name`."""
 
     def __init__(self, path: Path, name: str, file: IO[bytes]) -> None:
         self._path, self._name, self._state = path, name, state_of(file)
 
     def open(self) -> BinaryIO:
-        """Open it again.
+        """Open the file again.
 
         Raises
         ------
         InputError
-            It is gone or has changed.
+            If it was removed or has changed.
         """
         with failures(f"cannot open {self._name} again"):
-            # What is no regular file now has another state, no more has to be looked at.
+            # If it is no longer a regular file, its state differs too, so this one check suffices.
             file: BinaryIO = open(self._path, "rb", _BUFFER, opener=without_waiting)  # noqa: SIM115
         if state_of(file) != self._state:
             file.close()

@@ -1,4 +1,4 @@
-"""Zip archives: listed from the directory at the end, each member read at its own place."""
+"""Zip archives: the directory at the end lists the members, and each is read from its own position."""
 
 import stat
 import struct
