@@ -4,8 +4,6 @@
 >>> fid = fastfid.score("generated", "real")  # doctest: +SKIP
 """
 
-import sys
-
 from ._core import __version__
 from .compare import compare, score, statistics
 from .comparison import Comparison
@@ -24,7 +22,6 @@ from .extractor import Extractor
 from .fit import Facts, Fit, Side
 from .images.preprocess import Preprocessing
 from .linalg import sqrtm
-from .metrics import moments
 from .metrics.base import Accumulator, Metric, Need, Score
 from .metrics.extrapolation import Extrapolation, fid_infinity
 from .metrics.fid import FID
@@ -74,6 +71,3 @@ __all__ = [
     "sqrtm",
     "statistics",
 ]
-
-# `fastfid.statistics` is the function. Pickles of 0.1.0 look for the class Statistics in a module of that name.
-sys.modules["fastfid.statistics"] = moments

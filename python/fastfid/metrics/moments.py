@@ -1,6 +1,7 @@
 """`Statistics`: the mean and covariance of a set of features, which can be updated and merged."""
 
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -280,3 +281,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+# `fastfid.statistics` is a function; pickles written by 0.1.0 look for `Statistics` in a module of that name.
+sys.modules["fastfid.statistics"] = sys.modules[__name__]
