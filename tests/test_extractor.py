@@ -371,3 +371,22 @@ class TestDevice:
 
         monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: Driver())
         assert devices.visible_gpus() == gpus
+
+
+@pytest.mark.filterwarnings("ignore:few-images:fastfid.FastFIDWarning")
+class TestFit:
+    def test_is_what_statistics_gives_with_its_provenance(self, extractor, tmp_path):
+        path = folder(tmp_path / "set", pictures(9))
+        found, expected = extractor.fit(path), fastfid.statistics(path, model=extractor)
+        assert found.sigma.tobytes() == expected.sigma.tobytes()
+        assert found.provenance == expected.provenance == extractor.provenance
+        few = extractor.fit(path, limit=5, seed=3)
+        assert few.mu.tobytes() == fastfid.statistics(path, model=extractor, limit=5, seed=3).mu.tobytes()
+
+    def test_options_are_checked_before_the_source_is_opened(self, extractor):
+        with pytest.raises(fastfid.InputError, match="on_error must be raise or skip"):
+            extractor.fit("nowhere", on_error="ignore")
+
+    def test_statistics_are_given_back(self, extractor):
+        saved = fastfid.Statistics(64).update(np.eye(2, 64))
+        assert extractor.fit(saved) is saved
