@@ -140,8 +140,8 @@ def test_parameters_come_from_the_options_or_from_the_object():
 
     (by_name,) = asked_for(["fid"], Asked())
     assert by_name == FID("schur", 20, 3)
-    assert needs_of([FID(), FID(bootstrap=20)])[0] == MOMENTS
-    assert len(needs_of([FID(), FID(bootstrap=20)])) == 2
+    assert needs_of([FID(), FID(bootstrap=20)], 0)[0] == MOMENTS
+    assert len(needs_of([FID(), FID(bootstrap=20)], 0)) == 2
     with pytest.raises(InputError, match="method must be one of"):
         FID(method="sqrt")
 

@@ -26,7 +26,9 @@ from .metrics.base import Accumulator, Metric, Need, Score
 from .metrics.extrapolation import Extrapolation, fid_infinity
 from .metrics.fid import FID
 from .metrics.frechet import frechet_distance, frechet_distance_from_features
+from .metrics.inception_score import InceptionScore
 from .metrics.intervals import Interval
+from .metrics.kid import KID
 from .metrics.moments import Statistics
 from .provenance import Provenance
 from .sources import Item, Piece, Source
@@ -34,6 +36,7 @@ from .threads import set_num_threads
 
 __all__ = [
     "FID",
+    "KID",
     "Accumulator",
     "Comparison",
     "DeviceError",
@@ -46,6 +49,7 @@ __all__ = [
     "Fit",
     "How",
     "ImageError",
+    "InceptionScore",
     "InputError",
     "Interval",
     "Item",

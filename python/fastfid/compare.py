@@ -178,15 +178,17 @@ def compare(
     Comparison
     """
     options = Options.of(locals())
-    asked = asked_for(options.metrics, options)
-    needs, messages = needs_of(asked), Messages()
+    asked, messages = asked_for(options.metrics, options), Messages()
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
-    sides = [open_side(a, "the first side", options, messages), open_side(b, "the second side", options, messages)]
-    with opened_engine(sides, needs, options, messages) as (engine, facts):
-        sides, forced = check_sides(sides, facts, needs, options.force, messages)
+    sides = [
+        open_side(given, name, needs_of(asked, place), options, messages)
+        for place, (given, name) in enumerate(((a, "the first side"), (b, "the second side")))
+    ]
+    with opened_engine(sides, options, messages) as (engine, facts):
+        sides, forced = check_sides(sides, facts, options.force, messages)
         sides = [glanced(side, options) for side in sides]
         tell_of_sides(sides, facts, messages)
-        sides = [fitted(side, engine, facts, needs, options, messages) for side in sides]
+        sides = [fitted(side, engine, facts, options, messages) for side in sides]
         tell_of_sides(sides, facts, messages)
     scores = {metric.name: metric.value(*(side.fit for side in sides[: metric.sides])) for metric in asked}
     for found in scores.values():
@@ -232,6 +234,6 @@ def statistics(
     Statistics
     """
     options, messages = Options.of(locals()), Messages()
-    side = open_side(source, "the source", options, messages)
-    with opened_engine([side], [MOMENTS], options, messages) as (engine, facts):
-        return moments_of(read(side, engine, facts, [MOMENTS], options, messages))
+    side = open_side(source, "the source", (MOMENTS,), options, messages)
+    with opened_engine([side], options, messages) as (engine, facts):
+        return moments_of(read(side, engine, facts, options, messages))

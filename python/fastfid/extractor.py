@@ -254,9 +254,9 @@ class Extractor:
         Statistics(n=70, dims=64, inception-v3-random, pytorch)
         """
         options, messages, engine = Options.of(locals()), Messages(), Local(self.opened)
-        side = open_side(source, "the source", options, messages)
+        side = open_side(source, "the source", (MOMENTS,), options, messages)
         facts = engine.open(self.recipe, messages)
-        return moments_of(read(side, engine, facts, [MOMENTS], options, messages))
+        return moments_of(read(side, engine, facts, options, messages))
 
 
 def _reopen(recipe: Recipe) -> Extractor:

@@ -130,6 +130,7 @@ class Side:
     n: int | None
     rejected: tuple[str, ...] = ()
     # Used during the run only; the result of a comparison does not have these.
+    needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
     source: Source | None = field(default=None, repr=False, compare=False)
     fit: Fit | None = field(default=None, repr=False, compare=False)
     seen: Tally | None = field(default=None, repr=False, compare=False)

@@ -5,33 +5,38 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+import numpy as np
+
 from .engines.base import Engine, How
 from .errors import InputError, StatisticsMismatch
 from .fit import Facts, Fit, Side, fold
 from .messages import Messages, tell_of_run, tell_of_sides
 from .metrics.base import Need
 from .metrics.fid import MOMENTS
+from .metrics.kid import ROWS
 from .metrics.moments import Statistics
+from .metrics.rows import Rows
 from .options import Options
 from .progress import progress_bar
 from .provenance import differences
 from .sources import Source, expected, glance, is_statistics_file, open_source, pieces
 
 
-def open_side(given: Any, otherwise: str, options: Options, messages: Messages) -> Side:
+def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
     """Open the input for a side, and check everything that can be checked before the first image is read."""
     name = _name(given, otherwise)
     if isinstance(given, Statistics):
-        return _saved(given, name, options, messages)
+        return replace(_saved(given, name, options, messages), needs=needs)
     if isinstance(given, str | os.PathLike) and is_statistics_file(given):
-        return _saved(Statistics._load(given, messages.warn, force=options.force), name, options, messages)
+        loaded = Statistics._load(given, messages.warn, force=options.force)
+        return replace(_saved(loaded, name, options, messages), needs=needs)
     source = open_source(given, recursive=options.recursive, endings=options.endings)
     pieces(source, options.limit, options.seed)  # reads nothing yet, but raises if the limit cannot be applied
     if source.size is not None and source.size < 2:
         raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
     for text in source.notes:
         messages.note(text)
-    return Side(name, expected(source, options.limit), source=source)
+    return Side(name, expected(source, options.limit), needs=needs, source=source)
 
 
 def _name(given: Any, otherwise: str) -> str:
@@ -45,6 +50,8 @@ def _saved(statistics: Statistics, name: str, options: Options, messages: Messag
     if options.limit is not None:
         messages.warn(f"limit={options.limit} does not apply to {name}: it has no images to choose from")
     fit = Fit({MOMENTS: statistics}, statistics.n)
+    if (rows := statistics.rows) is not None:
+        fit.states[ROWS] = Rows(statistics.dims).update(rows.astype(np.float32))
     return Side(name, statistics.n, fit=fit, provenance=statistics.provenance)
 
 
@@ -54,9 +61,7 @@ def moments_of(side: Side) -> Statistics:
     return cast(Statistics, side.fit[MOMENTS])
 
 
-def check_sides(
-    sides: Sequence[Side], facts: Facts, needs: Sequence[Need], force: bool, messages: Messages
-) -> tuple[list[Side], bool]:
+def check_sides(sides: Sequence[Side], facts: Facts, force: bool, messages: Messages) -> tuple[list[Side], bool]:
     """Add the provenance to each side, and check that the two can be compared.
 
     Returns
@@ -74,12 +79,12 @@ def check_sides(
         If the two cannot be compared.
     """
     for side in sides:
-        missing = [need for need in needs if side.fit and not need.optional and not side.fit.get(need)]
+        missing = [need for need in side.needs if side.fit and not need.optional and not side.fit.get(need)]
         if missing:
             raise InputError(f"{side.name} holds statistics, which have no {missing[0]}: give the images")
     a, b = (replace(side, provenance=facts.provenance) if side.source else side for side in sides)
-    first, second = (moments_of(side).dims if side.fit else facts.roles.get("features", 0) for side in (a, b))
-    if first != second:  # different lengths cannot even be forced
+    first, second = (moments_of(side).dims if side.fit else facts.roles.get("features") for side in (a, b))
+    if None not in (first, second) and first != second:  # different lengths cannot even be forced
         raise StatisticsMismatch(f"these cannot be compared: dims {first} in {a.name}, {second} in {b.name}")
     texts, forced = differences(a.provenance, b.provenance, (a.name, b.name), force=force)
     for text in texts:
@@ -99,7 +104,6 @@ def fitted(
     side: Side,
     engine: Engine | None,
     facts: Facts,
-    needs: Sequence[Need],
     options: Options,
     messages: Messages,
 ) -> Side:
@@ -109,8 +113,8 @@ def fitted(
         return side
     with progress_bar(options.progress, side.n, source.name) as show:
         how = How(options.num_workers, options.on_error, show)
-        fits = engine.fit(needs, pieces(source, options.limit, options.seed), how)
-        fit = fold(fits, Fit.empty(needs, facts.roles))
+        fits = engine.fit(side.needs, pieces(source, options.limit, options.seed), how)
+        fit = fold(fits, Fit.empty(side.needs, facts.roles))
     for state in fit.states.values():
         if isinstance(state, Statistics):
             state.provenance = facts.provenance
@@ -124,7 +128,6 @@ def read(
     side: Side,
     engine: Engine | None,
     facts: Facts,
-    needs: Sequence[Need],
     options: Options,
     messages: Messages,
 ) -> Side:
@@ -133,6 +136,6 @@ def read(
         return side
     side = glanced(side, options)
     tell_of_sides([side], facts, messages)
-    side = fitted(side, engine, facts, needs, options, messages)
+    side = fitted(side, engine, facts, options, messages)
     tell_of_sides([side], facts, messages)
     return side

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from .. import __version__
 from ..errors import FastFIDWarning
 from ..messages import CODES
+from ..metrics.base import Score
 from ..options import names
 from ..terminal import check_stdout, say, show
 from .parser import Parser, add_option, expand, given_options
@@ -75,7 +76,17 @@ def print_score(typed: argparse.Namespace) -> None:
     if typed.json:
         show(json.dumps(result.as_dict()))
     else:
-        if result.interval is not None:
+        if "fid" in result.scores and result.interval is not None:
             i = result.interval
             say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
-        show(f"FID:  {result.fid}")
+        for name, score in result.scores.items():
+            if name != "fid":
+                show(_line(name, score))
+        if "fid" in result.scores:
+            show(f"FID:  {result.fid}")
+
+
+def _line(name: str, score: Score) -> str:
+    """One metric's value, and its other numbers."""
+    parts = ", ".join(f"{part} {value}" for part, value in score.parts.items())
+    return f"{name.upper()}:  {score.value}" + (f"  ({parts})" if parts else "")

@@ -12,7 +12,6 @@ from ..extractor import Extractor
 from ..fit import Facts, Side
 from ..images.modes import resolve
 from ..messages import Messages
-from ..metrics.base import Need
 from ..options import Options
 from ..progress import on_a_terminal
 from ..sides import moments_of
@@ -24,9 +23,7 @@ _BROUGHT = ("mode", "dims", "batch_size", "device", "precision")  # settings tha
 
 
 @contextmanager
-def opened_engine(
-    sides: Sequence[Side], needs: Sequence[Need], options: Options, messages: Messages
-) -> Iterator[tuple[Engine | None, Facts]]:
+def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -> Iterator[tuple[Engine | None, Facts]]:
     """Yield an engine that has opened the network, and the facts about that network; None if no side has images."""
     if not any(side.source for side in sides):
         yield None, Facts({"features": moments_of(sides[0]).dims})
@@ -35,7 +32,7 @@ def opened_engine(
     devices = _devices(options, own)
     if own is not None:
         _check_brought(own, options, several=len(devices) > 1)
-    roles = tuple(dict.fromkeys(need.role for need in needs))
+    roles = tuple(dict.fromkeys(need.role for side in sides for need in side.needs))
     recipe = _recipe(options, devices[0], roles)
     with _engine(options, devices, own) as engine:
         bar = options.progress is True or (options.progress is None and on_a_terminal())

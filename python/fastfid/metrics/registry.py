@@ -6,8 +6,10 @@ from typing import Any
 from ..errors import InputError
 from .base import Metric, Need
 from .fid import FID
+from .inception_score import InceptionScore
+from .kid import KID
 
-METRICS: dict[str, type[Metric]] = {"fid": FID}
+METRICS: dict[str, type[Metric]] = {metric.name: metric for metric in (FID, KID, InceptionScore)}
 
 
 def asked_for(metrics: Any, options: object) -> list[Metric]:
@@ -31,9 +33,9 @@ def asked_for(metrics: Any, options: object) -> list[Metric]:
     return found
 
 
-def needs_of(metrics: list[Metric]) -> tuple[Need, ...]:
+def needs_of(metrics: list[Metric], place: int) -> tuple[Need, ...]:
     """Return what the metrics need, each need once."""
-    return tuple(dict.fromkeys(need for metric in metrics for need in metric.needs))
+    return tuple(dict.fromkeys(need for metric in metrics if metric.sides > place for need in metric.needs))
 
 
 def _by_name(name: Any, options: object) -> Metric:
