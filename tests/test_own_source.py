@@ -326,7 +326,9 @@ for pieces, items in pickle.loads((root / "given").read_bytes()):
 @pytest.mark.parametrize("make", [iter, lambda images: (image for image in images), lambda images: map(png, images)])
 def test_what_can_be_read_once_cannot_be_pickled_and_says_so(make):
     source = open_source(make(PICTURES))
-    with pytest.raises(InputError, match=rf"{source.name} can be read once, in this process alone: for several processes give a list"):
+    with pytest.raises(
+        InputError, match=rf"{source.name} can be read once, in this process alone: for several processes give a list"
+    ):
         pickle.dumps(next(pieces(source)))
 
 
