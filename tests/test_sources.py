@@ -484,7 +484,7 @@ def test_an_array_of_another_size_than_its_header_says(tmp_path, kind, change):
     else:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("arr_0.npy", data)
-    takes = rf"a\.{kind}: its array of shape \(9, 6, 5, 3\) takes 810 bytes, but {810 + change:,} are there"
+    takes = rf"a\.{kind}: its array of shape \(9, 6, 5, 3\) takes 810 bytes, but it has {810 + change:,}"
     with pytest.raises(InputError, match=takes):
         open_source(path)
 

@@ -62,7 +62,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def _check_tiles(image: "ImageFile.ImageFile") -> None:
-    """Raise `ValueError` if a TIFF's tiles are larger than the image, because libtiff allocates whole tiles."""
+    """Raise `ValueError` if a TIFF has large tiles that exceed the image, because libtiff reads whole tiles."""
     width, length = (image.tag_v2.get(tag, 0) for tag in _TILE_TAGS)  # type: ignore[attr-defined]
     if width * length > max(image.width * image.height, _LARGE_TILE):
         raise ValueError(
