@@ -60,6 +60,7 @@ def resolve(mode: str | Preprocessing) -> Protocol:
 
     Examples
     --------
+    >>> import numpy as np
     >>> resolve("clean").name, resolve("clean").size
     ('clean', None)
     >>> resolve("size=224 resize=bicubic layout=NHWC").name
