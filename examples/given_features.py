@@ -1,4 +1,4 @@
-"""An engine of your own: features that are known already, so that a metric is tried without a network."""
+"""Your own engine: it yields given features, so that a metric can be tested without a network."""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ import fastfid
 
 
 class Given(fastfid.Engine):
-    """Gives the rows of a feature matrix (n, dims) in place of those of the images."""
+    """Yields the rows of a feature matrix (n, dims) instead of features of the images."""
 
     def __init__(self, features):
         self.features = features
 
     def open(self, recipe, messages, **_):
-        """Say what there is."""
+        """Return the dims of each role."""
         return fastfid.Facts({"features": self.features.shape[1]})
 
     def fit(self, needs, pieces, how):
-        """Fit piece after piece."""
+        """Yield the fit of each piece."""
         for piece in pieces:
             yield piece, fastfid.Fit.empty(needs, {"features": 8}).update({"features": self.features[piece.indices]})
 

@@ -1,4 +1,4 @@
-"""A source of your own: images of noise, drawn when they are needed. Run it with python examples/noise_source.py."""
+"""Your own source: images of noise, drawn when they are needed. Run it with python examples/noise_source.py."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -16,7 +16,7 @@ class Noise(fastfid.Source):
         self.top = top
 
     def read(self, indices: Iterable[int]) -> Iterator[fastfid.Item]:
-        """Give each image its own seed, so that any of them can be drawn without the others."""
+        """Yield the images; each has its own seed, so that it can be drawn without the others."""
         return (fastfid.Item(f"noise {index}", partial(self.draw, index)) for index in indices)
 
     def draw(self, seed: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""An accumulator of your own, and a metric that needs it: how far apart the ranges of the features lie."""
+"""Your own accumulator, and a metric that needs it: the difference between the ranges of the features."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A metric of your own: the squared distance of the two means. It shares the moments with the FID."""
+"""Your own metric: the squared distance of the two means. It shares the moments with the FID."""
 
 import numpy as np
 

@@ -14,11 +14,11 @@ Matrix look_at(const double* a, Index d) {
       const Index rows = std::min(kTile, d - i), cols = std::min(kTile, d - j);
       const auto upper = m.block(i, j, rows, cols);
       const auto lower = m.block(j, i, cols, rows);
-      // A sum is not finite where one of its terms is not; where it overflows, a look at each decides.
+      // The sum is not finite if a term is not. It may also overflow, so then each term is checked.
       if (!std::isfinite(upper.sum() + lower.sum()) && !(upper.allFinite() && lower.allFinite()))
         return {false, 0, 0};
       seen.largest = std::max({seen.largest, upper.cwiseAbs().maxCoeff(), lower.cwiseAbs().maxCoeff()});
-      // Halves: the difference of two large entries of unlike sign may be too large for a double.
+      // Halved first, because the difference of two large entries of opposite sign may overflow.
       seen.asymmetry =
           std::max(seen.asymmetry, 2 * (upper / 2 - lower.transpose() / 2).cwiseAbs().maxCoeff());
     }

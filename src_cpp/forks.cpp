@@ -3,7 +3,7 @@
 namespace fastfid::forks {
 namespace {
 
-std::shared_mutex* mutex = new std::shared_mutex;  // never destroyed: threads may outlive main
+std::shared_mutex* mutex = new std::shared_mutex;  // never destroyed, since threads may outlive main
 
 }  // namespace
 
@@ -13,7 +13,7 @@ void before() { mutex->lock(); }
 
 void after_in_parent() { mutex->unlock(); }
 
-// A new one: the old one counts the parent's waiting threads among its holders.
+// A new mutex, because the old one also counts the waiting threads of the parent.
 void after_in_child() { mutex = new std::shared_mutex; }
 
 }  // namespace fastfid::forks

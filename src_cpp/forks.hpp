@@ -1,6 +1,6 @@
-// A fork while another thread is inside BLAS leaves OpenBLAS's thread pool in a state from which neither process
-// returns. So every call of the core holds a lock that a fork waits for. The waiting side of a fork keeps Python's
-// lock, with which no new call can begin; the calls under way end without it.
+// If a process forks while another thread is inside BLAS, OpenBLAS's thread pool hangs in both processes. So every call
+// of the core holds a lock that a fork waits for. While a fork waits, it holds Python's lock, so that no new call can
+// begin. The running calls do not need Python's lock to end.
 #pragma once
 
 #include <mutex>
@@ -19,6 +19,6 @@ class Working {
 
 void before();           // waits until no thread works, and keeps others from beginning
 void after_in_parent();  // in the same thread
-void after_in_child();   // likewise; the threads that waited in the parent do not exist here
+void after_in_child();   // in the same thread; the threads that waited in the parent do not exist here
 
 }  // namespace fastfid::forks

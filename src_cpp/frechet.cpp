@@ -16,28 +16,28 @@ namespace {
 
 constexpr double kEps = std::numeric_limits<double>::epsilon();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kWellConditioned =
-    1e-10;                               // smallest squared ratio of pivots for which they need no pivoting
-constexpr double kIndefinite = 1e-5;     // of the trace: what no factor F F^T of a covariance may miss
+constexpr double kWellConditioned = 1e-10;  // smallest squared ratio of pivots without pivoting
+constexpr double kIndefinite = 1e-5;        // largest part of the trace that F F^T of a covariance may miss
 constexpr double kNoise = 32;            // rounding in a covariance of any size, in eps of its largest entry
-constexpr double kFastLoss = 2e-10;      // of the sum: what squaring may cost on the fast way for full rank
-constexpr double kSquaringLoss = 1e-12;  // of the sum: what the squaring may cost before it is avoided
-constexpr double kCaution = 4;           // of an error that is typical, to one that is hardly ever passed
+constexpr double kFastLoss = 2e-10;      // largest error of squaring for full rank, relative to the sum
+constexpr double kSquaringLoss = 1e-12;  // largest error of squaring otherwise, relative to the sum
+constexpr double kCaution = 4;           // ratio of a rarely exceeded error to a typical one
 
-// F with S = F F^T, and what is known of their rounding.
+// F with S = F F^T, and facts about its rounding.
 struct Factor {
   MatrixXd f;               // (k, r)
   bool triangular = false;  // lower, with a clean upper triangle
   bool of_matrix = false;   // of a covariance, not of rows
   Index rank = 0;
-  double unknown = 0;          // trace of what a deficient covariance matrix cannot tell from zero
-  double reach = 0;            // of rows: norm of F before its mean was subtracted
-  VectorXd variances;          // diagonal of S
-  double inverse = kInfinity;  // of a matrix with a Cholesky factor: trace of the inverse of its correlations
+  double unknown = 0;  // trace of the part of a deficient covariance that cannot be told from zero
+  double reach = 0;    // for rows: norm of F before its mean was subtracted
+  VectorXd variances;  // diagonal of S
+  double inverse =
+      kInfinity;  // trace of the inverse of the correlation matrix, if there is a Cholesky factor
 };
 
-// (d, n), a column a row, and the norm of what the mean was subtracted from. The first row is subtracted first: exact
-// for equal rows, harmless otherwise.
+// The centred rows as columns, (d, n), and their norm before the mean was subtracted. The first row is subtracted
+// first, which is exact for equal rows and does no harm otherwise.
 std::pair<MatrixXd, double> centred_rows(const Gaussian& g) {
   const Eigen::Map<const MatrixXd> rows(g.rows, g.d, g.n);
   MatrixXd f(g.d, g.n);
@@ -55,14 +55,14 @@ std::pair<MatrixXd, double> centred_rows(const Gaussian& g) {
   return {std::move(f), reach};
 }
 
-// Rounding in a covariance of d dims, relative to its largest entry.
+// Bound of the rounding in a covariance of d dims, relative to its largest entry.
 double noise(Index d) { return std::max(kNoise, static_cast<double>(d)) * kEps; }
 
-// What is likely of it: errors of either sign.
+// Likely rounding, with errors of both signs.
 double rounding(Index d) { return std::max(kNoise, 4 * std::sqrt(static_cast<double>(d))) * kEps; }
 
-// Trace of the inverse of the correlation matrix of L L^T. Of large ones from a few random vectors of signs
-// (Hutchinson 1990), the same in every run.
+// Trace of the inverse of the correlation matrix of L L^T. For large matrices it is estimated with a few random vectors
+// of signs (Hutchinson 1990), which are the same in every run.
 double inverse_correlations(const MatrixXd& l) {
   constexpr Index kExact = 64, kProbes = 16;
   const Index d = l.rows();
@@ -81,7 +81,7 @@ double inverse_correlations(const MatrixXd& l) {
   return x.squaredNorm() / (d <= kExact ? 1.0 : static_cast<double>(kProbes));
 }
 
-// By how much rounding in one covariance moves the trace; see frechet.hpp.
+// Change of the trace due to rounding in one covariance; see frechet.hpp.
 double moved(const VectorXd& variances, double inverse, const VectorXd& others) {
   const double delta = rounding(variances.size());
   const double at_most = std::sqrt(delta * variances.sum() * others.sum());
@@ -113,7 +113,7 @@ Factor factor_covariance(const Eigen::Map<const MatrixXd>& sigma) {
   MatrixXd l = sigma;
   if (lapack::potrf(l)) {
     const double ratio = l.diagonal().minCoeff() / l.diagonal().maxCoeff();
-    // The pivots of a deficient S can all look healthy: noise over a small entry of its null vector.
+    // All pivots of a deficient S can look large enough: they are noise divided by a small entry of its null vector.
     const double norm = sigma.cwiseAbs().colwise().sum().maxCoeff();
     if (ratio * ratio >= kWellConditioned && lapack::pocon(l, norm) >= 10 * noise(n)) {
       l.triangularView<Eigen::StrictlyUpper>().setZero();
@@ -133,15 +133,15 @@ Factor factor_covariance(const Eigen::Map<const MatrixXd>& sigma) {
   const double trace = sigma.trace(), missing = std::abs(trace - out.f.squaredNorm());
   if (!(trace > 0) || missing > kIndefinite * trace)
     throw IndefiniteError(
-        "a covariance is indefinite: it has eigenvalues below zero, by far more than rounding");
+        "a covariance is indefinite: its negative eigenvalues are too large to be rounding");
   if (out.rank < n)
     out.unknown = std::max(missing, 4 * kEps * trace);
   else
-    out.inverse = inverse_correlations(l);  // of the rows in another order, which is the same
+    out.inverse = inverse_correlations(l);  // the order of the rows does not matter
   return out;
 }
 
-// F1^T F2, or its transpose: the singular values are the same.
+// F1^T F2 or its transpose, which has the same singular values.
 MatrixXd cross_product(Factor a, Factor b) {
   if (!a.triangular && b.triangular) std::swap(a, b);
   if (a.triangular) {
@@ -158,8 +158,8 @@ struct Sum {
   double error = 0;
 };
 
-// Sum of the singular values of G, each computed to an absolute error of order eps |G|; `allowed` is the
-// error that the squaring may add, absolute (negative: kSquaringLoss of the sum).
+// Sum of the singular values of G, each computed to an absolute error of order eps |G|. `allowed` is the absolute error
+// that the squaring may add; if it is negative, kSquaringLoss times the sum is allowed.
 Sum nuclear_norm(const MatrixXd& g, double allowed) {
   if (g.size() == 0) return {};
   const bool tall = g.rows() >= g.cols();
@@ -170,7 +170,7 @@ Sum nuclear_norm(const MatrixXd& g, double allowed) {
   if (allowed < 0) allowed = kSquaringLoss * w.cwiseSqrt().sum();
 
   Sum sum;
-  double squares = 0;  // rounding moves each eigenvalue independently: the errors add up as a random walk
+  double squares = 0;  // each eigenvalue is rounded independently, so the errors add up like a random walk
   Index lossy = w.size();
   for (; lossy > 0; --lossy) {
     const double root = std::sqrt(w(lossy - 1));
@@ -185,20 +185,19 @@ Sum nuclear_norm(const MatrixXd& g, double allowed) {
   MatrixXd projected(tall ? g.rows() : g.cols(), lossy);
   lapack::gemm(tall ? CblasNoTrans : CblasTrans, CblasNoTrans, 1.0, g, v, 0.0, projected);
   const Sum rest = nuclear_norm(projected, allowed);
-  // The projection itself is rounded: eps |G| for every singular value.
+  // The projection itself is rounded, by eps |G| for every singular value.
   return {sum.value + rest.value,
           sum.error + rest.error + kEps * std::sqrt(w.maxCoeff() * static_cast<double>(lossy))};
 }
 
-// Eigenvalues w of M, each known to eps of `largest`, and what taking the roots of their sum costs: sum of sqrt(w), error
-// as a random walk.
+// For eigenvalues w of M, each known to eps times `largest`: the sum of sqrt(w), and its error as a random walk.
 Sum sum_of_roots(const VectorXd& w, double largest) {
   const double delta = 4 * kEps * largest;
   const Eigen::ArrayXd clipped = w.array().max(0.0), roots = clipped.sqrt();
   return {roots.sum(), ((clipped + delta).sqrt() - roots).matrix().norm()};
 }
 
-// One side with its dead dimensions dropped and powers of two taken out: the centred rows, or a covariance.
+// One side without its zero dimensions and with powers of two taken out: the centred rows, or a covariance.
 class Side {
  public:
   explicit Side(const Gaussian& g) : sigma_(g.sigma), d_(g.d) {
@@ -246,19 +245,19 @@ class Side {
   MatrixXd rows_, kept_;
 };
 
-// Two matrices of full rank: the eigenvalues of L1^T S2 L1 are those of S1 S2. Nothing where that is not
-// accurate.
+// For two matrices of full rank, from the eigenvalues of L1^T S2 L1, which are those of S1 S2. Returns nothing if that
+// is not accurate.
 std::optional<TraceRoot> full_rank(const Eigen::Map<const MatrixXd>& s1,
                                    const Eigen::Map<const MatrixXd>& s2) {
   const double scale1 = s1.diagonal().maxCoeff(), scale2 = s2.diagonal().maxCoeff();
   if (!(scale1 > 0) || !(scale2 > 0)) return std::nullopt;
-  MatrixXd l = s1 / scale1;  // scaled, so that products neither overflow nor vanish
+  MatrixXd l = s1 / scale1;  // scaled, so that products neither overflow nor underflow
   if (!lapack::potrf(l)) return std::nullopt;
   MatrixXd product = s2 / scale2;
   const double traces = std::sqrt(s1.trace() / scale1 * (s2.trace() / scale2));
   lapack::sygst(product, l);
   const VectorXd w = lapack::eigenvalues(product);
-  // An eigenvalue as small as the rounding of the largest would be a rank that may not be there.
+  // If an eigenvalue is as small as the rounding of the largest, the rank may not be full.
   if (!(w.minCoeff() > 10 * noise(w.size()) * w.maxCoeff())) return std::nullopt;
   const Sum sum = sum_of_roots(w, w.maxCoeff());
   if (sum.error > kFastLoss * traces) return std::nullopt;
@@ -268,7 +267,7 @@ std::optional<TraceRoot> full_rank(const Eigen::Map<const MatrixXd>& s1,
   MatrixXd l2 = s2 / scale2;
   const bool definite = lapack::potrf(l2);
   l2.triangularView<Eigen::StrictlyUpper>().setZero();
-  // The product was formed with an error of the order of eps |L1^T| |S2| |L1|, which may be more than eps |product|.
+  // The product has an error of the order of eps |L1^T| |S2| |L1|, which may be more than eps |product|.
   const double error = kCaution * sum_of_roots(w, w.maxCoeff() + v1.dot(v2)).error + kEps * traces +
                        moved(v1, inverse_correlations(l), v2) +
                        moved(v2, definite ? inverse_correlations(l2) : kInfinity, v1);
@@ -285,7 +284,7 @@ TraceRoot any_rank(Factor a, Factor b) {
   out.rank1 = a.rank;
   out.rank2 = b.rank;
   const double norm1 = a.f.norm(), norm2 = b.f.norm();
-  // What was cut from a factor could have added no more than the root of its trace times the other side's.
+  // The part that was cut from a factor adds at most the square root of its trace times the trace of the other side.
   out.error = std::sqrt(a.unknown) * norm2 + std::sqrt(b.unknown) * norm1;
   if (a.of_matrix) out.error += moved(a.variances, a.inverse, b.variances);
   if (b.of_matrix) out.error += moved(b.variances, b.inverse, a.variances);
@@ -297,14 +296,14 @@ TraceRoot any_rank(Factor a, Factor b) {
   out.error += kCaution * kEps * terms * norm1 * norm2;
   const double scale = g.size() ? g.cwiseAbs().maxCoeff() : 0.0;
   if (scale == 0) return out;
-  g /= scale;  // squares neither overflow nor vanish
+  g /= scale;  // so that squares neither overflow nor underflow
   const Sum sum = nuclear_norm(g, -1);
   out.value = scale * sum.value;
   out.error += scale * sum.error;
   return out;
 }
 
-// An order of any two sides that does not depend on which was given first.
+// An order of two sides that does not depend on which was given first.
 bool in_order(const Gaussian& a, const Gaussian& b) {
   const auto data = [](const Gaussian& g) { return g.rows ? g.rows : g.sigma; };
   const auto size = [](const Gaussian& g) { return g.rows ? g.n * g.d : g.d * g.d; };

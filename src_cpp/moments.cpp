@@ -10,7 +10,7 @@ namespace fastfid {
 
 namespace {
 
-// out = rows - shift, row by row, and sum = the sum of those: one pass over memory.
+// out = rows - shift, row by row, and sum = their sum, in one pass over memory.
 template <class T>
 void shift_rows(const T* rows, Index n, const VectorXd& shift, double* out, VectorXd& sum) {
   using Row = Eigen::Matrix<T, Eigen::Dynamic, 1>;
@@ -23,8 +23,8 @@ void shift_rows(const T* rows, Index n, const VectorXd& shift, double* out, Vect
   }
 }
 
-// Upper triangle divided, and mirrored below; in tiles, because a transposed column of a large matrix misses
-// every cache.
+// Divides the upper triangle and copies it to the lower one. In tiles, because reading a transposed column of a large
+// matrix misses every cache.
 void divide_and_mirror(Eigen::Map<MatrixXd>& m, double divisor) {
   constexpr Index kTile = 64;
   const Index d = m.rows();
@@ -42,7 +42,7 @@ void divide_and_mirror(Eigen::Map<MatrixXd>& m, double divisor) {
   }
 }
 
-// Drops the first `size` values. What stays is less than a block: the room for one is kept, no more.
+// Drops the first `size` values. Less than a block remains, and memory for one block is kept.
 template <class T>
 void drop_front(std::vector<T>& values, Index size, Index room) {
   if (static_cast<Index>(values.capacity()) <= 2 * room) {
@@ -83,7 +83,7 @@ void Moments::fold_rows(Folded& state, double* m2, const T* rows, Index n, Matri
     state.shift = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, 1>>(rows, dims_).template cast<double>();
     state.offset = VectorXd::Zero(dims_);
   }
-  block.resize(dims_, n + 1);  // a column a row of the data, one more for the shift of the mean
+  block.resize(dims_, n + 1);  // one column for each row, and one for the shift of the mean
   VectorXd offset;
   shift_rows(rows, n, state.shift, block.data(), offset);
   offset /= static_cast<double>(n);
@@ -117,7 +117,7 @@ void Moments::fold_whole_blocks() {
 
 template <class T>
 void Moments::append(const T* rows, Index n) {
-  // In pieces, so that a large batch is never copied whole.
+  // In parts, so that a large batch is never copied as a whole.
   for (Index done = 0; done < n;) {
     if (m2_.size() > 0 && pending() == 0 && n - done >= kBlock) {
       fold_rows(folded_, m2_.data(), rows + done * dims_, kBlock, block_);
@@ -152,7 +152,7 @@ void Moments::merge(const Moments& other) {
     block_.resize(0, 0);
     return;
   }
-  if (other.folded_.n == 0) {  // every row of the other side is still there: simply take them
+  if (other.folded_.n == 0) {  // the other side still has all its rows, so add those
     if (&other == this) return merge(Moments(other));
     if (other.wide_)
       update(other.wide_rows_.data(), other.pending());
@@ -208,13 +208,13 @@ void Moments::restore(Index folded, const double* shift, const double* offset, c
 }
 
 void Moments::require_possible() const {
-  constexpr Index kMost = Index(1) << 53;  // as float64 counts
+  constexpr Index kMost = Index(1) << 53;  // float64 holds all smaller counts exactly
   if (folded_.n < 0 || folded_.n >= kMost)
-    throw std::invalid_argument("a state of moments stands for 0 to 2^53 - 1 rows, got " +
+    throw std::invalid_argument("a state of moments has 0 to 2^53 - 1 rows, got " +
                                 std::to_string(folded_.n));
   if (pending() >= kBlock && count() > dims_)
     throw std::invalid_argument("a state of moments has fewer than " + std::to_string(kBlock) +
-                                " rows to come once there are more than dims, got " +
+                                " pending rows once there are more than dims, got " +
                                 std::to_string(pending()));
   const Eigen::Map<const VectorXd> wide(wide_rows_.data(), static_cast<Index>(wide_rows_.size()));
   const Eigen::Map<const Eigen::VectorXf> narrow(narrow_rows_.data(),

@@ -8,7 +8,7 @@
 namespace fastfid {
 namespace {
 
-// For each output index the two source indices and the weight of the second.
+// For each output index, the two source indices and the weight of the second.
 struct Taps {
   std::vector<Index> low, high;
   std::vector<float> weight;
@@ -72,7 +72,7 @@ class Bilinear {
     std::vector<float> values;  // (3, out width): one source row, resized along its width
   };
 
-  // The resized source row; never evicts the row `keep`, which the caller needs beside it.
+  // The resized source row; never evicts the row `keep`, which the caller needs at the same time.
   const float* row(Index source, Index keep) {
     for (const auto& cached : cache_)
       if (cached.source == source) return cached.values.data();
@@ -99,13 +99,13 @@ template <class Weight>
 struct Window {
   Index first = 0;
   std::vector<Weight> weights;
-  std::size_t plain = 0;  // how many terms come before those that are added with one rounding (torchmetrics)
+  std::size_t plain = 0;  // number of terms before those that are added with one rounding (torchmetrics)
 };
 
 template <class Weight>
 using Windows = std::vector<Window<Weight>>;  // (out)
 
-// Leaves out the zeros at both ends, which change no sum: an axis of equal sizes costs one weight an output.
+// Removes the zeros at both ends, which change no sum. An axis of equal sizes then has one weight per output.
 void trim(Window<double>& window) {
   auto& w = window.weights;
   const auto used = [](double x) { return x != 0; };
@@ -125,7 +125,7 @@ struct Float64 {
 struct Clean : Float64 {
   static float scale(float x) { return (std::min(std::max(x, 0.0f), 255.0f) - 128.0f) / 128.0f; }
 
-  // Keys' cubic with a = -1/2, as Pillow writes it.
+  // Keys' cubic with a = -1/2, written as in Pillow.
   static double filter(double x) {
     x = std::abs(x);
     if (x < 1) return (1.5 * x - 2.5) * x * x + 1;
@@ -157,14 +157,14 @@ struct Clean : Float64 {
 struct Keras : Float64 {
   static float scale(float x) { return x / 127.5f - 1.0f; }
 
-  // ... c b a b c d c b a ...: the edge pixel is not repeated.
+  // Mirrored as ... c b a b c d c b a ..., without repeating the edge pixel.
   static Index mirror(Index j, Index in) {
     if (in == 1) return 0;
     const Index period = 2 * (in - 1), k = std::abs(j) % period;
     return std::min(k, period - k);
   }
 
-  // Where the image shrinks, the Gaussian about the nearest pixel, folded back into the image.
+  // If the image shrinks, the Gaussian around the nearest pixel, mirrored back into the image.
   static Windows<double> windows(Index in, Index out) {
     const double scale = static_cast<double>(in) / static_cast<double>(out);
     const double sigma = std::max(0.0, (scale - 1) / 2);
@@ -194,14 +194,14 @@ struct TorchMetrics {
   using Weight = float;
   using Sum = float;
   static float add(float sum, float x, float w) { return sum + x * w; }
-  // fma(x, w, sum) without a library call: the product is exact in float64, the sum rounded there and again
-  // to float32, which differs from one rounding once in some 2^28 sums.
+  // fma(x, w, sum) without a library call. The product is exact in float64, and the sum is rounded to float64 and then
+  // to float32, which differs from a single rounding in about one of 2^28 sums.
   static float add_fused(float sum, float x, float w) {
     return static_cast<float>(static_cast<double>(sum) + static_cast<double>(x) * static_cast<double>(w));
   }
   static float scale(float x) { return (x - 128.0f) / 128.0f; }
 
-  // torch's own mixture: positions in float32 but for the halves, which are float64 literals there.
+  // As in torch, positions are float32 except for the halves, which are float64 literals there.
   static Windows<float> windows(Index in, Index out) {
     const float scale = static_cast<float>(in) / static_cast<float>(out);
     const float support = std::max(scale, 1.0f);
@@ -227,8 +227,8 @@ struct TorchMetrics {
   }
 };
 
-// A resize by windows, one axis after the other, float32 between them. Four rows at a time go along the
-// width, so that one weight serves twelve lanes; the image itself is never held in float.
+// A resize by windows, one axis after the other, with float32 between them. Along the width four rows are resized at a
+// time, so that one weight is used for twelve lanes. The image itself is never stored in float.
 template <class Protocol>
 class Windowed {
  public:
@@ -240,7 +240,7 @@ class Windowed {
         strip_(lanes * image.width),
         sums_(3 * std::max(image.width, out.width)) {}
 
-  // Along the width, then along the height. A ring holds the source rows that the next output needs.
+  // Along the width, then along the height. A ring buffer holds the source rows that the next output needs.
   void rows_first() {
     std::size_t longest = 1;
     for (const auto& window : rows_) longest = std::max(longest, window.weights.size());
@@ -283,13 +283,13 @@ class Windowed {
   const std::uint8_t* source(Index y) const { return image_.pixels + y * image_.width * 3; }
   float* target(Index c, Index y) const { return out_.values + (c * out_.height + y) * out_.width; }
 
-  // One row (width, 3) into place r of the strip.
+  // Copies one row (width, 3) to place r of the strip.
   template <class Value>
   void load(Index r, const Value* row) {
     for (Index i = 0; i < 3 * image_.width; ++i) strip_[i * group + r] = static_cast<float>(row[i]);
   }
 
-  // The strip, resized along its width, to to(channel, place in the group).
+  // Resizes the strip along its width and writes to to(channel, place in the group).
   template <class To>
   void along_width(To to) {
     std::array<float*, lanes> targets;
@@ -309,7 +309,7 @@ class Windowed {
     }
   }
 
-  // The window's sum of rows of n values, into sums_.
+  // Writes the window's weighted sum of rows of n values into sums_.
   template <class Row>
   void along_height(const Window<Weight>& window, Index n, Row row) {
     Sum* const sums = sums_.data();

@@ -1,5 +1,5 @@
-// Powers of two taken out of very large and very small matrices, exactly, so that no product or square of their entries
-// leaves the range of a double.
+// Scales very large and very small matrices by powers of two, which is exact, so that no product or square of their
+// entries leaves the range of a double.
 #pragma once
 
 #include <cmath>
@@ -8,10 +8,9 @@
 
 namespace fastfid {
 
-constexpr int kModest =
-    300;  // exponents up to which nothing is taken out: the common case costs and changes nothing
+constexpr int kModest = 300;  // matrices with smaller exponents, the common case, are not scaled
 
-// The even exponent to take out of a covariance whose largest entry this is.
+// The even exponent to take out of a covariance with this largest entry.
 inline int exponent_of(double largest) {
   if (!(largest > 0) || !std::isfinite(largest)) return 0;
   const int k = std::ilogb(largest);

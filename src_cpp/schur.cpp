@@ -12,8 +12,8 @@
 namespace fastfid {
 namespace {
 
-constexpr double kImaginary = 1e-3;   // on the diagonal: pytorch-fid's tolerance
-constexpr double kMostOffset = 1e-5;  // of the largest variance
+constexpr double kImaginary = 1e-3;   // pytorch-fid's tolerance for the imaginary part of the diagonal
+constexpr double kMostOffset = 1e-5;  // relative to the largest variance
 
 struct Attempt {
   std::optional<SchurTrace> trace;
@@ -35,7 +35,7 @@ Attempt attempt(const Eigen::Map<const MatrixXd>& s1, const Eigen::Map<const Mat
     if (imaginary <= kImaginary) return {SchurTrace{complex.real().trace(), half, offset}, ""};
     return {std::nullopt, "has an imaginary component of " + std::to_string(imaginary) + " on its diagonal"};
   } catch (const LinAlgError& error) {
-    return {std::nullopt, std::string("cannot be had: ") + error.what()};
+    return {std::nullopt, std::string("cannot be computed: ") + error.what()};
   }
 }
 

@@ -8,15 +8,16 @@
 namespace fastfid {
 namespace {
 
-// Where rounding alone puts an eigenvalue beside the negative real axis, two that should be equal can fall on its two
-// sides, and their roots would cancel: such an eigenvalue takes the root above the axis. sqrt(eps), with room.
+// If rounding puts two equal eigenvalues next to the negative real axis, they can be on different sides of it, and
+// their roots would cancel. So an eigenvalue this close to the axis gets the root above the axis. A little above
+// sqrt(eps).
 constexpr double kBranch = 1e-7;
 
 constexpr Index kLeaf = 64;  // Sylvester blocks up to this size go to LAPACK's unblocked solver
 
-// What to do where an equation has no solution to speak of.
+// How to treat an equation without a usable solution.
 struct Rules {
-  double rounding;        // what an entry of the right side may be where it should be zero
+  double rounding;        // the largest value of a right side that counts as zero
   bool as_scipy = false;  // see sqrtm_as_scipy
 };
 
@@ -29,27 +30,28 @@ Block<Matrix> part(const Block<Matrix>& m, Index row, Index col, Index rows, Ind
   return Block<Matrix>(data, rows, cols, Eigen::OuterStride<>(m.outerStride()));
 }
 
-// Where to cut a (quasi-)triangle in two: in the middle, but never through a 2x2 block.
+// The row at which to cut a (quasi-)triangle in two: the middle, but never through a 2x2 block.
 template <class Matrix>
 Index cut(const Block<Matrix>& t) {
   const Index k = t.rows() / 2;
   return t(k, k - 1) != typename Matrix::Scalar(0) ? k + 1 : k;
 }
 
-// Whether there is more than one diagonal block.
+// True if there is more than one diagonal block.
 template <class Matrix>
 bool can_cut(const Block<Matrix>& t) {
   return t.rows() > 1 && cut(t) < t.rows();
 }
 
-// A X + X B = C by LAPACK; false, with C as it was, where LAPACK had to solve a nearby equation and that will not do.
+// Solves A X + X B = C by LAPACK. Returns false and leaves C unchanged if LAPACK solved a nearby equation instead and
+// the rules do not accept that.
 template <class Matrix>
 bool solve_leaf(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c, const Rules& rules) {
   const Matrix rhs = c;
   bool perturbed;
   const double scale = lapack::trsyl(a, b, c, perturbed);
   if (rules.as_scipy) {
-    if (scale != 1.0) c *= scale;  // so it does
+    if (scale != 1.0) c *= scale;  // SciPy multiplies here
     return true;
   }
   if (scale != 1.0) c /= scale;
@@ -57,8 +59,8 @@ bool solve_leaf(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c,
   return !perturbed;
 }
 
-// The same for single diagonal blocks, at most 2x2, whose eigenvalues add up to zero or nearly so. The root
-// exists where their coupling C vanishes too, to within `rounding`.
+// The same for single diagonal blocks, at most 2x2, whose eigenvalues add up to zero or nearly so. The root exists if
+// their coupling C is zero, too, to within `rounding`.
 template <class Matrix>
 void solve_entry(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c, double rounding) {
   if (c.cwiseAbs().maxCoeff() <= rounding) {
@@ -79,7 +81,7 @@ void solve_entry(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c
   c = Eigen::Map<const Matrix>(x.data(), m, n);
 }
 
-// A X + X B = C, X in place of C; A and B upper (quasi-)triangular. Where LAPACK sees no solution the blocks
+// Solves A X + X B = C and stores X in C; A and B are upper (quasi-)triangular. If LAPACK finds no solution, the blocks
 // are split down to single entries.
 template <class Matrix>
 void sylvester(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c, const Rules& rules) {
@@ -106,7 +108,7 @@ void sylvester(const Block<Matrix>& a, const Block<Matrix>& b, Block<Matrix> c, 
 void root_of_pair(Block<MatrixXd> t) {
   const double a = t(0, 0), w = std::sqrt(std::abs(t(0, 1))) * std::sqrt(std::abs(t(1, 0)));
   const double r = std::hypot(a, w);
-  // The larger of real and imaginary part first: the other by division, not by cancellation.
+  // The larger of real and imaginary part is computed first, and the other from it by division, to avoid cancellation.
   const double real = a >= 0 ? std::sqrt((r + a) / 2) : w / (2 * std::sqrt((r - a) / 2));
   t(0, 1) /= 2 * real;
   t(1, 0) /= 2 * real;
@@ -125,7 +127,7 @@ lapack::Complex principal_root(lapack::Complex x, const Rules& rules) {
   return beside_the_branch_cut(x.real(), x.imag()) && root.imag() < 0 ? -root : root;
 }
 
-// Where SciPy 1.17.1 has an infinite entry: two zero eigenvalues in a block of two rows, coupled by anything.
+// True if SciPy 1.17.1 has an infinite entry here: two zero eigenvalues in a block of two rows, with any coupling.
 template <class Matrix>
 bool infinite_in_scipy(const Block<Matrix>& t) {
   using Scalar = typename Matrix::Scalar;
@@ -158,7 +160,7 @@ void triangle_root(Block<Matrix> t, const Rules& rules) {
   sylvester(first, second, part(t, 0, k, k, n - k), rules);
 }
 
-// Z T Z^H, the root back in the original basis.
+// Z T Z^H, the root in the original basis.
 template <class Matrix>
 Matrix back(const Matrix& z, const Matrix& t) {
   Matrix zt(z.rows(), z.cols()), out(z.rows(), z.cols());
@@ -169,7 +171,7 @@ Matrix back(const Matrix& z, const Matrix& t) {
   return out;
 }
 
-// Of a standardised 2x2 block at (i, i): the imaginary part of its eigenvalues t(i, i) +- i w.
+// For a standardised 2x2 block at (i, i), the imaginary part w of its eigenvalues t(i, i) +- i w.
 double imaginary_part(const MatrixXd& t, Index i) {
   return std::sqrt(std::abs(t(i, i + 1))) * std::sqrt(std::abs(t(i + 1, i)));
 }
@@ -184,7 +186,7 @@ bool has_negative_eigenvalue(const MatrixXd& t, bool as_scipy = false) {
   return false;
 }
 
-// Real Schur form to complex: one rotation for each 2x2 block, from the bottom up.
+// Converts a real Schur form to a complex one, with one rotation for each 2x2 block, from the bottom up.
 void to_complex(const MatrixXd& t_real, const MatrixXd& z_real, MatrixXcd& t, MatrixXcd& z) {
   t = t_real.cast<lapack::Complex>();
   z = z_real.cast<lapack::Complex>();

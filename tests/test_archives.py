@@ -527,7 +527,7 @@ def test_damaged_members_of_a_zip_are_bad_images(tmp_path):
         "checksum",
         "it is encrypted; unpack",
         "not supported",
-        "the archive ends before its 1,048,576 bytes do",
+        "the archive ends before the end of its 1,048,576 bytes",
         "does not begin where",
         "does not begin where",
         "bytes are stored, not",

@@ -92,7 +92,7 @@ def test_merge_equals_the_whole(tmp_path, capsys):
     assert main(["merge", str(tmp_path / "all.npz"), *parts]) == 1
     np.savez(tmp_path / "foreign.npz", mu=np.zeros(5), sigma=np.eye(5))
     assert main(["merge", str(tmp_path / "x"), parts[0], str(tmp_path / "foreign.npz")]) == 1
-    assert "foreign.npz does not say how many" in capsys.readouterr().err
+    assert "foreign.npz cannot be merged: it has no n" in capsys.readouterr().err
     assert not (tmp_path / "x.npz").exists()
 
 

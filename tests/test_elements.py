@@ -52,7 +52,7 @@ def test_damaged_elements_are_left_out_and_named(extractor, files):
 
 def test_features_and_moments_in_place_of_images_name_the_way(extractor, files):
     features = extractor(files)
-    way = r"frechet_distance_from_features\(x, y\), or as Statistics\(dims\)\.update\(features\)"
+    way = r"frechet_distance_from_features\(x, y\), or give Statistics\(dims\)\.update\(features\)"
     for side in (features, list(features), features.astype(np.float16)):
         with pytest.raises(fastfid.InputError, match=way):
             fastfid.score(side, files, model=extractor, progress=False)

@@ -227,7 +227,7 @@ KERNEL = "conv2d_7/conv2d_7/kernel:0"
         (lambda f: f.attrs.__delitem__("layer_names"), "neither layer_names nor model_weights nor layers"),
         (unnamed, "93 convolutions and 94 batch norms instead of 94 of each"),
         (doubled, "95 convolutions and 94 batch norms"),
-        (one_weight_more, r"layer conv2d_7 has 2 weights; .*Where Inception-v3 is a layer of another model"),
+        (one_weight_more, r"layer conv2d_7 has 2 weights; .*If Inception-v3 is a layer of another model"),
         (lambda f: f.__delitem__("conv2d_7"), "/ has no conv2d_7"),
         (lambda f: f.__delitem__(KERNEL), r"/conv2d_7/conv2d_7 has no kernel:0"),
         (lambda f: f["conv2d_7"].attrs.__delitem__("weight_names"), "/conv2d_7 has no attribute weight_names"),
@@ -261,7 +261,7 @@ def test_what_is_wrong_is_said(edit, said):
     [
         (lambda f: f.__delitem__("layers/conv2d_93"), "93 convolutions and 94 batch norms"),
         (lambda f: f.__delitem__("layers/conv2d_93/vars"), "93 convolutions and 94 batch norms"),
-        (nested, "0 convolutions.*Where Inception-v3 is a layer"),
+        (nested, "0 convolutions.*If Inception-v3 is a layer"),
         (lambda f: f["layers/conv2d/vars"].move("0", "first"), "damaged"),
         (lambda f: put(f, "layers/dense_1/vars/0", (2048, 9)), "95 convolutions"),
         (replace("layers/conv2d", lambda f, p: f.__setitem__(p, h5py.SoftLink("/layers/conv2d_1"))), "link.*refused"),

@@ -221,7 +221,7 @@ def test_a_state_is_a_copy():
         ({"m2": np.full(10, -1.0)}, ValueError, "negative sum of squares"),
         ({"m2": np.zeros(10, np.float32)}, TypeError, "m2 must be a C-contiguous float64 array"),
         ({"pending": np.zeros((2, 3))}, ValueError, "length of a row must be 4, got 3"),
-        ({"pending": np.zeros((512, 4))}, ValueError, "fewer than 512 rows to come .* got 512"),
+        ({"pending": np.zeros((512, 4))}, ValueError, "fewer than 512 pending rows .* got 512"),
         ({"pending": np.full((1, 4), np.nan, np.float32)}, ValueError, "not finite"),
         ({"pending": np.zeros((1, 4), int)}, TypeError, "pending must be a C-contiguous float64 array"),
     ],

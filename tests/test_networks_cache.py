@@ -384,7 +384,7 @@ def test_names_and_table(place, tmp_path):
     assert rows["inception-v3-random"].where == "built in"
     assert rows["inception-v3-keras"][1:3] == (f"MD5 {KERAS.md5}", None)
     for name in ("inception-v3-keras", "inception-v3-random"):
-        assert "not compare" in rows[name].note
+        assert "not comparable" in rows[name].note
     put(target.parent, OURS)
     assert networks.table()[0].where == str(target)
 

@@ -113,7 +113,11 @@ CONTEXT = helper.make_node("EPContext", ["x"], ["z"], domain="com.microsoft", ep
 
 @pytest.mark.parametrize(
     ("node", "said"),
-    [(LOOP, "has a Loop, which need not end"), (SCAN, "has a Scan"), (CONTEXT, "EPContext, which reads another file")],
+    [
+        (LOOP, "has a Loop, which may run for ever"),
+        (SCAN, "has a Scan"),
+        (CONTEXT, "EPContext, which reads another file"),
+    ],
 )
 def test_nodes_that_need_not_end_or_read_other_files(tmp_path, node, said):
     for model in (network([node]), network([branch(node)]), network(functions=[function(node)])):

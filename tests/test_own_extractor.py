@@ -98,7 +98,7 @@ def test_by_metadata(tmp_path, name):
     np.testing.assert_array_equal(samples(extractor(images(name))), expected(name))
     sets = save_images(tmp_path / "a", name), save_images(tmp_path / "b", name, 1)
     result = fastfid.compare(*sets, model=path)
-    assert any("own.onnx brings its own preprocessing: size=224" in note for note in result.notes)
+    assert any("own.onnx states its own preprocessing, which is applied: size=224" in note for note in result.notes)
     with pytest.raises(fastfid.ModelError, match="exported for mode size=224"):
         fastfid.Extractor(path, mode="clean")
 
@@ -209,7 +209,7 @@ def test_an_open_image_size_comes_from_the_mode(tmp_path):
 def test_a_silent_file_is_told_of(tmp_path):
     path = write_network(tmp_path / "own.onnx", "clip")
     result = fastfid.compare(images("clip"), images("clip")[1:], model=path)
-    assert any("does not say which preprocessing it wants: mode pytorch is applied" in note for note in result.notes)
+    assert any("does not state its preprocessing: mode pytorch is applied" in note for note in result.notes)
 
 
 def test_an_image_that_the_preprocessing_cannot_take_is_named(tmp_path):

@@ -243,7 +243,7 @@ begun.wait()
         done = run("import atexit\nended = None\natexit.register(lambda: ended.wait(30))\n" + self.CODE + code)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.endswith(
-            "Python is ending, and no images are scored any more: join the thread that scores before that\n"
+            "Python is exiting, so no more images can be scored: join the thread that scores before that\n"
         )
 
     def test_a_stream_that_nobody_closed(self):
@@ -262,7 +262,7 @@ def late():
         print(error)
 """
         done = run(code + self.CODE)
-        assert done.stdout.startswith("Python is ending")
+        assert done.stdout.startswith("Python is exiting")
         assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -243,9 +243,9 @@ def test_the_protocols_stay_what_they_are(mode):
     [
         ("size=8", "'size=8' does not set resize; write it like 'size=224"),
         ("mean=0", "does not set size and resize"),
-        ("size=8 resize=box interpolation=3", "no field 'interpolation'; there are size, resize, shortest, range"),
+        ("size=8 resize=box interpolation=3", "no field 'interpolation'; the fields are size, resize, shortest, range"),
         ("size=8 resize=box size=9", "sets size twice"),
-        ("size=8 resize=box mean=0.5, 0.5, 0.5", "mean=0.5,: mean takes numbers, several apart by commas"),
+        ("size=8 resize=box mean=0.5, 0.5, 0.5", "mean=0.5,: mean takes numbers, separated by commas"),
         ("size= 8 resize=box", "'size=' in .* is not field=value, without spaces inside"),
         ("clip size=336", "'clip' in 'clip size=336' is not field=value"),
         ("size=8.5 resize=box", "size=8.5: size takes whole numbers"),
@@ -306,7 +306,7 @@ def test_a_mode_is_resolved_without_pillow():
 
 @pytest.mark.parametrize(("theirs", "ours"), [("legacy_pytorch", "pytorch"), ("legacy_tensorflow", "tensorflow")])
 def test_names_of_clean_fid_name_ours(theirs, ours):
-    with pytest.raises(InputError, match=f"mode '{theirs}' is clean-fid's name of what is mode='{ours}' here"):
+    with pytest.raises(InputError, match=f"mode '{theirs}' is clean-fid's name; here it is mode='{ours}'"):
         resolve(theirs)
 
 

@@ -408,7 +408,7 @@ def test_things_that_become_arrays():
     expect(pixels(read_items(open_source(Tensor()))), STACK)
     with pytest.raises(InputError, match="the array: a OnGPU that NumPy cannot read: can't convert cuda:0") as caught:
         open_source(OnGPU())
-    assert str(caught.value).endswith("; of a torch tensor give x.detach().cpu(), and x.float() of one in bfloat16")
+    assert str(caught.value).endswith("; for a torch tensor give x.detach().cpu(), and x.float() if it is bfloat16")
     with pytest.raises(InputError, match="image 1 of the list: a OnGPU that NumPy cannot read"):
         list(read_items(open_source([STACK[0], OnGPU()])))
 
@@ -486,7 +486,7 @@ def test_an_array_of_another_size_than_its_header_says(tmp_path, kind, change):
     else:
         with zipfile.ZipFile(path, "w") as archive:
             archive.writestr("arr_0.npy", data)
-    takes = rf"a\.{kind}: its array of shape \(9, 6, 5, 3\) takes 810 bytes, but {810 + change:,} are there"
+    takes = rf"a\.{kind}: its array of shape \(9, 6, 5, 3\) takes 810 bytes, but it has {810 + change:,}"
     with pytest.raises(InputError, match=takes):
         open_source(path)
 

@@ -116,7 +116,7 @@ class TestUpdate:
         [
             ([[1.0] * 4, [1.0]], "features cannot be made an array"),
             (Unconvertible(), r"features cannot be made an array: no numpy\(\) here$"),
-            (Tensor(), r"requires grad; of a torch tensor, give tensor\.detach\(\)\.float\(\)\.cpu\(\)\.numpy\(\)"),
+            (Tensor(), r"requires grad; for a torch tensor, give tensor\.detach\(\)\.float\(\)\.cpu\(\)\.numpy\(\)"),
             (np.full((2, 4), np.longdouble(1e300) ** 2), "not finite"),
         ],
     )

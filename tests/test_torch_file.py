@@ -352,7 +352,7 @@ def test_garbage_is_a_model_error(data):
         (header(protocol=1000), "protocol version is 1000, not 1001"),
         (header(little=b"\x89"), "little-endian"),
         (checkpoint(SMALL) + b"xyz", "3 bytes follow"),
-        (one(tensor(SIX, (6,), (1,)), data=np.arange(5, dtype="<f4")), "has 5 elements, where the tensors expect 6"),
+        (one(tensor(SIX, (6,), (1,)), data=np.arange(5, dtype="<f4")), "has 5 elements, but the tensors expect 6"),
         (one(tensor(SIX, (6,), (1,)), keys=b"](" + text("k") + text("l") + b"e"), "lists 2 storages"),
         (one(tensor(SIX, (6,), (1,)), keys=b"]"), "lists 0 storages"),
         (one(tensor(SIX, (6,), (1,)), keys=b"](" + text("k") + text("k") + b"e"), "different names"),

@@ -1,4 +1,4 @@
-"""`python -m fastfid A B`, as `python -m pytorch_fid A B`."""
+"""`python -m fastfid A B`, like `python -m pytorch_fid A B`."""
 
 import sys
 

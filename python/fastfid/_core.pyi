@@ -1,4 +1,4 @@
-"""The compiled core. Arrays are checked, never converted: wrong dtype, rank or layout is a TypeError."""
+"""The compiled core. Arrays are never converted: a wrong dtype, rank or layout raises TypeError."""
 
 from typing import Any, type_check_only
 
@@ -26,18 +26,19 @@ class Moments(metaclass=_PybindType):
         m2: NDArray[np.float64],
         pending: NDArray[np.float32] | NDArray[np.float64],
     ) -> Moments:
-        """Go on from a state: the same calls give the same bits. ValueError for what no moments can have been."""
+        """Restore a state, after which the same calls give the same bits; raises ValueError if it is impossible."""
 
     def state(self) -> dict[str, Any]:
-        """The exact state, as `from_state` takes it; InputError where it overflowed.
+        """Return the exact state for `from_state`; raises InputError if it overflowed.
 
-        Of the `folded` rows their shift and offset (dims,), and the lower triangle of their sum of squares, row by row
-        (dims * (dims + 1) / 2,); empty where folded is 0. The rows not folded yet are `pending` (k, dims).
+        For the `folded` rows it has their shift and offset (dims,), and the lower triangle of their sum of squares, row
+        by row (dims * (dims + 1) / 2,). These are empty if folded is 0. The rows not folded yet are `pending`
+        (k, dims).
         """
 
     def update(self, rows: NDArray[np.float32] | NDArray[np.float64]) -> None: ...
     def merge(self, other: Moments) -> None:
-        """Add the rows behind another, as if they had followed; into an empty one its state is copied."""
+        """Add the rows of another object as if they came next; merging into an empty object copies the state."""
 
     def mean(self) -> NDArray[np.float64]: ...
     def covariance(self) -> NDArray[np.float64]: ...
@@ -50,16 +51,16 @@ class Moments(metaclass=_PybindType):
 def trace_root(
     a: NDArray[np.float64], a_rows: bool, b: NDArray[np.float64], b_rows: bool
 ) -> tuple[float, float, int, int, int]:
-    """(trace of sqrt(S1 S2), its error, exponent, rank of S1, rank of S2); both are to be taken times 2**exponent.
+    """Return (trace of sqrt(S1 S2), its error, exponent, rank of S1, rank of S2); multiply both by 2**exponent.
 
     A side is rows (n, d) or a covariance (d, d).
     """
 
 def trace_root_schur(sigma1: NDArray[np.float64], sigma2: NDArray[np.float64], eps: float) -> tuple[float, int, float]:
-    """(trace of the Schur square root of sigma1 sigma2, exponent, what was added to both diagonals)."""
+    """Return (trace of the Schur square root of sigma1 sigma2, exponent, offset added to both diagonals)."""
 
 def look_at(a: NDArray[np.float64]) -> tuple[bool, float, float]:
-    """(all entries are finite, largest |a - a.T|, largest |a|) of a square matrix, in one pass."""
+    """Return (True if all entries are finite, largest |a - a.T|, largest |a|) of a square matrix, in one pass."""
 
 def before_fork() -> None: ...
 def after_fork_in_parent() -> None: ...
@@ -67,22 +68,22 @@ def after_fork_in_child() -> None: ...
 def sqrtm(
     a: NDArray[np.float64] | NDArray[np.complex128],
 ) -> NDArray[np.float64] | NDArray[np.complex128]:
-    """Principal square root of a square matrix."""
+    """Return the principal square root of a square matrix."""
 
 def resize_pytorch(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+    """Resize an image (h, w, 3) to (3, H, W), scaled to [-1, 1], and write it into out."""
 
 def resize_tensorflow(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+    """Resize an image (h, w, 3) to (3, H, W), scaled to [-1, 1], and write it into out."""
 
 def resize_clean(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+    """Resize an image (h, w, 3) to (3, H, W), scaled to [-1, 1], and write it into out."""
 
 def resize_keras(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+    """Resize an image (h, w, 3) to (3, H, W), scaled to [-1, 1], and write it into out."""
 
 def resize_torchmetrics(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-    """(h, w, 3) -> (3, H, W) in [-1, 1], written into out."""
+    """Resize an image (h, w, 3) to (3, H, W), scaled to [-1, 1], and write it into out."""
 
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...

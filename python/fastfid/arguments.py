@@ -1,4 +1,4 @@
-"""What is stated of an argument: whether it was given, and for an option, its help, its check and its flag."""
+"""Marks defaults, so that "not given" can be told from "given", and describes options."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ Marked = TypeVar("Marked", str, int)
 
 
 class _NotGiven:
-    """Marks a default. A marked value equals the plain one, prints like it and can be used like it."""
+    """Marks a default. A marked value equals the plain value, prints like it and can be used like it."""
 
 
 class _Text(_NotGiven, str):
@@ -36,13 +36,13 @@ def default(value: Marked) -> Marked:
 
 
 def given(value: object) -> bool:
-    """Whether an argument was given by the caller; None counts as not given."""
+    """Return True if the caller gave an argument; None counts as not given."""
     return value is not None and not isinstance(value, _NotGiven)
 
 
 @dataclass(frozen=True)
 class Option:
-    """What is known of an option besides its name, type and default.
+    """Facts about an option besides its name, type and default.
 
     Attributes
     ----------
@@ -59,13 +59,13 @@ class Option:
     functions : tuple of str
         Names of the functions that take the option.
     flag : str
-        Name of the flag, if it is not ``--`` and the name of the option.
+        Name of the flag, if it is not ``--`` followed by the name of the option.
     switch : bool or None
-        The value that the flag stands for, if the flag takes none itself.
+        The value that the flag sets, if the flag itself takes no value.
     read : callable
         Turns the text after the flag into a value, which is then checked.
     choices : tuple of str
-        All values, if they can be listed.
+        All allowed values, if there is a fixed list.
     metavar : str
         The name of the flag's value in ``fastfid --help``.
     """
@@ -89,12 +89,12 @@ def option(value: T, **facts: Any) -> T:
 
 
 def optional(check: Callable[[Any], object]) -> Callable[[Any], object]:
-    """Return a check that accepts None too."""
+    """Return a check that also accepts None."""
     return lambda value: None if value is None else check(value)
 
 
 def keeping_value(check: Callable[[Any], object]) -> Callable[[Any], None]:
-    """Return the same check for a value that stays as it is."""
+    """Return the same check without its result, so that the value is used unchanged."""
 
     def check_only(value: Any) -> None:
         check(value)

@@ -1,4 +1,4 @@
-"""Checks of plain arguments, each with a message that names the argument."""
+"""Checks of plain arguments, with messages that name the argument."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from .files.reading import failures
 
 
 def shown(value: Any) -> str:
-    """Return a refused value as a message shows it: its repr, cut after 80 characters."""
+    """Return the text that shows a bad value in a message: its repr, cut after 80 characters."""
     try:
         text = repr(value)
-    except Exception:  # a caller's own class, or a whole number of more digits than Python writes
+    except Exception:  # a caller's own class, or an int with more digits than Python converts
         text = f"a {type(value).__name__}"
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
-    """Return `value` as an int of at least `least`, or raise `InputError`."""
+    """Return `value` as an int from `least` to `most`, or raise `InputError`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise InputError(f"{name} must be a whole number, got {shown(value)}")
     if value < least or (most is not None and value > most):
@@ -29,7 +29,7 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
 
 
 def whole_text(text: str) -> int:
-    """Return the whole number that is written in a text, or raise `InputError`."""
+    """Read a whole number from text, or raise `InputError`."""
     digits = text.removeprefix("-")
     if not digits.isdecimal() or len(digits) > 18:
         raise InputError(f"must be a whole number, got {shown(text)}")
@@ -37,30 +37,30 @@ def whole_text(text: str) -> int:
 
 
 def list_text(text: str) -> tuple[str, ...]:
-    """Return the words that are written in a text with commas between."""
+    """Split a text at its commas."""
     return tuple(word.strip() for word in text.split(","))
 
 
 def seed_number(seed: Any) -> int:
-    """Return a seed that NumPy's RandomState takes, or raise `InputError`."""
+    """Return a seed as an int that NumPy's RandomState accepts, or raise `InputError`."""
     return whole_number("seed", seed, 0, 2**32 - 1)
 
 
 def truth(name: str, value: Any) -> bool:
-    """Return `value`, which is True, False, 1 or 0, as a bool, or raise `InputError`."""
+    """Return `value` as a bool if it is True, False, 1 or 0, or raise `InputError`."""
     if not isinstance(value, bool | int | np.integer | np.bool_) or value not in (0, 1):
         raise InputError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 
 
 def numbers(value: ArrayLike, name: str, kinds: str = "fiu") -> NDArray[Any]:
-    """Return `value` as an array of numbers, by default real ones; `InputError` says how to convert what is not."""
+    """Return `value` as an array of numbers, by default real ones, or raise `InputError` with advice how to convert."""
     tensor = hasattr(value, "detach")
-    advice = "; of a torch tensor, give tensor.detach().float().cpu().numpy()" if tensor else ""
+    advice = "; for a torch tensor, give tensor.detach().float().cpu().numpy()" if tensor else ""
     with failures(f"{name} cannot be made an array", advice=advice):
         array = np.asarray(value)
     if array.dtype.kind not in kinds:
-        own = array.dtype.name.startswith(("bfloat", "float"))  # ml_dtypes, which NumPy cannot tell from raw bytes
+        own = array.dtype.name.startswith(("bfloat", "float"))  # ml_dtypes, which NumPy treats as raw bytes
         advice = ": convert it with .astype('float32')" if own else ""
         wanted = "numbers" if "c" in kinds else "real numbers"
         raise InputError(f"{name} must be {wanted}, got dtype {array.dtype}{advice}")
@@ -71,7 +71,7 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
     """Return `value` as a C-contiguous float64 array of `ndim` dimensions, or raise `InputError`."""
     array = numbers(value, name)
     if array.size == 1 and array.ndim < ndim:
-        array = array.reshape((1,) * ndim)  # a number stands for one dimension
+        array = array.reshape((1,) * ndim)  # a single number is one-dimensional
     if array.ndim != ndim:
         raise InputError(f"{name} must have {ndim} dimensions, got shape {array.shape}")
     if array.size == 0:
@@ -80,14 +80,14 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
 
 
 def finite_array(value: ArrayLike, name: str, ndim: int) -> NDArray[np.float64]:
-    """Return `value` as a C-contiguous float64 array of `ndim` dimensions, all finite, or raise `InputError`."""
+    """Return `value` as a finite, C-contiguous float64 array of `ndim` dimensions, or raise `InputError`."""
     array = real_array(value, name, ndim)
     require_finite(array, name)
     return array
 
 
 def require_finite(array: NDArray[np.floating], name: str) -> None:
-    """Raise `InputError` saying where, if `array` holds a NaN or an infinity."""
+    """Raise `InputError` if `array` holds a NaN or an infinity; the message says where."""
     finite = np.isfinite(array)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])

@@ -165,10 +165,10 @@ def compare(
     Parameters
     ----------
     bootstrap : int
-        Number of replicates for a 95 % confidence interval; 0 for none. If no side has more images than dims, their
-        rows are resampled. Otherwise a jackknife leaves out one of 20 groups of images at a time, on each side. It
-        computes 40 distances, whatever the number, and needs memory for 20 d² numbers per side. Statistics without rows
-        count as exactly known. The replicates are computed with ``method="auto"``.
+        Number of replicates for a 95 % confidence interval; 0 for none. If no side has more images than dims, the rows
+        are resampled. Otherwise a jackknife leaves out one of 20 groups of images at a time, on each side. It always
+        computes 40 distances, and needs memory for 20 d² numbers per side. Statistics without rows count as exactly
+        known. The replicates are computed with ``method="auto"``.
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.

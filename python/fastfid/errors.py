@@ -1,14 +1,14 @@
-"""Every exception and warning class that fastfid raises on purpose."""
+"""The exception and warning classes of fastfid."""
 
 import numpy as np
 
 
 class FastFIDError(Exception):
-    """Base of all fastfid errors: catch this one to catch them all."""
+    """Base class of all fastfid errors; catch this one to catch them all."""
 
 
 class InputError(FastFIDError, ValueError):
-    """Something given to fastfid cannot be scored; the message names it and the way out."""
+    """An input cannot be used; the message names it and says what to do."""
 
 
 class ImageError(InputError):
@@ -16,20 +16,20 @@ class ImageError(InputError):
 
 
 class StatisticsMismatch(InputError):  # noqa: N818 - the public name
-    """Two statistics whose distance would be meaningless; the message names each differing field."""
+    """Two statistics cannot be compared or merged; the message names each field that differs."""
 
 
 class ModelError(FastFIDError, RuntimeError):
-    """A model is missing, damaged, or not what its name promises."""
+    """A model is missing, damaged, or not the one that its name or hash says."""
 
 
 class DeviceError(FastFIDError, RuntimeError):
-    """A device cannot be used as asked: it is not there, its memory does not suffice, or a fork cut it off."""
+    """A device cannot be used: it does not exist, is out of memory, or the process was forked after it was opened."""
 
 
 class LinAlgError(FastFIDError, np.linalg.LinAlgError):
-    """A matrix without the square root that was asked for."""
+    """A matrix has no usable square root."""
 
 
 class FastFIDWarning(UserWarning):
-    """The result stands, but the reader of the number should know something about it."""
+    """The result is valid, but a reader of the number should know something about it."""

@@ -1,9 +1,9 @@
-"""What a fork waits for, and what the forked process inherits and must not end.
+"""Makes forks safe: a fork waits for the core, and the child never destroys an ONNX Runtime session it inherited.
 
-A fork copies one thread. One that happens while another thread is in the core would leave both processes without a BLAS
-that returns: it waits until none is. The threads of an inherited ONNX Runtime session are not there, so its end, which
-waits for them, would never come; and a lock that one of them held stays locked. Such things are kept in the child as
-they are.
+A fork copies only the thread that calls it. If another thread were in the core during a fork, BLAS would hang in both
+processes, so a fork waits until no thread is in the core. An inherited ONNX Runtime session has lost its threads:
+destroying it would wait for them for ever, and a lock that one of them held stays locked. So the child keeps such
+objects alive until it exits.
 """
 
 import ctypes
@@ -17,12 +17,12 @@ _kept: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
 def keep_in_children(thing: object) -> None:
-    """See to it that a process forked from this one never destroys `thing`, not even when it exits."""
+    """Make sure that a process forked from this one never destroys `thing`, not even when it exits."""
     _kept.add(thing)
 
 
 def _keep() -> None:
-    # One reference that nothing gives back: a list would be emptied when Python ends.
+    # An extra reference that is never released; Python would empty a list when it exits.
     for thing in list(_kept):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 

@@ -1,4 +1,4 @@
-"""The matrix square root: documented face of the core's blocked Schur method."""
+"""The matrix square root, computed by the core."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,8 +11,8 @@ from .errors import InputError
 def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
     """Principal square root of a square matrix.
 
-    The blocked Schur method: the Schur form by LAPACK, then a recursive square root of the triangle built on matrix
-    products [1]_, [2]_. Real input is worked in real arithmetic unless it has a negative eigenvalue.
+    Uses the blocked Schur method: LAPACK computes the Schur form, and the square root of the triangle is computed
+    recursively with matrix products [1]_, [2]_. Real input uses real arithmetic unless it has a negative eigenvalue.
 
     Parameters
     ----------
@@ -22,14 +22,14 @@ def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
     Returns
     -------
     ndarray, shape (d, d)
-        ``r`` with ``r @ r = a``; float64, or complex128 where `a` is complex or has a negative eigenvalue.
+        ``r`` with ``r @ r = a``; float64, or complex128 if `a` is complex or has a negative eigenvalue.
 
     Raises
     ------
     InputError
-        Where `a` is not a square matrix of numbers.
+        If `a` is not a square matrix of numbers.
     LinAlgError
-        Where `a` has no square root (a defective zero eigenvalue) or entries that are not finite.
+        If `a` has no square root (a defective zero eigenvalue) or entries that are not finite.
 
     References
     ----------

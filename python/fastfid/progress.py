@@ -13,15 +13,15 @@ ProgressOption = bool | Callable[[int, int | None], None] | None
 
 
 def on_a_terminal() -> bool:
-    """Whether stderr is a terminal; False if it is closed."""
+    """Return True if stderr is a terminal; False if it is closed."""
     try:
         return sys.stderr.isatty()
-    except (AttributeError, ValueError):  # None, where it was closed before Python started
+    except (AttributeError, ValueError):  # stderr is None if it was closed before Python started
         return False
 
 
 def check_progress(option: object) -> None:
-    """Raise `InputError` for a value that `progress` cannot have."""
+    """Raise `InputError` if `option` is not a valid value of `progress`."""
     if option is not None and not isinstance(option, int) and not callable(option):
         raise InputError(f"progress must be None, True, False or a function of (done, total), got {shown(option)}")
 
@@ -50,7 +50,7 @@ def progress_bar(option: ProgressOption, total: int | None, label: str) -> Itera
         yield lambda done: report(done, total)
         return
     check_progress(option)
-    if sys.stderr is None or not (on_a_terminal() if option is None else option):  # None where it was closed
+    if sys.stderr is None or not (on_a_terminal() if option is None else option):  # stderr is None if it was closed
         yield lambda done: None
         return
     from tqdm import tqdm

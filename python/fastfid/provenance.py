@@ -1,4 +1,4 @@
-"""Where statistics come from, so that two numbers that cannot be compared are not."""
+"""Records how statistics were made, and checks whether two of them can be compared."""
 
 import json
 from dataclasses import asdict, dataclass, field, replace
@@ -13,7 +13,7 @@ _AND = " + "  # between the values of statistics that were merged
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a set of features.
+    """How a set of features was made.
 
     Attributes
     ----------
@@ -22,15 +22,15 @@ class Provenance:
     sha256 : str
         Identity of the model: SHA-256 of its weights.
     mode : str
-        Preprocessing protocol.
+        Preprocessing.
     dims : int
         Length of a feature vector.
     device, precision : str
-        Where and how the network ran. Of merged statistics that differ, each once and sorted: "cpu + cuda:0".
+        Device and arithmetic of the network. If merged statistics differ, all values, sorted: "cpu + cuda:0".
     batch_size : int
-        Images per run of the network; 0 where it is not known, or differed between what was merged.
+        Images per run of the network; 0 if it is not known, or if merged statistics differ.
     versions : dict of str to str
-        Versions of fastfid and of what decided the features; of merged statistics as for `device`.
+        Versions of fastfid and of the libraries that affect the features. If merged statistics differ, as for `device`.
     """
 
     model: str
@@ -43,12 +43,12 @@ class Provenance:
     versions: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the JSON text that goes into a statistics file."""
+        """Return the JSON text for a statistics file."""
         return json.dumps({"format": FORMAT, **asdict(self)})
 
     @classmethod
     def from_json(cls, text: str, name: str) -> "Provenance":
-        """Read what `to_json` wrote; `name` is the file, for the error message."""
+        """Read the text that `to_json` wrote; `name` is the file, for the error message."""
         with failures(f"{name}: its provenance cannot be read"):
             data: dict[str, Any] = json.loads(text)
             written = data.pop("format")
@@ -75,7 +75,7 @@ def _is_a(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
 
 
-# What makes two numbers incomparable, and what only makes them differ in their last digits.
+# Fields that make two numbers incomparable if they differ, and fields that only change the last digits.
 _IDENTITY = {"sha256": "model", "mode": "mode", "dims": "dims"}
 _CIRCUMSTANCE = ("device", "precision")
 
@@ -88,14 +88,14 @@ def differences(
     Returns
     -------
     warnings : list of str
-        What is unknown or differs without making the comparison meaningless.
+        Differences that leave the comparison meaningful, and sides without a provenance.
     forced : bool
-        Whether they do not fit and `force` alone let them through.
+        True if they differ in model, mode or dims and only `force` allows the comparison.
 
     Raises
     ------
     StatisticsMismatch
-        Where model, mode or dims differ, naming each of them with both values, unless `force`.
+        If model, mode or dims differ and `force` is False. The message lists them with both values.
     """
     unknown = [name for name, p in zip(names, (a, b), strict=True) if p is None]
     if a is None or b is None:
@@ -106,8 +106,8 @@ def differences(
         if getattr(a, name) != getattr(b, name)
     ]
     if clashes and not force:
-        raise StatisticsMismatch(f"these cannot be compared: {'; '.join(clashes)} (force=True, --force overrides)")
-    warnings = [f"compared by force although they do not fit: {'; '.join(clashes)}"] if clashes else []
+        raise StatisticsMismatch(f"these cannot be compared: {'; '.join(clashes)} (force=True or --force overrides)")
+    warnings = [f"compared because of force although they differ: {'; '.join(clashes)}"] if clashes else []
     soft = _circumstances(a, b)
     if soft:
         warnings.append(f"{names[0]} and {names[1]} were made differently: {'; '.join(soft)}")
@@ -115,20 +115,20 @@ def differences(
 
 
 def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:
-    """Return the provenance of two sets of features taken together, and what is in `b` that is not in `a`.
+    """Return the provenance of two merged sets of features, and the values in `b` that are new.
 
-    Each circumstance that differs holds the values of both, in the same way whatever was merged first.
+    A field that differs lists the values of both, and the list does not depend on the order of merging.
 
     Returns
     -------
     provenance : Provenance
     news : str
-        For a warning: "device cpu and cuda:0; precision fp32 and fp16"; empty where there is nothing to say.
+        For a warning: "device cpu and cuda:0; precision fp32 and fp16"; empty if nothing is new.
 
     Raises
     ------
     StatisticsMismatch
-        Where model, mode or dims differ.
+        If model, mode or dims differ.
     """
     if any(getattr(a, name) != getattr(b, name) for name in _IDENTITY):
         shown = (f"{_shown(p, 'sha256')}, mode {p.mode}, {p.dims} dims" for p in (a, b))
@@ -148,7 +148,7 @@ def _joined(value: str, other: str) -> str:
 
 
 def _circumstances(a: Provenance, b: Provenance) -> list[str]:
-    """What differs without making a comparison meaningless, with both values."""
+    """Return the differences that leave a comparison meaningful, with both values."""
     changes = [(name, getattr(a, name), getattr(b, name)) for name in _CIRCUMSTANCE] + _version_changes(a, b)
     return [f"{name} {value} and {other}" for name, value, other in changes if value != other]
 

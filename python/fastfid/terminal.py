@@ -1,4 +1,4 @@
-"""What the command line prints: each message on one line, whatever is in it; a closed stream loses no result."""
+"""Prints the output of the command line: each message on one line, with control characters escaped."""
 
 import contextlib
 import ctypes
@@ -14,7 +14,7 @@ from .errors import FastFIDWarning
 
 
 def printable(text: str) -> str:
-    r"""Escape what a terminal would act on: control characters, line ends, marks that change the writing direction.
+    r"""Escape control characters, line ends, and marks that change the writing direction.
 
     Examples
     --------
@@ -36,7 +36,7 @@ def show(text: str) -> None:
     Raises
     ------
     OSError
-        If it cannot be written.
+        If the line cannot be written.
     """
     check_stdout()
     print(printable(text) if sys.stdout.isatty() else text, flush=True)
@@ -50,11 +50,11 @@ def check_stdout() -> None:
 
 @contextlib.contextmanager
 def streams() -> Iterator[None]:
-    """Within it, stdout and stderr take any text in any encoding, and the library's warnings and notes go to stderr."""
+    """In this block stdout and stderr accept any text, and warnings and notes of the library go to stderr."""
     _occupy()
     with contextlib.ExitStack() as stack:
-        if sys.stderr is None:  # print would take stdout in its place
-            sink = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123 - there is no Path to speak of
+        if sys.stderr is None:  # print would use stdout instead
+            sink = stack.enter_context(open(os.devnull, "w"))  # noqa: PTH123 - os.devnull is a str
             stack.enter_context(contextlib.redirect_stderr(sink))
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
@@ -70,7 +70,7 @@ def streams() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_libtiff() -> Iterator[None]:
-    """Within it, libtiff does not write to stderr; Pillow raises its errors anyway.
+    """In this block libtiff does not write to stderr; Pillow raises its errors anyway.
 
     libtiff has one error handler per process, so only the command line may change it, not the library. Nothing is done
     if Pillow has libtiff built in, as on Windows.
@@ -107,7 +107,7 @@ def _reconfigure(stream: io.TextIOWrapper, errors: str | None) -> None:
         stream.reconfigure(errors=errors)  # flushes
     except ValueError:  # closed
         pass
-    except OSError:  # what is left cannot be written: Python would try again at its end, and complain
+    except OSError:  # the buffer cannot be written, and Python would try again at exit and print an error
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

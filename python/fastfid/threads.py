@@ -1,4 +1,4 @@
-"""How many threads fastfid uses: in BLAS and LAPACK, in decoding, and in ONNX Runtime's CPU provider."""
+"""The number of threads that fastfid uses in BLAS and LAPACK, for decoding, and in ONNX Runtime on the CPU."""
 
 import math
 import os
@@ -8,7 +8,7 @@ from . import _core
 from .checks import whole_number
 from .errors import InputError
 
-# What a typo asks for is refused: so many threads take minutes to start, and longer to wait for each other.
+# Larger numbers are probably typos and are refused, because so many threads take minutes to start.
 _MOST = max(64, 4 * (os.cpu_count() or 1))
 
 _chosen: int | None = None
@@ -21,7 +21,7 @@ def _affinity() -> int:
 
 
 def _cgroup_quota(root: Path = Path("/sys/fs/cgroup"), membership: Path = Path("/proc/self/cgroup")) -> float:
-    """CPUs that the quotas of this process's control group and of those above it allow (infinite without any)."""
+    """Return the number of CPUs that this process's control group and its parents allow; infinite without a quota."""
     try:
         lines = [line.split(":", 2) for line in membership.read_text().splitlines()]
     except OSError:
@@ -64,28 +64,28 @@ def _default() -> int:
 
 
 def _cpus() -> int:
-    # Rounded up: a quota of 1.5 CPUs is served better by two threads than by one.
+    # Rounded up, because two threads use a quota of 1.5 CPUs better than one thread.
     return max(1, math.ceil(min(_affinity(), _cgroup_quota(), _MOST)))
 
 
 def num_threads() -> int:
     """Return the number of threads in use.
 
-    What `set_num_threads` chose, else the environment variable ``FASTFID_NUM_THREADS``, else the CPUs that the process
-    may run on: its affinity mask, cut by the cgroup's CPU quota.
+    It is the number given to `set_num_threads`, else the environment variable ``FASTFID_NUM_THREADS``, else the number
+    of CPUs that the process may use according to its affinity mask and its cgroup's CPU quota.
 
     Raises
     ------
     InputError
-        Where the environment variable holds something else than a number of threads.
+        If the environment variable is not a valid number of threads.
     """
     return _default() if _chosen is None else _chosen
 
 
 def set_num_threads(n: int) -> None:
-    """Set how many threads fastfid uses, in this process, from now on.
+    """Set how many threads fastfid uses in this process from now on.
 
-    It holds for BLAS and LAPACK at once, and for decoding and ONNX Runtime in every `Extractor` made afterwards.
+    BLAS and LAPACK use the number at once. Decoding and ONNX Runtime use it in every `Extractor` opened afterwards.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def set_num_threads(n: int) -> None:
     Raises
     ------
     InputError
-        Where `n` is no such number.
+        If `n` is not such a number.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def set_num_threads(n: int) -> None:
 
 
 def _begin() -> None:
-    """Tell BLAS at import; what is wrong with the environment is for the first call to say, not for the import."""
+    """Set the number of threads of BLAS at import; a bad environment variable raises at the first call, not here."""
     try:
         n = num_threads()
     except InputError:

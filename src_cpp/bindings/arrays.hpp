@@ -1,4 +1,4 @@
-// Checks of arrays. They are never converted: that would copy them behind the caller's back.
+// Checks of arrays. Arrays are never converted, because that would silently copy them.
 #pragma once
 
 #include <pybind11/numpy.h>

@@ -1,4 +1,4 @@
-// What the module registers, a subject each.
+// The functions that register the module's contents, one for each subject.
 #pragma once
 
 #include <pybind11/pybind11.h>

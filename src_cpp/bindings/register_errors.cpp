@@ -1,4 +1,4 @@
-// Exceptions of the core become those of the package.
+// Translates exceptions of the core to those of the package.
 #include <exception>
 
 #include "frechet.hpp"

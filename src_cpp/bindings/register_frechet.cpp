@@ -1,4 +1,4 @@
-// The trace of the square root of a product, the square root itself, and what makes a matrix a covariance.
+// The trace of the square root of a product, the square root itself, and the checks of a covariance.
 #include "frechet.hpp"
 
 #include <pybind11/complex.h>

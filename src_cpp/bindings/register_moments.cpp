@@ -22,7 +22,7 @@ void update(Moments& self, const py::array& rows) {
   }
 }
 
-// The rows not folded yet, as they came.
+// The rows not folded yet, in their own type.
 py::array pending_of(const Moments& self) {
   const py::ssize_t n = self.pending(), d = self.dims();
   if (self.rows_are_float()) return py::array_t<float>({n, d}, self.rows_float());

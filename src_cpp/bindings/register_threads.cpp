@@ -1,4 +1,4 @@
-// Threads of BLAS, and what a fork must do before and after.
+// Threads of BLAS, and the calls before and after a fork.
 #include "forks.hpp"
 #include "lapack.hpp"
 #include "register.hpp"

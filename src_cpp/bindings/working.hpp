@@ -6,10 +6,10 @@
 
 namespace fastfid::bindings {
 
-// While the core works: without Python's lock, and no fork meanwhile.
+// Held while the core works: releases Python's lock, and makes forks wait.
 struct Working {
   pybind11::gil_scoped_release release;
-  forks::Working working;  // destroyed first: whoever waits for it in a fork holds Python's lock
+  forks::Working working;  // destroyed first, because a fork that waits for it holds Python's lock
 };
 
 }  // namespace fastfid::bindings

@@ -1,4 +1,4 @@
-"""`fastfid demo`: the FID rises with the disturbance, as in the TTUR paper, on pictures that are drawn here."""
+"""`fastfid demo`: shows that the FID rises with disturbance, as in the TTUR paper, on pictures that it draws."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -129,7 +129,7 @@ def run(n: int, out: Path) -> dict[str, list[float]]:
 def draw_curves(curves: dict[str, list[float]]) -> str:
     """Draw the curves as SVG, each relative to its own largest score."""
     width, height, margin = 480, 300, 48
-    colours = ("#0072b2", "#d55e00", "#009e73")  # told apart by colour-blind eyes too
+    colours = ("#0072b2", "#d55e00", "#009e73")  # colour-blind people can tell them apart
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" '
         'font-size="12">',

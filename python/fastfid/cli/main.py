@@ -1,4 +1,4 @@
-"""The command line: which command runs, and what its end means to a shell."""
+"""The command line: runs the command and returns its exit status."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -27,25 +27,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, 1 for bad input, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
+        Exit status: 0 for success, 1 for an error, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
 
     Raises
     ------
     SystemExit
-        With 2 for bad usage, and with 0 after ``--help`` and ``--version``.
+        With status 2 if the arguments are wrong, and with 0 after ``--help`` and ``--version``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     named = _COMMANDS.get(arguments[0]) if arguments else None
     with streams():
         try:
-            num_threads()  # a wrong number in the environment is an error before anything begins
+            num_threads()  # raises now if the environment variable holds a bad number
             with ending_as_ctrl_c():
                 if named is not None:
                     named(arguments[1:])
                 else:
                     score.command(arguments)
         except BrokenPipeError:
-            return 1  # the reader of our output is gone: nobody would read a message
+            return 1  # the reader of the output is gone, so nobody would read a message
         except (FastFIDError, OSError) as error:
             say(f"error: {error}")
             return 1

@@ -1,4 +1,4 @@
-"""`fastfid merge`: the statistics of several sets as those of one."""
+"""`fastfid merge`: merges the statistics of several sets into one file."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def command(arguments: Sequence[str]) -> None:
     for path in typed.inputs:
         part = Statistics.load(path)
         if part.n is None:
-            raise InputError(f"{path} does not say how many images it was made of (it has no n): it cannot be merged")
+            raise InputError(f"{path} cannot be merged: it has no n, the number of images")
         merged = part if merged is None else merged.merge(part)
     assert merged is not None
     say_saved(merged, merged.save(typed.out, overwrite=typed.force))

@@ -1,4 +1,4 @@
-"""What the parsers share: flags made from the table of options, printable errors, abbreviations."""
+"""Shared by the parsers: flags from the table of options, printable errors, abbreviations."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_option(parser: argparse.ArgumentParser, name: str) -> None:
-    """Add the flag of an option; the parsed namespace has the option only if the flag was typed."""
+    """Add the flag of an option. The parsed namespace has the option only if the flag was typed."""
     option, default = option_of(name), getattr(Options, name)
     text, facts = option.help, dict[str, Any](dest=name, default=argparse.SUPPRESS)
     if option.switch is not None:

@@ -1,4 +1,4 @@
-"""`fastfid --save-stats A B.npz`: the statistics of one side; and what `fastfid merge` saves in the same way."""
+"""`fastfid --save-stats A B.npz`: saves the statistics of one side. `fastfid merge` uses the same functions."""
 
 import argparse
 import json
@@ -17,7 +17,7 @@ def save_stats(typed: argparse.Namespace) -> None:
     from .. import statistics
 
     source, target = typed.path
-    force = given_options(typed, "compare").get("force", False)  # here it is about the file alone
+    force = given_options(typed, "compare").get("force", False)  # here it only allows overwriting the file
     check_target(target, force)
     if typed.json:
         check_stdout()
@@ -38,6 +38,6 @@ def check_target(target: str, force: bool) -> None:
 
 
 def say_saved(statistics: Statistics, path: Path) -> None:
-    """Say on stderr what was saved where."""
+    """Print on stderr what was saved, and the file."""
     images = "an unknown number of images" if statistics.n is None else f"{statistics.n} images"
     say(f"saved the statistics of {images} to {path}")

@@ -35,7 +35,7 @@ def command(arguments: Sequence[str]) -> None:
 
 
 def make_parser() -> Parser:
-    """Return the parser of the main command: every option of the table, and what only the command line has."""
+    """Return the parser of the main command, with every option of the table and the flags of the command line only."""
     parser = Parser(
         prog="fastfid",
         usage="fastfid [options] path path",

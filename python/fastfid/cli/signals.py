@@ -22,7 +22,7 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 @contextlib.contextmanager
 def ending_as_ctrl_c() -> Iterator[None]:
-    """Within it, SIGTERM and SIGHUP raise `Ended` in the main thread, unless they are ignored, as under nohup."""
+    """In this block SIGTERM and SIGHUP raise `Ended` in the main thread, unless they are ignored, as under nohup."""
     kept = {}
     try:
         if threading.current_thread() is threading.main_thread():

@@ -1,1 +1,1 @@
-"""From a stream of images to a stream of features, on one device."""
+"""Turns a stream of images into a stream of features, on one device."""

@@ -1,4 +1,4 @@
-"""Where the network runs: finding a GPU, and asking ONNX Runtime for it honestly."""
+"""Finds GPUs and chooses the device that runs the network."""
 
 import ctypes
 import re
@@ -36,21 +36,21 @@ def visible_gpus() -> int:
 
 
 def pin(array: NDArray[np.float32], device: str) -> bool:
-    """Lock the pages of an array, so that the GPU can copy from it while it computes; undone when the array goes.
+    """Lock the pages of an array until it is deleted, so that the GPU can copy from it while it computes.
 
     Parameters
     ----------
     array : ndarray
-        Owns its memory.
+        Must own its memory.
     device : str
         "cuda:N".
 
     Returns
     -------
     bool
-        False where the driver will not: copies are slower then, and the same.
+        False if the driver refuses; then copies are slower but give the same result.
     """
-    portable = 1  # CU_MEMHOSTREGISTER_PORTABLE: pinned for the context that ONNX Runtime uses, whichever it is
+    portable = 1  # CU_MEMHOSTREGISTER_PORTABLE: locked for all contexts, including the one that ONNX Runtime uses
     number, context = ctypes.c_int(), ctypes.c_void_p()
     memory, size = ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes)
     try:
@@ -66,12 +66,12 @@ def pin(array: NDArray[np.float32], device: str) -> bool:
         return False
     if not failed:
         unlock = weakref.finalize(array, _in_context, cuda, context, cuda.cuMemHostUnregister, memory)
-        unlock.atexit = False  # the end of the process does it, and a forked one must not ask the driver
+        unlock.atexit = False  # the end of the process unlocks them, and a forked process must not call the driver
     return not failed
 
 
 def _in_context(cuda: Any, context: ctypes.c_void_p, function: Any, *arguments: Any) -> bool:
-    """Call a function of the driver with a context current in this thread; return whether it failed."""
+    """Call a function of the driver with this context in the current thread; return True if it failed."""
     if cuda.cuCtxPushCurrent_v2(context):
         return True
     try:
@@ -81,7 +81,7 @@ def _in_context(cuda: Any, context: ctypes.c_void_p, function: Any, *arguments: 
 
 
 def both_runtimes() -> str | None:
-    """Say what is wrong, and how to mend it, where two ONNX Runtime packages overwrite each other."""
+    """Return a warning if two ONNX Runtime packages overwrite each other, else None."""
     try:
         distribution("onnxruntime")
         distribution("onnxruntime-gpu")
@@ -89,12 +89,12 @@ def both_runtimes() -> str | None:
         return None
     return (
         "both onnxruntime and onnxruntime-gpu are installed; they share one folder and the CPU package hides CUDA. "
-        "To mend it: pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu"
+        "To fix it: pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu"
     )
 
 
 def parse(device: str) -> tuple[str, int]:
-    """Split a device name into its kind ("auto", "cpu" or "cuda") and its number; torch says "cpu:0" for "cpu"."""
+    """Split a device name into its kind ("auto", "cpu" or "cuda") and its number; also accepts torch's "cpu:0"."""
     match = re.fullmatch(r"(auto)|(cpu)(?::0)?|(cuda)(?::([0-9]{1,4}))?", str(device))
     if match is None:
         raise InputError(f"device must be auto, cpu, cuda or cuda:N; got {device!r}")
@@ -107,8 +107,8 @@ def parse_devices(devices: str) -> tuple[str, ...]:
     Parameters
     ----------
     devices : str
-        One name, as for `parse`; several with commas between, of which none is "auto"; or "cuda:all", which stays as it
-        is: only the driver can count the GPUs.
+        One name, as for `parse`; several separated by commas, none of them "auto"; or "cuda:all", which is returned
+        unchanged, because only the driver can count the GPUs.
 
     Raises
     ------
@@ -133,21 +133,21 @@ def parse_devices(devices: str) -> tuple[str, ...]:
 
 
 def choose(device: str, providers: list[str], messages: Messages) -> str:
-    """Return "cpu" or "cuda:N" for the device asked for.
+    """Return "cpu" or "cuda:N" for a device option.
 
     Parameters
     ----------
     device : str
         "auto", "cpu", "cuda" or "cuda:N".
     providers : list of str
-        What this ONNX Runtime was built with.
+        The providers that this ONNX Runtime was built with.
     messages : Messages
-        Gets a warning where "auto" finds a GPU that cannot be used.
+        Gets a warning if "auto" finds a GPU that is unusable.
 
     Raises
     ------
     DeviceError
-        Where a GPU was asked for by name and cannot be used.
+        If the GPU you name is unusable.
     """
     kind, number = parse(device)
     if kind == "cpu":
@@ -157,7 +157,7 @@ def choose(device: str, providers: list[str], messages: Messages) -> str:
         return "cpu"
     problem = None
     if number >= gpus:
-        problem = f"{device} was asked for, but {gpus} CUDA devices are visible"
+        problem = f"{device} is not available: {gpus} CUDA devices are visible"
     elif CUDA not in providers:
         problem = both_runtimes() or (
             "a GPU is visible, but this ONNX Runtime was built without CUDA; pip uninstall onnxruntime, then "
@@ -169,7 +169,7 @@ def choose(device: str, providers: list[str], messages: Messages) -> str:
 
 
 def fall_back(device: str, problem: str, messages: Messages) -> str:
-    """Answer a GPU that cannot be used: an error where it was asked for by name, a warning and the CPU otherwise."""
+    """Handle an unusable GPU: raise `DeviceError` if `device` names it, else warn and return "cpu"."""
     if parse(device)[0] != "auto":
         raise DeviceError(f"{problem} (device='cpu' runs without a GPU)")
     messages.warn(f"{problem}; running on the CPU")

@@ -1,4 +1,4 @@
-"""What a batch travels in to the network, and the few of these that one session has."""
+"""The buffers of batches on their way to the network; each session has only a few."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -13,21 +13,21 @@ from . import device as devices
 if TYPE_CHECKING:
     import onnxruntime as ort
 
-MOST_LANES = 8  # on loan at once: beyond that, more callers only take more memory
-_LONGEST_WAIT = 10.0  # seconds without any lane given back, until one more is made: the others may hang for ever
+MOST_LANES = 8  # in use at once; with more, additional callers only need more memory
+_LONGEST_WAIT = 10.0  # seconds without a lane given back until one more is created, since the others may hang for ever
 
 
 class Lane:
-    """Buffers of one batch, and their binding to a session and to some of its outputs.
+    """The buffers of one batch, bound to a session and to some of its outputs.
 
-    On a GPU the pages of the buffer are locked, so that it copies from them while it computes.
+    For a GPU the pages of the buffer are locked, so that the GPU copies from them while it computes.
 
     Attributes
     ----------
     images : ndarray of float32, shape (n, 3, H, W)
-        To be filled before a run.
+        Fill it before a run.
     name : str
-        Of the model's input.
+        Name of the model's input.
     """
 
     def __init__(
@@ -42,29 +42,29 @@ class Lane:
         keep_in_children(self)
 
     def pin(self, device: str) -> None:
-        """Lock the pages of what is bound."""
+        """Lock the pages of the bound buffer."""
         devices.pin(self._input, device)
 
     def input(self) -> NDArray[np.float32]:
-        """Return the images in the model's own layout, which is what is bound."""
+        """Return the images in the model's own layout, in the buffer that is bound."""
         if self._input is not self.images:
             np.copyto(self._input, self.images.transpose(0, 2, 3, 1))
         return self._input
 
     def bind(self) -> None:
-        """Bind the images as they are now: for a GPU, they are copied there when they are bound, not when it runs."""
+        """Bind the current images. A GPU gets a copy of them now, not when it runs."""
         self.binding.bind_cpu_input(self.name, self.input())
 
 
 class Lanes:
-    """Lends lanes, each for one batch, and so many at most: memory does not grow with the number of callers.
+    """Lends lanes, each for one batch, in a limited number, so that memory does not grow with the number of callers.
 
-    Whoever has a lane gives it back without waiting for anybody, so that no two callers wait for each other.
+    A caller must be able to give its lane back without waiting for others, so that no two callers wait for each other.
 
     Parameters
     ----------
     kept : int
-        How many to keep when nobody needs them.
+        Number of unused lanes to keep.
     """
 
     def __init__(self, kept: int) -> None:
@@ -74,17 +74,17 @@ class Lanes:
         self._returned = threading.Condition()
 
     def borrow(self, rows: int, new: Callable[[int], Lane]) -> Lane:
-        """Lend a lane for `rows` images as soon as one is free; `new` makes one."""
+        """Lend a lane for `rows` images as soon as one is free; `new` creates one."""
         with self._returned:
             while len(self._lent) >= MOST_LANES and self._returned.wait(_LONGEST_WAIT):
                 pass
-            self._idle = [lane for lane in self._idle if len(lane.images) == rows]  # memory for one size at a time
+            self._idle = [lane for lane in self._idle if len(lane.images) == rows]  # keeps one size at a time only
             lane = self._idle.pop() if self._idle else new(rows)
             self._lent.add(lane)
             return lane
 
     def give_back(self, lane: Lane) -> None:
-        """Take a lane that nobody writes into any more; one that was given up is not taken."""
+        """Take back a lane that nobody writes into any more, unless it was given up."""
         with self._returned:
             if lane in self._lent:
                 self._lent.remove(lane)
@@ -93,7 +93,7 @@ class Lanes:
                 self._returned.notify_all()
 
     def give_up(self, lane: Lane) -> None:
-        """Lend another in the place of a lane that a thread may still write into."""
+        """Stop using a lane that a thread may still write into; another can be lent instead."""
         with self._returned:
             self._lent.discard(lane)
             self._returned.notify_all()

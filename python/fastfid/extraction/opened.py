@@ -1,4 +1,4 @@
-"""A network that is open on one device: batches of images in, rows of each role out."""
+"""A network that is open on one device and turns batches of images into rows of each role."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .settings import check_stream
 if TYPE_CHECKING:
     from .recipe import Recipe
 
-MOST_WORKERS = 16  # unless more are asked for: decoding holds Python's lock part of the time
+MOST_WORKERS = 16  # by default; decoding holds Python's lock part of the time, so more rarely help
 
 
 class Opened:
@@ -30,12 +30,12 @@ class Opened:
     Attributes
     ----------
     recipe : Recipe
-        What opens the same again, in another process too.
+        The settings that open the same network again, also in another process.
     session : Session
     provenance : Provenance
-        What makes the features.
+        How the features are made.
     comparable : bool
-        Whether scores compare with published FIDs.
+        True if scores can be compared with published FIDs.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class Opened:
 
     @property
     def dims(self) -> int:
-        """Length of a row of "features"; where they were not asked for, what the recipe says."""
+        """Length of a row of "features", even if they are not one of the roles."""
         return self.provenance.dims
 
     @property
     def mode(self) -> str:
-        """Preprocessing protocol."""
+        """Preprocessing."""
         return self.provenance.mode
 
     @property
     def device(self) -> str:
-        """Where the network runs: "cpu" or "cuda:N"."""
+        """Device that runs the network: "cpu" or "cuda:N"."""
         return self.session.device
 
     @property
@@ -75,7 +75,7 @@ class Opened:
         return self.session.batch_size
 
     def rows(self, images: int | None) -> int:
-        """Images per batch for a source of so many: the batch size, or all of them if they are fewer."""
+        """Return the images per batch for a source of `images` images: the batch size, or all if they are fewer."""
         return self.session.rows(images)
 
     def results(
@@ -88,15 +88,15 @@ class Opened:
     ) -> Generator[Result, None, None]:
         """Run the network on batches; memory does not grow with their number.
 
-        Several batches are on their way at once, also where one piece of a source ends and the next begins. Close the
-        iterator if it is left early (`contextlib.closing`): that ends its threads.
+        Several batches are processed at once, also at the border of two pieces of a source. If you stop early, close
+        the iterator (`contextlib.closing`), which ends its threads.
 
         Parameters
         ----------
         batches : iterable of sequences of Item
-            1 to `rows` items each. One with fewer than `rows` is padded.
+            1 to `rows` items each. A batch with fewer than `rows` items is padded.
         rows : int
-            Images per run of the network, as `rows` gives.
+            Images per run of the network, as returned by the method `rows`.
         num_workers : int, optional
             Threads that decode and resize; by default as many as `num_threads`, at most 16. 0 counts as 1.
         on_error : {"raise", "skip"}
@@ -110,9 +110,9 @@ class Opened:
         Raises
         ------
         ImageError
-            If an image cannot be decoded, and `on_error` is "raise".
+            If an image cannot be decoded and `on_error` is "raise".
         ModelError
-            If the network does not give one finite row for each image.
+            If the network does not return one finite row for each image.
         DeviceError
             If memory does not suffice for a single image, or the process was forked after the network was opened.
         InputError

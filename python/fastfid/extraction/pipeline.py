@@ -1,4 +1,4 @@
-"""The threads of one stream: images are decoded into lanes while the network runs on those that are full."""
+"""The threads of one stream, which decode images into lanes while the network runs on full lanes."""
 
 import atexit
 import contextlib
@@ -24,21 +24,21 @@ from .workers import Workers, result_of, settle
 Fill = Callable[[Item, NDArray[np.float32]], Seen]
 
 _DECODE, _RUN = "fastfid-decode", "fastfid-run"  # names of the threads
-_PATIENCE = 1.0  # seconds for what decodes to end by itself; then it is left alone
-_LAST_PATIENCE = {_DECODE: 1.0, _RUN: 5.0}  # before Python takes the ground from under them
+_PATIENCE = 1.0  # seconds to wait for threads that decode; then they are abandoned
+_LAST_PATIENCE = {_DECODE: 1.0, _RUN: 5.0}  # seconds to wait for threads when Python exits
 
 
 class Result(NamedTuple):
-    """What came of one batch.
+    """The result of one batch.
 
     Attributes
     ----------
     features : dict of str to ndarray of float32
-        Rows (k, d) of each role, of the images that could be decoded.
+        Rows (k, d) of each role, for the images that could be decoded.
     seen : list of Seen
-        What was seen of each image.
+        What was observed about each image.
     chunk : int
-        Images per run that memory has sufficed for until then.
+        Images per run so far, halved after each out-of-memory error.
     """
 
     features: Rows
@@ -47,12 +47,12 @@ class Result(NamedTuple):
 
 
 class Batch:
-    """Images on their way through one lane.
+    """The images of one batch, and the lane into which they are decoded.
 
     Attributes
     ----------
     result : Future
-        Rows of the images that could be decoded, and what was seen of each.
+        Rows of the images that could be decoded, and what was observed about each image.
     """
 
     def __init__(self, items: Sequence[Item], lane: Lane) -> None:
@@ -62,7 +62,7 @@ class Batch:
         self._left, self._lock = len(items), threading.Lock()
 
     def decode(self, i: int, fill: Fill, skip: bool) -> bool:
-        """Decode one of the images into the lane; return whether it was the last to come."""
+        """Decode one image into the lane; return True if it was the last one of the batch to finish."""
         try:
             self._outcomes[i] = fill(self.items[i], self.lane.images[i])
         except ImageError as error:
@@ -74,7 +74,7 @@ class Batch:
             return self._left == 0
 
     def seen(self) -> list[Seen]:
-        """What was seen of each image, once all have come; raise what stands for the first that failed."""
+        """Return what was observed about each image, once all are decoded; raise the first exception, if any."""
         for outcome in self._outcomes:
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -90,18 +90,18 @@ class Pipeline:
     fill : callable
         Decodes an item into its place in a lane.
     rows : int
-        Images a batch.
+        Images per batch.
     workers : int
         Threads that decode.
     skip : bool
-        Whether an image that cannot be decoded is left out.
+        Whether to leave out images that cannot be decoded.
     """
 
     def __init__(self, session: Session, fill: Fill, *, rows: int, workers: int, skip: bool) -> None:
         session.check_process()
         if _ending:
             raise _too_late()
-        self.rows, self.depth = rows, session.runs_at_once + 1  # one more than run: it is being filled
+        self.rows, self.depth = rows, session.runs_at_once + 1  # one more batch, which is being filled
         self.course = Course(session)
         self._session, self._fill, self._skip = session, fill, skip
         self._flying: deque[Batch] = deque()
@@ -116,18 +116,18 @@ class Pipeline:
 
     @property
     def flying(self) -> int:
-        """How many batches are on their way."""
+        """Number of batches that are being processed."""
         return len(self._flying)
 
     def put(self, items: Sequence[Item]) -> None:
-        """Send a batch on its way."""
+        """Start processing a batch."""
         batch = Batch(items, self._session.borrow(self.rows))
         self._flying.append(batch)
         for i in range(len(items)):
             self._decoders.do(partial(self._decode, batch, i))
 
     def get(self) -> Result:
-        """Wait for the oldest batch."""
+        """Wait for the oldest batch and return its result."""
         try:
             features, seen = result_of(self._flying[0].result)
         except (ModelError, CancelledError) as error:
@@ -136,7 +136,7 @@ class Pipeline:
         return Result(features, seen, self.course.chunk)
 
     def stop(self) -> None:
-        """Drop what waits and break off what runs; what hangs in a slow read is left alone, with its buffers."""
+        """Drop waiting batches and stop running ones; abandon threads that hang in a slow read, with their buffers."""
         if not self.end():
             return
         try:
@@ -148,7 +148,7 @@ class Pipeline:
                 self._session.give_up(batch.lane)
 
     def end(self) -> bool:
-        """See to it that the threads end; return whether there are any: in a fork of its process there are not."""
+        """Make the threads end; return False if there are none, as in a fork of the process."""
         if os.getpid() != self._process:
             return False
         self.course.stop()
@@ -170,7 +170,7 @@ class Pipeline:
             self._session.check_finite(features, [batch.items[i].name for i in kept])
         else:
             features = {role: np.empty((0, dims), np.float32) for role, dims in self._session.roles.items()}
-        self._session.give_back(batch.lane)  # all its images are in, and nobody waits for whoever takes the features
+        self._session.give_back(batch.lane)  # at once, so that a slow reader of the features does not hold the lane
         return features, seen
 
 
@@ -180,7 +180,7 @@ _ending = False
 
 @contextlib.contextmanager
 def pipeline(session: Session, fill: Fill, *, rows: int, workers: int, skip: bool) -> Iterator[Pipeline]:
-    """Open a pipeline, and stop it however the block ends."""
+    """Open a pipeline, and stop it at the end of the block, also after an exception."""
     opened = Pipeline(session, fill, rows=rows, workers=workers, skip=skip)
     try:
         yield opened
@@ -190,7 +190,7 @@ def pipeline(session: Session, fill: Fill, *, rows: int, workers: int, skip: boo
 
 @atexit.register
 def _end_all() -> None:
-    """End what a daemon thread, or a stream that was never closed, has left running: Python ends now."""
+    """End pipelines of daemon threads and of streams that were never closed, because Python exits now."""
     global _ending
     _ending = True
     for opened in list(_live):
@@ -203,4 +203,4 @@ def _end_all() -> None:
 
 
 def _too_late() -> DeviceError:
-    return DeviceError("Python is ending, and no images are scored any more: join the thread that scores before that")
+    return DeviceError("Python is exiting, so no more images can be scored: join the thread that scores before that")

@@ -1,4 +1,4 @@
-"""What opens a network: settings that travel to another process, and what is known of the model they led to."""
+"""The settings that open a network, also in another process, and the identity of the model that they opened."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from .settings import check_settings
 
 
 class Identity(NamedTuple):
-    """What two openings of a recipe must agree on.
+    """Facts that must be equal each time a recipe is opened.
 
     Attributes
     ----------
     sha256 : str
         Identity of the model.
     mode : str
-        Preprocessing protocol, in full.
+        Preprocessing, in full.
     dims : int
         Length of a row of "features".
     """
@@ -41,16 +41,16 @@ class Identity(NamedTuple):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What opens a network, here or in another process; small, and can be pickled.
+    """The settings that open a network, in this process or another; small, and can be pickled.
 
     Parameters
     ----------
     model, mode, dims, device, precision, batch_size
         As in `Extractor`.
     roles : tuple of str
-        Which outputs of the network are wanted.
+        Outputs of the network to compute.
     identity : Identity, optional
-        Of the model that was opened by it: another one is refused.
+        Identity of the model when it was opened first; a model with another identity is refused.
     """
 
     model: str | os.PathLike[str] = "inception-v3"
@@ -68,18 +68,18 @@ class Recipe:
         Parameters
         ----------
         messages : Messages
-            Gets warnings and notes.
+            Collects warnings and notes.
         progress : bool
-            Whether a download shows a bar on stderr.
+            Whether to show a bar on stderr during a download.
 
         Raises
         ------
         ModelError
-            If the model cannot be found, read or used, or is not the one with this identity.
+            If the model cannot be found, read or used, or does not have this identity.
         DeviceError
-            If a GPU was asked for by name and cannot be used.
+            If the GPU you name is unusable.
         InputError
-            If a setting cannot be what it was set to.
+            If a setting has a bad value.
         """
         asked, roles = resolve(self.mode), check_roles(self.roles)
         check_settings(self.device, self.precision, self.batch_size)  # before a download
@@ -119,7 +119,7 @@ class Recipe:
         )
 
     def _dims(self, network: networks.Network, session: Session) -> int:
-        """Length of a row of "features"; where they are not asked for, what would be."""
+        """Return the length of a row of "features", even if they are not one of the roles."""
         dims = session.roles.get(FEATURES)
         if dims is None:
             return network.dims or int(self.dims)
@@ -139,20 +139,20 @@ class Recipe:
 
 
 def _protocol(network: networks.Network, asked: Protocol, messages: Messages) -> Protocol:
-    """The preprocessing that a network states, or else the one asked for."""
+    """Return the preprocessing that a network states, or else the requested one."""
     if network.mode is None:
-        messages.note(f"{network.name} does not say which preprocessing it wants: mode {asked.name} is applied")
+        messages.note(f"{network.name} does not state its preprocessing: mode {asked.name} is applied")
         return asked
     stated = resolve(network.mode)
     if stated.name != asked.name:
-        messages.note(f"{network.name} brings its own preprocessing: {stated.name}")
+        messages.note(f"{network.name} states its own preprocessing, which is applied: {stated.name}")
     if None not in (stated.layout, asked.layout) and stated.layout != asked.layout:
         raise ModelError(f"{network.name} says its layout is {stated.layout}, not {asked.layout}")
     return stated._replace(layout=stated.layout or asked.layout)
 
 
 def _absolute(model: str | os.PathLike[str]) -> str:
-    """What finds the same model from another folder."""
+    """Return a name or path that finds the same model from another folder."""
     if isinstance(model, str) and model in networks.names():
         return model
     return str(Path(model).expanduser().absolute())

@@ -1,8 +1,7 @@
-"""An ONNX Runtime session over any extractor network: its device, its input's size and layout, its outputs' dims.
+"""An ONNX Runtime session for any network: its device, the size and layout of its input, the dims of its outputs.
 
-A batch travels in a `Lane`. No more runs are on the way at once than are useful, whoever asks for them: on a CPU one,
-for each takes all its threads and an arena of its own; on a GPU two, for the copies of one hide behind the arithmetic
-of the other.
+Each batch is in a `Lane`. The number of runs at once is limited for all callers together. On a CPU it is one, because a
+run uses all threads and has its own memory arena. On a GPU it is two, so that one run copies while the other computes.
 """
 
 import os
@@ -25,7 +24,7 @@ from .settings import check_settings
 from .signature import image_input, outputs
 from .workers import in_a_thread
 
-# One fixed number per device, so that results do not depend on what else uses it.
+# Fixed numbers, so that results do not depend on the free memory of the device.
 BATCH_SIZE = {"cpu": 16, "cuda": 64}
 RUNS_AT_ONCE = {"cpu": 1, "cuda": 2}
 _MOST_NAMES = 3  # of images in a message
@@ -34,12 +33,12 @@ Rows = dict[str, NDArray[np.float32]]  # of each role, (n, d)
 
 
 class Course:
-    """How one stream of batches runs through a session.
+    """The runs of one stream of batches through a session.
 
     Attributes
     ----------
     chunk : int
-        Images per run that memory has sufficed for: the session's batch size, until a run was out of memory.
+        Images per run: the session's batch size, halved after each out-of-memory error.
     """
 
     def __init__(self, session: "Session") -> None:
@@ -48,11 +47,11 @@ class Course:
 
     @property
     def stopped(self) -> bool:
-        """Whether it was stopped."""
+        """True after `stop` was called."""
         return bool(self.options.terminate)
 
     def stop(self) -> None:
-        """End the runs that are under way, and those to come, with a `ModelError`."""
+        """End current and later runs with a `ModelError`."""
         self.options.terminate = True
 
 
@@ -64,30 +63,30 @@ class Session:
     onnx : bytes
         The serialised model: one image input, float32 (N, 3, H, W) or (N, H, W, 3), and outputs of floats (N, d).
     name : str
-        What to call the model in errors.
+        Name of the model in errors.
     device, precision, batch_size
         As in `Extractor`.
     size : tuple of int, optional
-        Height and width of the input, where the model leaves them open.
+        Height and width of the input, if the model leaves them open.
     layout : {"NCHW", "NHWC"}, optional
-        Where the channels are, where the model's shape does not say.
+        Order of the axes of the input, if the model's shape does not show it.
     messages : Messages
-        Gets a warning where a GPU is visible and cannot be used.
+        Gets a warning if a GPU is visible and unusable.
     roles : sequence of str
-        Which outputs are wanted: each is the one of that name; "features" may have any name where it is the only one.
+        Names of the outputs to compute. "features" also means the only output, whatever its name.
 
     Attributes
     ----------
     device : str
-        "cpu" or "cuda:N": what the session really runs on.
+        The device that is used, "cpu" or "cuda:N".
     batch_size : int
         Images per run.
     size : tuple of int
         Height and width of the input.
     roles : dict of str to int
-        Length of a row of each output wanted.
+        Length of a row of each of these outputs.
     runs_at_once : int
-        How many runs are on the way at a time; further ones wait.
+        Largest number of runs at the same time; others wait.
     """
 
     def __init__(
@@ -132,12 +131,12 @@ class Session:
         self.runs_at_once = RUNS_AT_ONCE[kind]
         self._turns = threading.Semaphore(self.runs_at_once)
         self._lanes = Lanes(kept=self.runs_at_once + 1)
-        self.roles = {role: output.dims or 0 for role, output in found.items()}  # 0 until a run tells
+        self.roles = {role: output.dims or 0 for role, output in found.items()}  # 0 if the graph does not state it
         if not all(self.roles.values()):
             self.roles = self._find_dims()
 
     def rows(self, images: int | None) -> int:
-        """Images per run for a source of so many: the batch size, or all of them where they are fewer."""
+        """Return the images per run for a source of `images` images: the batch size, or all if they are fewer."""
         return self.batch_size if self._fixed or images is None else max(1, min(self.batch_size, images))
 
     def borrow(self, rows: int | None = None) -> Lane:
@@ -150,24 +149,24 @@ class Session:
         self._lanes.give_back(lane)
 
     def give_up(self, lane: Lane) -> None:
-        """Do without a lane that a thread may still write into."""
+        """Stop using a lane that a thread may still write into."""
         self._lanes.give_up(lane)
 
     def run(self, lane: Lane, course: Course | None = None) -> Rows:
-        """Rows (n, d) of each role for a filled lane; safe in several threads, each with a lane of its own.
+        """Return the rows (n, d) of each role for a filled lane; thread-safe, if each thread has its own lane.
 
         Parameters
         ----------
         lane : Lane
         course : Course, optional
-            Of the stream that the batch belongs to.
+            The course of the stream that the batch belongs to.
 
         Raises
         ------
         DeviceError
-            Out of memory with a single image, or opened before a fork.
+            If memory does not suffice for a single image, or the process was forked after the session was opened.
         ModelError
-            An output is not of shape (n, d); the course was stopped; and what else ONNX Runtime may raise.
+            If an output does not have shape (n, d), the course was stopped, or ONNX Runtime raises another error.
         """
         self.check_process()
         course = Course(self) if course is None else course
@@ -176,14 +175,14 @@ class Session:
         return {role: _joined(part)[: len(lane.images)] for role, part in parts.items()}
 
     def check_process(self) -> None:
-        """Raise `DeviceError` in a fork: ONNX Runtime's threads stay behind, and a run would wait for ever."""
+        """Raise `DeviceError` in a fork, where ONNX Runtime's threads do not exist and a run would wait for ever."""
         if os.getpid() != self._process:
             raise DeviceError(
                 f"{self.name} was opened before this process was forked; open an Extractor after the fork"
             )
 
     def check_finite(self, results: Mapping[str, NDArray[np.float32]], names: Sequence[str]) -> None:
-        """Raise `ModelError` if a row of the images so called has a value that is infinite or NaN."""
+        """Raise `ModelError` if a row has an infinite value or NaN; `names` are those of the images."""
         for role, rows in results.items():
             if np.isfinite(rows).all():
                 continue
@@ -203,13 +202,13 @@ class Session:
             self._turns.release()
 
     def _run_in_memory(self, lane: Lane, course: Course) -> dict[str, list[NDArray[Any]]]:
-        """Rows of each role for a lane, in as many parts as memory asks for."""
+        """Return the rows of each role for a lane, in parts that are halved after each out-of-memory error."""
         while True:
             chunk = min(course.chunk, len(lane.images))
             try:
                 parts = self._run(lane, chunk, course)
                 break
-            except Exception as error:  # ONNX Runtime's exceptions share no base but this
+            except Exception as error:  # ONNX Runtime's exceptions have no narrower common base class
                 if not runtime.says_out_of_memory(error):
                     raise ModelError(f"{self.name}: ONNX Runtime cannot run the model: {error}") from error
                 if chunk == 1 or self._fixed:
@@ -223,7 +222,7 @@ class Session:
         }
 
     def _run(self, lane: Lane, chunk: int, course: Course) -> list[list[NDArray[Any]]]:
-        """What ONNX Runtime gives for a lane, `chunk` images at a time: a list of parts, each of all outputs."""
+        """Run the network on a lane, `chunk` images at a time; return a list of parts, each with all outputs."""
         if chunk == len(lane.images):
             lane.bind()
             self._session.run_with_iobinding(lane.binding, course.options)
@@ -231,13 +230,13 @@ class Session:
         whole, parts = lane.input(), []
         for start in range(0, len(whole), chunk):
             images = whole[start : start + chunk]
-            if len(images) < chunk:  # one shape in every run
+            if len(images) < chunk:  # padded, so that every run has the same shape
                 images = np.concatenate([images, np.zeros((chunk - len(images), *images.shape[1:]), np.float32)])
             parts.append(self._session.run(self._fetched, {lane.name: images}, course.options))
         return parts
 
     def _rows_of(self, role: str, rows: NDArray[Any], count: int) -> NDArray[Any]:
-        """Return the rows of `count` images, if there is one for each."""
+        """Return the rows of `count` images; raise `ModelError` if there is not one row for each."""
         shape, dims = rows.shape, self.roles[role]
         if len(shape) != 2 or shape[0] != count or shape[1] != (dims or shape[1] or "d"):
             wanted = f"an extractor gives (N, {dims or 'd'}), one row for each image"
@@ -249,17 +248,17 @@ class Session:
         try:
             images = np.zeros((rows, 3, *self.size), dtype=np.float32)
             lane = Lane(self._session, images, self._channels_last, self._fetched)
-        except (MemoryError, ValueError) as error:  # NumPy has either for what is too large
+        except (MemoryError, ValueError) as error:  # NumPy raises either if an array is too large
             raise DeviceError(
                 f"{self.name}: out of memory: no buffer for {rows} images of {self.size[0]}x{self.size[1]}; "
-                "a smaller batch_size takes less"
+                "use a smaller batch_size"
             ) from error
         if self.device != "cpu":
             lane.pin(self.device)
         return lane
 
     def _find_dims(self) -> dict[str, int]:
-        """Lengths of the rows, where the graph does not say: a run does."""
+        """Run the network once to find the lengths of the rows, which the graph does not state."""
         lane, course = self.borrow(), Course(self)
         results = in_a_thread(lambda: self.run(lane, course), stop=course.stop)
         self.give_back(lane)
@@ -267,7 +266,7 @@ class Session:
 
 
 def _joined(parts: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # of float64: whoever takes the rows looks whether they are finite
+    with np.errstate(over="ignore"):  # float64 may overflow; `check_finite` then raises
         if len(parts) == 1:
             return parts[0].astype(np.float32, copy=False)
         return np.concatenate(parts, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The settings of a session and of a stream, and their checks, which need no ONNX Runtime."""
+"""Checks of the settings of a session and of a stream, without importing ONNX Runtime."""
 
 from ..checks import shown, whole_number
 from ..errors import InputError
@@ -9,7 +9,7 @@ ON_ERROR = ("raise", "skip")
 
 
 def check_settings(device: str, precision: str, batch_size: int | None) -> None:
-    """Raise `InputError` for settings that no session takes."""
+    """Raise `InputError` if a setting of a session has a bad value."""
     parse(device)
     check_precision(precision)
     if batch_size is not None:
@@ -17,14 +17,14 @@ def check_settings(device: str, precision: str, batch_size: int | None) -> None:
 
 
 def check_stream(num_workers: int | None, on_error: str) -> None:
-    """Raise `InputError` for settings that `Extractor.stream` does not take."""
+    """Raise `InputError` if a setting of `Extractor.stream` has a bad value."""
     check_on_error(on_error)
     if num_workers is not None:
         whole_number("num_workers", num_workers, 0)
 
 
 def check_precision(precision: str) -> None:
-    """Raise `InputError` for a precision that does not exist."""
+    """Raise `InputError` if there is no such precision."""
     if not isinstance(precision, str) or precision not in PRECISIONS:
         raise InputError(f"precision must be one of {', '.join(PRECISIONS)}; got {shown(precision)}")
 

@@ -1,4 +1,4 @@
-"""What an extractor network says of its input and its outputs, and whether that can be used."""
+"""Reads and checks the declared input and outputs of a network."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,7 @@ _FLOATS = ("tensor(float)", "tensor(float16)", "tensor(double)")
 
 
 class Output(NamedTuple):
-    """An output of a graph: its name, and the length of its rows, where the graph tells it."""
+    """An output of a graph: its name, and the length of its rows, if the graph states it."""
 
     name: str
     dims: int | None
@@ -22,20 +22,25 @@ class Output(NamedTuple):
 def image_input(
     session: "ort.InferenceSession", name: str, size: tuple[int, int] | None, layout: str | None
 ) -> tuple[bool, tuple[int, int], int | None]:
-    """Look at the input of a session.
+    """Check the input of a session.
 
     Parameters
     ----------
     session : InferenceSession
     name : str
-        What to call the model in errors.
+        Name of the model in errors.
     size, layout
         As for `Session`.
 
     Returns
     -------
     bool, (int, int), int or None
-        Whether the channels come last, height and width, and the batch size where it is fixed.
+        True if the channels come last; height and width; the batch size, if it is fixed.
+
+    Raises
+    ------
+    ModelError
+        If it is not one image input of this size and layout.
     """
     inputs = session.get_inputs()
     if len(inputs) != 1:
@@ -43,7 +48,7 @@ def image_input(
     shape, kind = inputs[0].shape, inputs[0].type
     if kind != "tensor(float)" or len(shape) != 4:
         raise ModelError(f"{name} takes {kind} of shape {shape}; an extractor takes float32 (N, 3, H, W)")
-    # An open axis (a name, not a number) fits whatever is asked for.
+    # An open axis (a name instead of a number) accepts any size.
     fitting = [order for order, axis in _LAYOUTS.items() if not isinstance(shape[axis], int) or shape[axis] == 3]
     if not fitting or (layout is not None and layout not in fitting):
         asked = f"not in layout {layout}" if fitting else "one axis must hold the 3 RGB channels"
@@ -63,24 +68,24 @@ def image_input(
 
 
 def outputs(session: "ort.InferenceSession", name: str, roles: Sequence[str]) -> dict[str, Output]:
-    """Look at the outputs of a session: each role is the output of that name, and a single one is "features".
+    """Find the output of each role, which is the output with that name; a single output is also "features".
 
     Parameters
     ----------
     session : InferenceSession
     name : str
-        What to call the model in errors.
+        Name of the model in errors.
     roles : sequence of str
 
     Returns
     -------
     dict of str to Output
-        By role.
+        The output of each role.
 
     Raises
     ------
     ModelError
-        If there is no such output, or it holds no floats.
+        If there is no such output, or its type is not a float.
     """
     there = {output.name: output for output in session.get_outputs()}
     if len(there) == 1:

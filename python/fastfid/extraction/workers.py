@@ -1,4 +1,4 @@
-"""Threads that can be left alone where they hang: reading a file takes as long as the storage likes."""
+"""Threads that can be abandoned if they hang, for example when slow storage blocks the reading of a file."""
 
 import contextlib
 import queue
@@ -17,20 +17,20 @@ _Task = Callable[[], None]
 
 
 class Workers:
-    """Threads that do what they are given, in that order.
+    """Threads that run tasks in the order in which they are added.
 
-    Python does not wait for them when it ends, as it does for those of a ThreadPoolExecutor.
+    Python does not wait for them when it exits, unlike for those of a ThreadPoolExecutor.
 
     Parameters
     ----------
     count : int
     name : str
-        Of the threads, which get a number besides.
+        Name of the threads, to which a number is added.
 
     Raises
     ------
     DeviceError
-        The system gives no more threads, or Python is ending.
+        If the system cannot start more threads, or Python is exiting.
     """
 
     def __init__(self, count: int, name: str) -> None:
@@ -49,11 +49,11 @@ class Workers:
             raise
 
     def do(self, task: _Task) -> None:
-        """Have something done, which must not raise."""
+        """Add a task, which must not raise."""
         self._tasks.put(task)
 
     def stop(self) -> None:
-        """Drop what waits; each thread ends when it has done what it is at."""
+        """Drop the waiting tasks; each thread ends after its current task."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self._tasks.get_nowait()
@@ -61,7 +61,7 @@ class Workers:
             self._tasks.put(None)
 
     def join(self, seconds: float | None = None) -> None:
-        """Wait for the threads to end, so long at most."""
+        """Wait until the threads have ended, for at most `seconds`."""
         end = None if seconds is None else time.monotonic() + seconds
         for thread in self._threads:
             thread.join(None if end is None else max(0.0, end - time.monotonic()))
@@ -70,11 +70,11 @@ class Workers:
 def _work(tasks: "queue.SimpleQueue[_Task | None]") -> None:
     while (task := tasks.get()) is not None:
         task()
-        del task  # with the buffers that it knows, while the thread waits
+        del task  # releases the buffers that it refers to while the thread waits
 
 
 def in_a_thread(function: Callable[[], T], *, stop: Callable[[], None]) -> T:
-    """Call a function that does not listen to Ctrl-C, in a thread: on Ctrl-C `stop` is called, which makes it end."""
+    """Call a function that ignores Ctrl-C in a thread; on Ctrl-C, call `stop`, which must make the function return."""
     future: Future[T] = Future()
     workers = Workers(1, "fastfid-run")
     try:
@@ -97,7 +97,7 @@ def result_of(future: "Future[T]") -> T:
 
 
 def settle(future: "Future[T]", function: Callable[[], T]) -> None:
-    """Put into a future what a function returns or raises, unless nobody wants it any more."""
+    """Call a function and put its result or exception into a future, unless the future was cancelled."""
     if not future.set_running_or_notify_cancel():
         return
     try:

@@ -1,1 +1,1 @@
-"""Files from outside, read with every size bounded, and files of our own, written whole or not at all."""
+"""Reads files from outside with limits on every size, and writes files atomically."""

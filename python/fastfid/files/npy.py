@@ -1,6 +1,6 @@
-"""The ``.npy`` format, read without evaluating or allocating what a file says: NumPy's header is Python source.
+"""Reads the ``.npy`` format without evaluating its header, which is Python source, and without trusting its sizes.
 
-Written from numpy.lib.format's description. Only plain arrays are read: no objects, which are pickles, and no fields.
+Follows the description in numpy.lib.format. Only plain arrays are read: no objects, which are pickles, and no fields.
 """
 
 import math
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MAGIC = b"\x93NUMPY"
-_MOST_HEADER = 10_000  # as NumPy
+_MOST_HEADER = 10_000  # bytes; NumPy's limit
 _CHUNK = 1 << 20
 
-# 'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), in any order. Python 2 wrote an L behind numbers.
+# 'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), in any order. Python 2 wrote an L after numbers.
 _PAIR = re.compile(
     r"""
     \s* (?: ['"]descr['"]         \s* : \s* (?: ['"] (?P<descr> [^'"\\]* ) ['"] | (?P<fields> \[ [^{}]* \] ) )
@@ -31,7 +31,7 @@ _DAMAGED = "its header is damaged, or not that of an array"
 
 
 class Header(NamedTuple):
-    """What an ``.npy`` says of its array; the first value is at byte `start`. Fields have dtype V0."""
+    """The header of an ``.npy``; the first value is at byte `start`. A structured array has dtype V0."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -40,32 +40,32 @@ class Header(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all values, however many."""
+        """Number of bytes of all values; not limited."""
         return math.prod(self.shape) * self.dtype.itemsize
 
     @property
     def plain(self) -> bool:
-        """Whether it is an array of values, neither of objects nor of fields."""
+        """True for an array of plain values, False for objects or fields."""
         return self.dtype.kind not in "OV"
 
 
 def read_header(file: IO[bytes], size: int) -> Header:
-    """Read an ``.npy``'s header, of which nothing is evaluated; `file` then stands at the first value.
+    """Read the header of an ``.npy`` without evaluating it; `file` is then at the first value.
 
     Parameters
     ----------
     file : binary file
     size : int
-        Bytes of the whole ``.npy``: those of its values must be what the header says, no fewer and no more.
+        Bytes of the whole ``.npy``. The number of bytes after the header must be exactly what the header says.
 
     Raises
     ------
     ValueError, TypeError
-        It is damaged, too long, of an unknown version or does not fit its size.
+        If it is damaged, too long, of an unknown version, or does not match `size`.
     """
     start = bytes(exactly(file, 8))
     if not start.startswith(_MAGIC):
-        raise ValueError("it is no .npy: its first bytes are others")
+        raise ValueError("it is not an .npy file: its first bytes are wrong")
     if start[6:] not in (b"\1\0", b"\2\0", b"\3\0"):
         raise ValueError(f"format version {start[6]}.{start[7]} is unknown")
     layout = "<H" if start[6] == 1 else "<I"
@@ -76,28 +76,28 @@ def read_header(file: IO[bytes], size: int) -> Header:
     header = Header(*_parse(text), 8 + struct.calcsize(layout) + length)
     held = size - header.start
     if header.plain and header.nbytes != held:
-        raise ValueError(f"its array of shape {header.shape} takes {header.nbytes:,} bytes, but {held:,} are there")
+        raise ValueError(f"its array of shape {header.shape} takes {header.nbytes:,} bytes, but it has {held:,}")
     return header
 
 
 def read_values(file: IO[bytes], header: Header) -> NDArray[Any]:
-    """Read the values behind a header. They are held in memory: compare `header.nbytes` with a bound before.
+    """Read the values after a header into memory; check that `header.nbytes` is not too large before.
 
     Raises
     ------
     ValueError
-        They are objects or fields, or fewer than the header says.
+        If they are objects or fields, or fewer than the header says.
     """
     if not header.plain:
         raise ValueError(f"values of dtype {header.dtype} are not read")
     values = exactly(file, header.nbytes)
     if isinstance(values, bytes):
-        values = bytearray(values)  # which can be written to, as what NumPy reads
+        values = bytearray(values)  # writable, like the arrays that NumPy reads
     return np.ndarray(header.shape, header.dtype, values, order="F" if header.fortran else "C")
 
 
 def exactly(file: IO[bytes], size: int) -> bytes | bytearray:
-    """Read so many bytes; memory grows with what is there, not with what is asked for."""
+    """Read exactly `size` bytes; memory grows with the bytes that exist, not with `size`."""
     first = file.read(min(size, _CHUNK))
     if len(first) == size:
         return first

@@ -1,15 +1,15 @@
-"""The arrays of an ``.npz`` from outside.
+"""Reads the arrays of an ``.npz`` from outside.
 
-How to use it, for statistics and images alike::
+Usage, for statistics and images::
 
-    with failures(f"cannot read {path}"), Npz(path) as npz:   # reading.failures; what comes out names no file
+    with failures(f"cannot read {path}"), Npz(path) as npz:   # reading.failures; errors of Npz do not name the file
         npz.keys                                # names of the arrays, a list
-        npz.header("mu")                        # npy.Header: .shape, .dtype, .nbytes, .fortran; nothing else is read
-        npz.read("mu", most=1 << 20)            # an ndarray; a ValueError where it has more bytes than `most`
+        npz.header("mu")                        # npy.Header: .shape, .dtype, .nbytes, .fortran; reads nothing else
+        npz.read("mu", most=1 << 20)            # an ndarray; raises ValueError if it has more bytes than `most`
 
-Nothing is unpickled, no header is evaluated, and no size is believed: a header's must be that of the member, the
-member's must be one that its stored bytes can unpack to, and it is unpacked step by step, so that memory grows with
-what is there. Of a name that occurs twice the last one counts, as for NumPy.
+Nothing is unpickled, no header is evaluated, and no size is trusted. The size in a header must be that of the member,
+and the size of a member must be possible for its stored bytes. A member is unpacked step by step, so memory grows with
+the bytes that exist. If a name occurs twice, the last one counts, as in NumPy.
 """
 
 import io
@@ -32,12 +32,13 @@ class Npz:
     Parameters
     ----------
     source : path or binary file
-        A file is read where it is, and closed with the rest.
+        An open file is closed together with this object.
 
     Raises
     ------
     ValueError, OSError
-        It is no regular file, no zip or damaged. Its methods raise more: leave that to `failures`.
+        If it is not a regular file, not a zip, or damaged. The methods raise other errors, too; `failures` handles
+        them.
     """
 
     def __init__(self, source: str | os.PathLike[str] | IO[bytes]) -> None:
@@ -61,14 +62,14 @@ class Npz:
         return self.open(key)[0]
 
     def read(self, key: str, most: int) -> NDArray[Any]:
-        """Read one array, of at most so many bytes."""
+        """Read one array of at most `most` bytes."""
         header, values = self.open(key)
         if header.nbytes > most:
             raise ValueError(f"{key} {header.shape} has {header.nbytes:,} bytes; at most {most:,} are read")
         return read_values(values, header)
 
     def open(self, key: str) -> tuple[Header, IO[bytes]]:
-        """Read the header of one array, and give the stream of its values; one at a time can be read."""
+        """Read the header of one array, and return it with the stream of its values; read one stream at a time."""
         entry = self._entries[key]
         stream = io.BufferedReader(unzip.Member(self.file, entry), _BUFFER)
         return read_header(stream, entry.size), stream

@@ -1,4 +1,4 @@
-"""Reading what came from outside: regular files alone, up to a stated size, and one error for whatever goes wrong."""
+"""Reads files from outside: regular files only, up to a given size, with one class of error for any failure."""
 
 import os
 import stat
@@ -9,29 +9,30 @@ from typing import IO, BinaryIO
 
 from ..errors import FastFIDError, InputError
 
-#: Largest file of one image, also inside an archive, in bytes. What declares or unpacks to more is refused.
+#: Largest file of one image in bytes, also inside an archive. Files that declare or unpack to more are refused.
 MOST_FILE_BYTES = 1 << 29
 
 _CHUNK = 1 << 20
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-_LONGEST = 300  # characters of a cause; some parsers quote their whole input
+_LONGEST = 300  # characters of a cause; the errors of some parsers quote their whole input
 
 
 @contextmanager
 def failures(what: str, error: type[FastFIDError] = InputError, advice: str = "") -> Iterator[None]:
-    """Turn whatever a reader raises into one error, which reads ``what: cause`` and `advice`.
+    """Turn any exception of a reader into one error with the message ``what: cause`` and `advice`.
 
-    Damaged and hostile data make a parser raise nearly every class there is, so no class is listed here. What passes
-    are errors of this package, which say it already, and a `MemoryError`, which says something about the machine.
+    Damaged and hostile data can make a parser raise nearly any class of exception, so no class is listed here. Errors
+    of this package are not changed, since they have a good message already. Neither is a `MemoryError`, which is about
+    the machine and not about the file.
 
     Parameters
     ----------
     what : str
-        Begins the message and names the thing: "cannot read the archive a.zip".
+        Beginning of the message, which names the thing: "cannot read the archive a.zip".
     error : type
-        What to raise.
+        Class of the error to raise.
     advice : str
-        Ends the message.
+        End of the message.
 
     Examples
     --------
@@ -49,13 +50,13 @@ def failures(what: str, error: type[FastFIDError] = InputError, advice: str = ""
 
 
 def cause(problem: BaseException) -> str:
-    """Say in a few words what an exception says."""
+    """Return the message of an exception, shortened if it is long."""
     text = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def open_regular(path: str | os.PathLike[str], *, most: int | None = None, buffering: int = -1) -> BinaryIO:
-    """Open a file for reading, if it is a regular one: a FIFO waits for its writer, a device need not end.
+    """Open a file for reading, if it is a regular file. A FIFO would wait for a writer, and a device may be endless.
 
     Parameters
     ----------
@@ -69,11 +70,11 @@ def open_regular(path: str | os.PathLike[str], *, most: int | None = None, buffe
     Raises
     ------
     ValueError
-        It is no regular file, or larger than `most`; the message does not name it.
+        If it is not a regular file, or larger than `most`; the message does not name it.
     OSError
         As for `open`.
     """
-    _check(Path(path).stat(), most)  # before it is opened: opening alone does something to some devices
+    _check(Path(path).stat(), most)  # before it is opened, because opening alone triggers some devices
     file: BinaryIO = open(path, "rb", buffering, opener=without_waiting)  # noqa: SIM115 - Path.open has no opener
     try:
         _check(os.fstat(file.fileno()), most)
@@ -84,9 +85,9 @@ def open_regular(path: str | os.PathLike[str], *, most: int | None = None, buffe
 
 
 def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
-    """Read a regular file of at most so many bytes; raises as `open_regular` does.
+    """Read a regular file of at most `most` bytes; errors as for `open_regular`.
 
-    By system calls alone: a file object would cost more than all the rest of a small image's reading.
+    It uses system calls directly. For a small image, a file object would take more time than everything else.
     """
     _check(os.stat(path), most)  # noqa: PTH116 - as above
     descriptor = os.open(path, os.O_RDONLY | _FLAGS)
@@ -95,7 +96,7 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
         _check(status, most)
         parts = [os.read(descriptor, status.st_size + 1)]
         size = len(parts[0])
-        # Fewer or more: it has changed meanwhile, or the file system does not tell its size.
+        # Fewer or more bytes: the file has changed meanwhile, or the file system does not report its size.
         while size != status.st_size and size <= most and parts[-1]:
             parts.append(os.read(descriptor, min(_CHUNK, most + 1 - size)))
             size += len(parts[-1])
@@ -106,13 +107,13 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
 
 
 def state_of(file: IO[bytes]) -> tuple[int, int]:
-    """Return what tells that an open file was changed or replaced: its size and the time of its last change."""
+    """Return the size of an open file and the time of its last change, which show if it was changed or replaced."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
 
 
 def without_waiting(path: str, flags: int) -> int:
-    """Open as `open` does, of which it is an `opener`, but do not wait for a FIFO's writer."""
+    """Open a file without waiting for the writer of a FIFO; to be used as the `opener` of `open`."""
     return os.open(path, flags | _FLAGS)
 
 

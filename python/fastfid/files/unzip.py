@@ -1,7 +1,7 @@
-"""Zip archives from outside: the whole directory or an error, and members unpacked in bounded steps.
+"""Reads zip archives from outside: all of the directory or an error, and members in steps of limited size.
 
-zipfile would do but for three things: of a damaged directory it lists a part without a word, each entry takes it 800
-bytes, and one step of bzip2 or LZMA unpacks to whatever it holds, not to the size that the directory says.
+zipfile has three faults. It silently lists only a part of a damaged directory. It needs 800 bytes for each entry. And
+one step of bzip2 or LZMA can unpack to any size, not only to the one in the directory.
 """
 
 import bz2
@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, NamedTuple, Protocol
 
-# As in PKWARE's APPNOTE: 4.3.16, 4.3.14, 4.3.15, 4.3.12 and 4.3.7.
+# From PKWARE's APPNOTE, sections 4.3.16, 4.3.14, 4.3.15, 4.3.12 and 4.3.7.
 _END = struct.Struct("<4s6xHLLH")  # number of entries; bytes and offset of the directory; bytes of the comment
 _END_64 = struct.Struct("<4s28xQQQ")  # number of entries; bytes and offset of the directory
 _LOCATOR_64 = struct.Struct("<4s16x")
@@ -22,14 +22,14 @@ _LOCAL = struct.Struct("<4s2xHH16xHH")  # flags; method; lengths of the name and
 _LOCAL_MARK = b"PK\3\4"
 
 _MOST_COMMENT = 0xFFFF
-_ZIP64 = 1  # an extra field with the numbers that do not fit
-_FOLLOWS = 0xFFFFFFFF  # stands for such a number
+_ZIP64 = 1  # kind of the extra field with the 64-bit numbers
+_FOLLOWS = 0xFFFFFFFF  # marks a number that is in that field
 _ON_WINDOWS = 0
 _ENCRYPTED = 0x41
 _UTF8 = 0x800
 _STORED, _DEFLATED, _BZIP2, _LZMA = 0, 8, 12, 14
-# How many times its own size a member can unpack to: deflate makes 258 bytes of 2 bits, LZMA 273 of 0.3, and a block of
-# bzip2 46 MB of 37 bytes.
+# Largest ratio of unpacked to stored size: deflate makes 258 bytes from 2 bits, LZMA 273 bytes from 0.3 bits, and a
+# block of bzip2 46 MB from 37 bytes.
 _MOST_RATIO = {_STORED: 1, _DEFLATED: 1032, _LZMA: 1 << 13, _BZIP2: 1 << 21}
 
 _CHUNK = 1 << 16
@@ -37,7 +37,7 @@ _MOST_DICTIONARY = 1 << 30
 
 
 class Entry(NamedTuple):
-    """Where a member lies and what it is: `offset` is that of its own header."""
+    """The position, sizes and format of a member; `offset` is that of its own header."""
 
     offset: int
     stored: int
@@ -48,7 +48,7 @@ class Entry(NamedTuple):
 
 
 class Listed(NamedTuple):
-    """A line of the directory; `mode` as stat has it, 0 where no Unix wrote it."""
+    """An entry of the directory; `mode` is that of `os.stat`, or 0 if the archive was not written on Unix."""
 
     name: str
     mode: int
@@ -61,7 +61,7 @@ def listing(file: IO[bytes]) -> Iterator[Listed]:
     Raises
     ------
     ValueError
-        It is damaged: it is not where it should be, or does not hold the entries that the archive's end counts.
+        If it is damaged: it is not in its place, or the number of entries is not the one at the end of the archive.
     """
     directory = _find(file)
     at, listed = directory.start, 0
@@ -76,7 +76,7 @@ def listing(file: IO[bytes]) -> Iterator[Listed]:
 
 
 def own_name(file: IO[bytes], entry: Entry) -> str:
-    """Return the name that stands before a member itself, as the directory has it again; empty if there is none."""
+    """Return the name in a member's own header, which should be that of the directory; empty if there is none."""
     header = _read_at(file, entry.offset, _LOCAL.size)
     if header[:4] != _LOCAL_MARK or len(header) != _LOCAL.size:
         return ""
@@ -85,13 +85,12 @@ def own_name(file: IO[bytes], entry: Entry) -> str:
 
 
 class Member(io.RawIOBase):
-    """The bytes of a member, for reading once; what it holds at a time is bounded by what is asked for.
+    """The bytes of a member, which can be read once; it unpacks no more at a time than is read.
 
     Raises
     ------
     ValueError
-        It is encrypted, packed in an unknown way, or not what the directory says, in size or checksum. A damaged one
-        raises whatever its decompressor does.
+        If it is encrypted, packed with an unknown method, or does not have the size or checksum of the directory.
     """
 
     def __init__(self, file: IO[bytes], entry: Entry) -> None:
@@ -110,24 +109,24 @@ class Member(io.RawIOBase):
         _check_size(entry)
         start = entry.offset + _LOCAL.size + name + extra
         if start + entry.stored > os.fstat(file.fileno()).st_size:
-            raise ValueError(f"the archive ends before its {entry.stored:,} bytes do")
+            raise ValueError(f"the archive ends before the end of its {entry.stored:,} bytes")
         file.seek(start)
         self._file, self._entry = file, entry
         self._packed, self._left, self._checksum = entry.stored, entry.size, 0
         self._decompressor = None if entry.method == _STORED else self._decompressor_of(entry)
 
     def readable(self) -> bool:
-        """As for files."""
+        """Return True, as for files."""
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        """As for files."""
+        """Read into a buffer, as for files."""
         data = self.next(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def next(self, most: int) -> bytes:
-        """Return 1 to `most` bytes; none only at the end, where the checksum has been found to be right."""
+        """Return 1 to `most` bytes, or none at the end; raise `ValueError` at the end if the checksum is wrong."""
         most = min(most, self._left)
         data = self._unpack(most) if most else b""
         if most and not data:
@@ -164,8 +163,8 @@ class Member(io.RawIOBase):
             return _Inflate()
         if entry.method == _BZIP2:
             return bz2.BZ2Decompressor()
-        # After a version and a length come LZMA's own parameters: one byte, and the bytes to look back at. liblzma
-        # takes that much memory at once, but there is never more to look back at than the member itself.
+        # A version and a length are followed by LZMA's parameters: one byte, and the size of the dictionary. liblzma
+        # allocates all of the dictionary at once, but a member never needs a larger one than its own size.
         header = self._stored(9)
         if header[2:4] != b"\5\0" or len(header) != 9:
             raise ValueError("its LZMA header is damaged")
@@ -176,7 +175,7 @@ class Member(io.RawIOBase):
 
 
 def _check_size(entry: Entry) -> None:
-    """Raise `ValueError` where a member cannot unpack to as many bytes as the directory says."""
+    """Raise `ValueError` if a member cannot unpack to as many bytes as the directory says."""
     if entry.method == _STORED and entry.size != entry.stored:
         raise ValueError(f"{entry.stored:,} bytes are stored, not {entry.size:,}")
     if entry.size > entry.stored * _MOST_RATIO.get(entry.method, 0):
@@ -184,12 +183,12 @@ def _check_size(entry: Entry) -> None:
 
 
 def begins_with_member(file: IO[bytes]) -> bool:
-    """Whether a zip's first bytes are those of a member."""
+    """Return True if a zip begins with a member."""
     return _read_at(file, 0, 4) == _LOCAL_MARK
 
 
 def read_member(file: IO[bytes], entry: Entry, most: int) -> bytes:
-    """Return all bytes of a member, or raise as `Member` does, or `ValueError` where there are more than `most`."""
+    """Return all bytes of a member; raise `ValueError` if there are more than `most`, and other errors as `Member`."""
     if entry.size > most:
         raise ValueError(f"it has {entry.size:,} bytes; at most {most:,} are read")
     member = Member(file, entry)
@@ -223,7 +222,7 @@ class _Inflate:
 
 
 class _Directory(NamedTuple):
-    """Where the directory lies, how far all offsets are off (where something precedes the archive), what is counted."""
+    """The position of the directory and its number of entries; `shift` is the number of bytes before the archive."""
 
     start: int
     end: int
@@ -239,10 +238,10 @@ def _find(file: IO[bytes]) -> _Directory:
     tail = file.read(size - tail_at)
     at = tail.rfind(b"PK\5\6", 0, max(0, len(tail) - _END.size + 4))
     if at < 0:
-        raise ValueError("it is no zip file, or its end is missing")
+        raise ValueError("it is not a zip file, or its end is missing")
     end = tail_at + at
     _, entries, length, offset, _ = _END.unpack_from(tail, at)
-    modulus = 1 << 16  # macOS wrote large archives without the 64-bit record: then the count has its low bits alone
+    modulus = 1 << 16  # macOS writes large archives without the 64-bit record, with only the low bits of the count
     if _read_at(file, end - _LOCATOR_64.size, 4) == b"PK\6\7":
         modulus = 1 << 64
         end -= _LOCATOR_64.size + _END_64.size
@@ -252,7 +251,7 @@ def _find(file: IO[bytes]) -> _Directory:
         _, entries, length, offset = _END_64.unpack(record)
     start = end - length
     if not 0 <= offset <= start:
-        raise ValueError("its directory does not fit into it")
+        raise ValueError("its directory is larger than the file, or lies outside of it")
     return _Directory(start, end, start - offset, entries, modulus)
 
 
@@ -264,7 +263,7 @@ def _read_at(file: IO[bytes], at: int, size: int) -> bytes:
 
 
 def _read_entry(file: IO[bytes], shift: int) -> tuple[int, Listed]:
-    """Return the next entry, and how many bytes it takes."""
+    """Return the number of bytes of the next entry, and the entry."""
     header = file.read(_ENTRY.size)
     if len(header) != _ENTRY.size or header[:4] != b"PK\1\2":
         raise ValueError("its directory is damaged")
@@ -274,7 +273,7 @@ def _read_entry(file: IO[bytes], shift: int) -> tuple[int, Listed]:
         size, stored, offset = _wide(rest[name : name + extra], size, stored, offset)
     text = _decode(rest[:name], flags)
     if system == _ON_WINDOWS:
-        text = text.replace("\\", "/")  # not allowed, but .NET wrote it; no name has a backslash there
+        text = text.replace("\\", "/")  # against the standard, but old .NET writes it; names cannot have backslashes
     entry = Entry(offset + shift, stored, size, checksum, method, flags)
     return _ENTRY.size + name + extra + comment, Listed(text, mode, entry)
 
@@ -284,7 +283,7 @@ def _decode(name: bytes, flags: int) -> str:
 
 
 def _wide(extra: bytes, *numbers: int) -> Iterator[int]:
-    """Replace the numbers that stand for a 64-bit one."""
+    """Yield the numbers, with those that are marked replaced from the 64-bit field."""
     kind, length, at = 0, 0, 0
     while kind != _ZIP64:
         at += length

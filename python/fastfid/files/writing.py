@@ -1,7 +1,7 @@
-"""Writing a file so that it is there whole or not at all, and so that a killed writer leaves nothing for good.
+"""Writes files atomically, and removes what killed writers left behind.
 
-A file grows beside its target under another name, as a part, and is renamed once it is whole. Its writer holds a lock
-on the part, and the kernel drops that lock however the process ends: a part that nobody has locked is dead, and the
+A file is written next to its target under another name, as a part, and renamed once it is complete. Its writer holds a
+lock on the part, which the kernel releases when the process ends in any way. So a part without a lock is dead, and the
 next writer of the same target removes it.
 """
 
@@ -25,29 +25,28 @@ else:
     import fcntl
 
 _FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-_MODE = 0o666  # less the umask: a result is as readable as any other file
+_MODE = 0o666  # reduced by the umask, so that a result is as readable as any other file
 _POLL = 0.1  # seconds
-_LONGEST_NAME = 230  # bytes; file systems take 255
-_DAY = 86_400.0  # seconds; where a file system has no locks, a part is dead at this age
+_LONGEST_NAME = 230  # bytes; file systems allow 255
+_DAY = 86_400.0  # seconds; on a file system without locks, an older part is dead
 
 
 @contextlib.contextmanager
 def atomic_write(target: Path, *, replace: bool = True) -> Iterator[IO[bytes]]:
-    """Yield a binary file beside `target` that takes its name on success and vanishes on any failure.
+    """Yield a binary file next to `target`, which is renamed to it on success and removed on any failure.
 
     Parameters
     ----------
     target : Path
     replace : bool
-        Whether an existing target is replaced. Where it is not, this holds for one that another process has made in
-        the meantime too.
+        Whether to replace an existing target, or one that another process has created meanwhile.
 
     Raises
     ------
     FileExistsError
-        At the end, where the target exists and `replace` is False.
+        At the end, if the target exists and `replace` is False.
     OSError
-        Where the file cannot be written.
+        If the file cannot be written.
     """
     part, file = _new_part(target)
     with file:
@@ -61,19 +60,19 @@ def atomic_write(target: Path, *, replace: bool = True) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def exclusive(part: Path, waiting: Callable[[], object]) -> Iterator[IO[bytes]]:
-    """Yield a file, made or with what an earlier process left in it, to one process and one thread at a time.
+    """Yield a file to one process and one thread at a time; it is created, or keeps what an earlier process wrote.
 
     Parameters
     ----------
     part : Path
-        It stays where it is, unless it is empty in the end.
+        The file. It is kept afterwards unless it is empty.
     waiting : callable
-        Is called once where somebody else has the file, before the wait for it.
+        Called once, before waiting, if another process or thread has the file.
 
     Raises
     ------
     OSError
-        Where the file cannot be opened.
+        If the file cannot be opened.
     """
     told = False
     while True:
@@ -92,15 +91,15 @@ def exclusive(part: Path, waiting: Callable[[], object]) -> Iterator[IO[bytes]]:
 
 
 def finish(file: IO[bytes], part: Path, target: Path, *, replace: bool = True) -> None:
-    """Give a part, whose open and locked file this is, the name of its target; raises as `atomic_write` does."""
+    """Rename a part, given with its open and locked file, to its target; errors as for `atomic_write`."""
     file.flush()
     os.fsync(file.fileno())
     if sys.platform == "win32":
-        file.close()  # an open file can be neither renamed nor removed there
+        file.close()  # Windows can neither rename nor remove an open file
     if replace:
         part.replace(target)
     elif sys.platform == "win32":
-        part.rename(target)  # fails where the target exists
+        part.rename(target)  # fails if the target exists
     else:
         _rename_to_new(part, target)
 
@@ -110,7 +109,7 @@ def _rename_to_new(part: Path, target: Path) -> None:
         target.hardlink_to(part)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links: the name is taken first, by an empty file
+    except OSError:  # a file system without hard links: reserve the name with an empty file first
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
         part.replace(target)
     else:
@@ -118,7 +117,7 @@ def _rename_to_new(part: Path, target: Path) -> None:
 
 
 def _new_part(target: Path) -> tuple[Path, IO[bytes]]:
-    """Make a part that is locked, and remove those of dead writers; simultaneous writers have numbers of their own."""
+    """Create a locked part, and remove the parts of dead writers; writers at the same time use different numbers."""
     for number in itertools.count():
         part = _part(target, number)
         file = _create(part)
@@ -131,13 +130,13 @@ def _new_part(target: Path) -> tuple[Path, IO[bytes]]:
 
 def _part(target: Path, number: int) -> Path:
     name = target.name
-    if len(os.fsencode(name)) > _LONGEST_NAME:  # what the part's name has besides would be too much
+    if len(os.fsencode(name)) > _LONGEST_NAME:  # the longer name of the part would exceed the limit
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     return target.with_name(f".{name}.{number}.part")
 
 
 def _create(part: Path) -> IO[bytes] | None:
-    """Make a part and lock it; None where it is somebody else's."""
+    """Create a part and lock it; return None if it belongs to another writer."""
     while True:
         try:
             file = os.fdopen(os.open(part, _FLAGS | os.O_EXCL, _MODE), "wb")
@@ -147,11 +146,11 @@ def _create(part: Path) -> IO[bytes] | None:
             continue
         if _lock(file, without_locks=True) and _is_at(file, part):
             return file
-        file.close()  # another process took it for dead, before it was locked
+        file.close()  # another process removed it as dead before it was locked
 
 
 def _free(part: Path) -> bool:
-    """Remove a part whose writer is dead; whether its name is free now."""
+    """Remove a part if its writer is dead; return True if its name is free now."""
     try:
         file = os.fdopen(os.open(part, _FLAGS & ~os.O_CREAT), "r+b")
     except FileNotFoundError:
@@ -166,10 +165,10 @@ def _free(part: Path) -> bool:
 
 
 def _lock(file: IO[bytes], *, without_locks: bool) -> bool:
-    """Lock a file until it is closed, without waiting; whether it could be, or the answer for one without locks."""
+    """Try to lock a file until it is closed; return True on success, or `without_locks` if locks do not exist."""
     try:
         if sys.platform == "win32":
-            file.seek(1 << 40)  # the byte that is locked can be neither read nor written
+            file.seek(1 << 40)  # far beyond the data, because a locked byte can be neither read nor written
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             file.seek(0)
         else:
@@ -182,7 +181,7 @@ def _lock(file: IO[bytes], *, without_locks: bool) -> bool:
 
 
 def _is_at(file: IO[bytes], part: Path) -> bool:
-    """Whether a path still names an open file: it may have been renamed or removed before it was locked."""
+    """Return True if the path still names this open file, which may have been renamed or removed before the lock."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), part.stat(follow_symlinks=False))
     except FileNotFoundError:
@@ -192,14 +191,14 @@ def _is_at(file: IO[bytes], part: Path) -> bool:
 def _remove(file: IO[bytes], part: Path) -> None:
     if sys.platform == "win32":
         file.close()
-    part.unlink(missing_ok=True)  # while it is locked: afterwards the name may be another's
+    part.unlink(missing_ok=True)  # while it is locked; afterwards the name may belong to another writer
 
 
 def check_writable(target: Path) -> None:
-    """Raise `InputError` where a file could not be written: before the work whose result goes there."""
+    """Raise `InputError` if a file could not be written; call it before computing what goes into the file."""
     with failures(f"cannot write {target}"):
         with contextlib.suppress(FileNotFoundError):
-            target.lstat()  # raises for a name that no file can have
+            target.lstat()  # raises if no file can have this name
         if target.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if not target.parent.is_dir():

@@ -1,1 +1,1 @@
-"""One image: its file, its pixels, what is worth knowing about it, and the preprocessing of each mode."""
+"""Single images: reading files, converting to RGB, observing properties, and the preprocessing of each mode."""

@@ -1,16 +1,16 @@
-"""What a file itself tells of its damage, although Pillow decodes it.
+"""Finds signs of damage in files that Pillow decodes anyway.
 
-Pillow takes pixels for good that a PNG's checksums contradict, and does not look for the end of a file. The pixels
-stay Pillow's, as in every tool; here is only said that the file is damaged:
+Pillow does not compare the checksums of a PNG's pixels, and does not look for the end of a file. The pixels are those
+of Pillow, as in every tool. This module only reports that the file is damaged. It checks:
 
-- PNG: the checksum of each chunk from the pixels on (Pillow compares those before), and that the end chunk is there.
-- JPEG: that an end marker follows the pixels. What lies after it, such as a phone's second picture, is no damage. A
-  JPEG has no checksum, and Pillow does not pass on that libjpeg met corrupt data. But where its tables are those of
-  the standard, as most encoders use, zero bits say "this coefficient is -1" again and again: a run of zero bytes, as
-  a lost block of a disk leaves it, is no picture. With tables made for the image, zeros may well be a flat area.
-- WebP: that the file is as long as its header says, and filled by its chunks. Of the pixels it has no checksum.
+- PNG: the checksum of each chunk from the pixels on (Pillow checks the earlier ones), and that the end chunk exists.
+- JPEG: that an end marker follows the pixels. Data after the marker, such as a phone's second picture, is not damage. A
+  JPEG has no checksum, and Pillow does not report it if libjpeg finds corrupt data. But with the tables of the
+  standard, which most encoders use, each group of zero bits means "this coefficient is -1", so a long run of zero
+  bytes, as a lost disk block leaves it, cannot be a picture. With tables made for the image, zeros can be a flat area.
+- WebP: that the file is as long as its header says, and filled by its chunks. It has no checksum of the pixels.
 
-BMP, PPM, TIFF, GIF and AVIF have nothing of the kind; of missing data Pillow refuses what it notices.
+BMP, PPM, TIFF, GIF and AVIF contain nothing to check. If their data is cut short, Pillow refuses it when it notices.
 """
 
 import struct
@@ -20,15 +20,15 @@ _CHUNK = struct.Struct(">I4s").unpack_from  # length and type; the data and thei
 _RIFF_CHUNK = struct.Struct("<4sI").unpack_from
 _END_OF_PNG = b"\0\0\0\0IEND\xaeB`\x82"
 _END_OF_JPEG = b"\xff\xd9"
-# Table K.5 of the JPEG standard, AC coefficients of luminance: how many codes of each length, and the first values. It
-# and the three others take 420 bytes, and stand right before the first scan.
+# Table K.5 of the JPEG standard, AC coefficients of luminance: the number of codes of each length, and the first
+# values. It and the three other tables take 420 bytes and come right before the first scan.
 _STANDARD_TABLE = bytes.fromhex("0002010303020403050504040000017d 010203")
 _WHERE_TABLES_ARE = 460
-_ZEROS = bytes(64)  # longest seen in good files with these tables, flat ones included: 7
+_ZEROS = bytes(64)  # the longest run in good files with these tables, including flat images, was 7
 
 
 def damage_of(encoding: str | None, data: bytes, start: int, *, scans: bool = False) -> str:
-    """Say what a file that Pillow decodes shows of its damage, or nothing.
+    """Return the sign of damage in a file that Pillow decodes, or an empty text.
 
     Parameters
     ----------
@@ -37,9 +37,9 @@ def damage_of(encoding: str | None, data: bytes, start: int, *, scans: bool = Fa
     data : bytes
         The file.
     start : int
-        Where the first chunk (PNG) or scan (JPEG) with pixels begins.
+        Offset of the first chunk (PNG) or scan (JPEG) with pixels.
     scans : bool
-        Whether a JPEG has several; then zeros may be the colours of a grey area, or the refinement of a flat one.
+        True if a JPEG has several scans. Then zeros can be the colours of a grey area, or the refinement of a flat one.
     """
     if encoding == "PNG":
         return _of_png(data, start)
@@ -74,14 +74,14 @@ def _of_jpeg(data: bytes, start: int, scans: bool) -> str:
 def _of_webp(data: bytes) -> str:
     stop = 8 + int.from_bytes(data[4:8], "little")
     if stop > len(data):
-        return f"it says that it has {stop} bytes, and has {len(data)}"
+        return f"its header says {stop} bytes, but it has {len(data)}"
     start = 12
     while start + 8 <= stop:
         kind, length = _RIFF_CHUNK(data, start)
         if min(kind) < 0x20:  # types are written in ASCII
             return f"its chunk at byte {start} has no type"
         start += 8 + length + length % 2
-    # Some writers leave the last byte of padding out of the count.
+    # Some writers do not count the last byte of padding.
     return "" if start - stop in (0, 1) else f"its chunks end at byte {start}, not at {stop}"
 
 

@@ -1,4 +1,4 @@
-"""One image file, or PIL image, to one RGB array; and what is worth knowing about it."""
+"""Decodes an image file or a PIL image to an RGB array, and reports its properties."""
 
 import os
 import sys
@@ -23,33 +23,33 @@ if TYPE_CHECKING:
 
 __all__ = ["ENDINGS", "Decoded", "as_decoded", "decode", "digest", "from_pil", "is_pil"]
 
-#: File endings taken for images: those of pytorch-fid, here in any case.
+#: File endings that count as images: those of pytorch-fid, here in upper and lower case.
 ENDINGS = frozenset({"bmp", "jpg", "jpeg", "pgm", "png", "ppm", "tif", "tiff", "webp"})
 
 # Sum of the luminance table in Annex K of the JPEG standard; libjpeg scales that table by its `quality`.
 _STANDARD_LUMINANCE = 3685
-_SCAN = b"\xff\xda"  # begins a scan's header, of 8 bytes and 2 for each component
+_SCAN = b"\xff\xda"  # start of a scan's header, which has 8 bytes and 2 for each component
 
 
 class Decoded(NamedTuple):
-    """One image, ready for a resize kernel, and what is worth knowing about where it came from.
+    """One image, ready for a resize kernel, with facts about its file.
 
     Attributes
     ----------
     pixels : ndarray of uint8, shape (H, W, 3)
         C-contiguous, possibly read-only.
     losses : tuple of str
-        What the conversion lost, or what else deserves a warning: ``"16-bit"`` (values above 255 became 255),
-        ``"alpha"`` (transparency was dropped), ``"larger than PIL.Image.MAX_IMAGE_PIXELS"`` (Pillow's warning level;
-        at twice that size it refuses).
+        Losses of the conversion, and other reasons for a warning: ``"16-bit"`` (values above 255 became 255),
+        ``"alpha"`` (transparency was dropped), ``"larger than PIL.Image.MAX_IMAGE_PIXELS"`` (the size at which Pillow
+        warns; it refuses twice that size).
     encoding : str or None
-        Pillow's name of the file's format, "JPEG" say; None for what was no file.
+        Pillow's name of the file's format, such as "JPEG"; None if the image is not from a file.
     quality : int or None
-        Of a JPEG: the quality, up to 99, at which libjpeg would write a luminance table of the same sum.
+        For a JPEG, the quality, up to 99, at which libjpeg would write a luminance table with the same sum.
     digest : int or None
-        64 bits of a hash of the file's bytes; None for what was no file.
+        64 bits of a hash of the file's bytes; None if the image is not from a file.
     damage : str
-        The image's name and what is wrong with its file, where that tells it and Pillow decodes it; see `damage`.
+        The image's name and the sign of damage in its file, if there is one; see `damage`.
     """
 
     pixels: NDArray[np.uint8]
@@ -63,15 +63,15 @@ class Decoded(NamedTuple):
 def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
     """Decode one image file exactly as ``PIL.Image.open(file).convert("RGB")`` does.
 
-    Like the tools whose numbers fastfid reproduces, it does not apply an EXIF rotation and takes the first frame of
-    an animation. Safe to call from several threads at once.
+    Like the tools whose numbers fastfid reproduces, it does not apply an EXIF rotation and uses the first frame of
+    an animation. It is thread-safe.
 
     Parameters
     ----------
     file : path or bytes
         The file, or all its bytes.
     name : str
-        How an error names the image.
+        Name of the image in errors.
 
     Returns
     -------
@@ -80,8 +80,9 @@ def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
     Raises
     ------
     ImageError
-        The image is missing, no regular file or larger than `MOST_FILE_BYTES`; truncated, corrupt, of a format that is
-        not read, without pixels, a decompression bomb, or has a side longer than `fastfid.images.formats.LONGEST_SIDE`.
+        If the file is missing, not a regular file or larger than `MOST_FILE_BYTES`. If the image is truncated, corrupt,
+        of a format that is not read, without pixels or a decompression bomb, or has a side longer than
+        `fastfid.images.formats.LONGEST_SIDE`.
     """
     with failures(f"cannot decode {name}", ImageError), _muted:
         data = file if isinstance(file, bytes) else read_regular(file, MOST_FILE_BYTES)
@@ -100,13 +101,13 @@ def decode(file: str | os.PathLike[str] | bytes, name: str) -> Decoded:
 
 
 def from_pil(image: "PillowImage.Image", name: str) -> Decoded:
-    """Convert one PIL image as :func:`decode` does; the image itself must not be in use by another thread."""
+    """Convert one PIL image as :func:`decode` does; no other thread may use the image meanwhile."""
     with failures(f"cannot decode {name}", ImageError), _muted:
         return _convert(image)
 
 
 def is_pil(image: object) -> bool:
-    """Whether it is a PIL image, without importing PIL."""
+    """Return True for a PIL image, without importing PIL."""
     module = sys.modules.get("PIL.Image")  # not imported, so no such image can exist
     return module is not None and isinstance(image, module.Image)
 
@@ -118,14 +119,14 @@ def as_decoded(image: object, name: str) -> Decoded:
     ----------
     image : Decoded, bytes, PIL image, or array of integers in 0...255, shape (H, W, 3), (H, W, 1) or (H, W)
     name : str
-        How an error names the image.
+        Name of the image in errors.
 
     Raises
     ------
     ImageError
         If a file or PIL image cannot be decoded.
     InputError
-        If `image` is something else, or an array that is no image.
+        If `image` is something else, or an array that is not an image.
     """
     if isinstance(image, Decoded):
         return image
@@ -139,7 +140,7 @@ def as_decoded(image: object, name: str) -> Decoded:
 
 
 def digest(data: bytes | NDArray[np.uint8]) -> int:
-    """64 bits that tell apart all but identical bytes; for an array (C-contiguous), its shape counts too."""
+    """Return a 64-bit hash of bytes, or of a C-contiguous array including its shape."""
     if isinstance(data, bytes):
         hashed = blake2b(data, digest_size=8)
     else:
@@ -169,10 +170,10 @@ def _largeness(image: "PillowImage.Image") -> tuple[str, ...]:
 
 
 def _start_of_pixels(image: "ImageFile", data: bytes) -> int:
-    """Return where the first chunk or scan with pixels begins: of what stands before, Pillow has read every byte."""
+    """Return the offset of the first chunk or scan with pixels; Pillow has read all bytes before it."""
     if image.format == "PNG" and image.tile:
         return int(image.tile[0][2]) - 8
-    if image.format == "MPO":  # stands at its beginning again, and a thumbnail there has an end marker of its own
+    if image.format == "MPO":  # its file is back at the start, where a thumbnail has an end marker of its own
         from PIL.JpegImagePlugin import JpegImageFile
 
         image = JpegImageFile(BytesIO(data))
@@ -180,7 +181,7 @@ def _start_of_pixels(image: "ImageFile", data: bytes) -> int:
 
 
 def _has_scans(image: "ImageFile", data: bytes, start: int) -> bool:
-    """Whether a JPEG has several scans: it is progressive, or the header of the first lacks some of its components."""
+    """Return True if a JPEG has several scans: it is progressive, or its first scan lacks some of the components."""
     components: int = getattr(image, "layers", 0)
     return "progressive" in image.info or not data.startswith(_SCAN, start - 8 - 2 * components)
 
@@ -194,15 +195,15 @@ def _quality(image: "PillowImage.Image") -> int | None:
 
 
 def _opaque(image: "PillowImage.Image") -> bool:
-    # Opaque alpha is common (screenshots) and dropping it loses nothing. A transparent colour of a palette or
-    # of a PNG counts as a loss without looking for it in the pixels.
+    # Opaque alpha is common (screenshots), and dropping it loses nothing. A transparent colour in a palette or a PNG
+    # counts as a loss even if no pixel uses it.
     return image.mode.endswith(("A", "a")) and image.getchannel(image.getbands()[-1]).getextrema() == (255, 255)
 
 
-# Pillow warns of large images, of palettes with several transparent entries, of damaged EXIF data. Here that would
-# come from a worker thread, once per image or as an exception; `decode` reports what matters in its result.
-# `warnings.catch_warnings` swaps filters for the whole process and two threads in it can restore them in the wrong
-# order. So one filter is added, once, whose category contains every warning of a thread that is decoding, and no other.
+# Pillow warns about large images, palettes with several transparent entries, and damaged EXIF data. Here such warnings
+# would come from a worker thread, once per image or as an exception. `decode` reports the relevant ones in its result.
+# `warnings.catch_warnings` changes the filters of the whole process, and two threads can restore them in the wrong
+# order. So one filter is added, once. Its category matches every warning of a thread that is decoding, and no other.
 _thread = threading.local()
 
 
@@ -217,7 +218,7 @@ class _DecodingWarning(Warning, metaclass=_WhileDecoding):
 
 class _Muted:
     def __enter__(self) -> None:
-        if not warnings.filters or warnings.filters[0][2] is not _DecodingWarning:  # a first call, or others in front
+        if not warnings.filters or warnings.filters[0][2] is not _DecodingWarning:  # first call, or a newer filter
             warnings.simplefilter("ignore", _DecodingWarning)
         _thread.decoding = True
 

@@ -1,7 +1,7 @@
-"""Which file formats are read: those of the endings, and those that the web commonly delivers under their names.
+"""The file formats that are read: those of the usual endings, and those that web servers often send under these names.
 
-Pillow knows 43 formats and asks each whether a file is its own, whatever the file's name. One of them starts
-Ghostscript, several are hardly ever used and hardly ever tested, and all are loaded when no list is given.
+Pillow knows 43 formats and tries each on a file, whatever the file's name. One of them starts Ghostscript, several are
+rarely used and rarely tested, and all are loaded if no list is given.
 """
 
 import threading
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LONGEST_SIDE", "READ", "check_size", "open_image"]
 
-#: Pillow's names. A phone's JPEG may hold several pictures (MPO, which is opened as JPEG); web servers send GIF, WebP
-#: and AVIF where the address ends in ``.jpg`` or ``.png``.
+#: Pillow's names. A phone's JPEG may hold several pictures (MPO, which is opened as JPEG). Web servers send GIF, WebP
+#: and AVIF even if the address ends in ``.jpg`` or ``.png``.
 READ = ("BMP", "GIF", "JPEG", "PPM", "PNG", "TIFF", "WEBP", "AVIF")
-#: In pixels: the most that a JPEG file can have. Memory and time of a resize grow with the longer side, and a PNG of
-#: a few bytes may declare 2**31.
+#: The longest side in pixels, which is the limit of JPEG. Memory and time of a resize grow with the longer side, and a
+#: PNG of a few bytes can declare 2**31.
 LONGEST_SIDE = 65535
 
 _TILE_TAGS = (322, 323)
-_LARGE_TILE = 4096 * 4096  # pixels; a small image may well be in one corner of a large tile
+_LARGE_TILE = 4096 * 4096  # pixels; a small image can use one corner of a large tile
 
-# Modules beside those that `PIL.Image.preinit` loads; not every Pillow has every one.
+# Modules that `PIL.Image.preinit` does not load; not every version of Pillow has all of them.
 _PLUGINS = ("TiffImagePlugin", "MpoImagePlugin", "WebPImagePlugin", "AvifImagePlugin")
 
 _lock = threading.Lock()
@@ -32,12 +32,12 @@ _opened: list[str] = []
 
 
 def open_image(data: bytes) -> "ImageFile.ImageFile":
-    """Identify an image file by its first bytes, for the formats in `READ` alone; no pixel is decoded yet.
+    """Identify an image file by its first bytes, among the formats in `READ`, without decoding pixels.
 
     Raises
     ------
     ValueError
-        It is of no such format, or larger than `LONGEST_SIDE`. For damaged headers Pillow raises much else.
+        If it has another format, or a side longer than `LONGEST_SIDE`. For damaged headers Pillow raises other errors.
     """
     formats = _load_plugins()
     from PIL import Image, UnidentifiedImageError
@@ -56,13 +56,13 @@ def open_image(data: bytes) -> "ImageFile.ImageFile":
 
 
 def check_size(width: int, height: int) -> None:
-    """Raise `ValueError` where a side is longer than `LONGEST_SIDE`."""
+    """Raise `ValueError` if a side is longer than `LONGEST_SIDE`."""
     if max(width, height) > LONGEST_SIDE:
         raise ValueError(f"its size is {width}x{height} pixels; sides of at most {LONGEST_SIDE} are read")
 
 
 def _check_tiles(image: "ImageFile.ImageFile") -> None:
-    """Refuse a TIFF whose tiles take more memory than the image: libtiff reads each as a whole."""
+    """Raise `ValueError` if a TIFF has large tiles that exceed the image, because libtiff reads whole tiles."""
     width, length = (image.tag_v2.get(tag, 0) for tag in _TILE_TAGS)  # type: ignore[attr-defined]
     if width * length > max(image.width * image.height, _LARGE_TILE):
         raise ValueError(
@@ -71,7 +71,7 @@ def _check_tiles(image: "ImageFile.ImageFile") -> None:
 
 
 def _load_plugins() -> list[str]:
-    """Register the formats before any thread decodes: Pillow's own lazy way is not safe in several threads at once."""
+    """Register the formats before any thread decodes, because Pillow's lazy loading is not thread-safe."""
     if _opened:
         return _opened
     with _lock:
@@ -82,7 +82,7 @@ def _load_plugins() -> list[str]:
             for plugin in _PLUGINS:
                 try:
                     import_module(f"PIL.{plugin}")
-                except ImportError:  # of an older Pillow
+                except ImportError:  # an older Pillow does not have it
                     continue
             _opened.extend(name for name in READ if name in Image.OPEN)
     return _opened

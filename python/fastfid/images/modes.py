@@ -1,4 +1,4 @@
-"""The modes: which resize and which scaling, in which order, so that the number equals a named tool's."""
+"""The modes: for each tool, the resize and scaling that reproduce its number."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -15,23 +15,24 @@ MODES: dict[str, Kernel] = {
     "torchmetrics": _core.resize_torchmetrics,  # torchmetrics 1.8 and later, antialias=True (its default)
 }
 
-#: clean-fid's names of two of them.
+#: clean-fid's names for two of them.
 LEGACY = {"legacy_pytorch": "pytorch", "legacy_tensorflow": "tensorflow"}
 
 
 class Protocol(NamedTuple):
-    """A mode, ready to be used.
+    """A mode, ready for use.
 
     Attributes
     ----------
     name : str
-        What provenance records: equal for equal preprocessings. The layout is no part of it, for it changes no number.
+        The name in the provenance, equal for equal preprocessings. It does not include the layout, which changes no
+        number.
     kernel : callable
-        From an image (h, w, 3) uint8, C-contiguous, to (3, H, W) float32 in place; for many threads at once.
+        Takes an image (h, w, 3) uint8, C-contiguous, and writes (3, H, W) float32 in place. It is thread-safe.
     size : (int, int) or None
-        Height and width that the kernel writes; None where it fits any.
+        Height and width that the kernel writes; None if it writes any size.
     layout : str or None
-        What was said of the network's input: "NCHW", "NHWC", or nothing.
+        Layout of the network's input, "NCHW" or "NHWC", if the mode states it.
     """
 
     name: str
@@ -41,12 +42,12 @@ class Protocol(NamedTuple):
 
 
 def resolve(mode: str | Preprocessing) -> Protocol:
-    """Return what stands behind a mode.
+    """Return the protocol of a mode.
 
     Parameters
     ----------
     mode : str or Preprocessing
-        A name in `MODES` or `PRESETS`, a `Preprocessing`, or its text.
+        A name in `MODES` or `PRESETS`, a `Preprocessing`, or its text form.
 
     Returns
     -------
@@ -55,10 +56,11 @@ def resolve(mode: str | Preprocessing) -> Protocol:
     Raises
     ------
     InputError
-        Where there is no such mode, with those there are, or its text is wrong.
+        If there is no such mode, or its text is wrong. The message lists the modes.
 
     Examples
     --------
+    >>> import numpy as np
     >>> resolve("clean").name, resolve("clean").size
     ('clean', None)
     >>> resolve("size=224 resize=bicubic layout=NHWC").name
@@ -74,7 +76,7 @@ def resolve(mode: str | Preprocessing) -> Protocol:
     if isinstance(mode, str) and (mode.strip() in PRESETS or "=" in mode):
         mode = Preprocessing.parse(mode)
     if isinstance(mode, str) and mode in LEGACY:
-        raise InputError(f"mode {mode!r} is clean-fid's name of what is mode={LEGACY[mode]!r} here")
+        raise InputError(f"mode {mode!r} is clean-fid's name; here it is mode={LEGACY[mode]!r}")
     if not isinstance(mode, Preprocessing):
         raise InputError(
             f"mode must be one of {', '.join(MODES)}; got {mode!r}. "
@@ -84,5 +86,5 @@ def resolve(mode: str | Preprocessing) -> Protocol:
 
 
 def kernel(mode: str | Preprocessing) -> Kernel:
-    """Return the kernel of a mode, or raise `InputError` with the modes there are."""
+    """Return the kernel of a mode; raise `InputError` if there is no such mode."""
     return resolve(mode).kernel

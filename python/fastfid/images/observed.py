@@ -1,18 +1,18 @@
-"""What a stream of images showed besides features."""
+"""Observations about images, made while they are decoded."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
 from .decode import Decoded, digest
 
-# Two names that Pillow has for JPEG files: phones write several pictures into one (MPO).
+# Pillow has two names for JPEG files: MPO is a JPEG with several pictures, as phones write it.
 _SAME = {"MPO": "JPEG"}
 _MOST_NAMES = 3  # of damaged files
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is kept of one image; where it could not be decoded, only the reason in `rejected`."""
+    """Observations about one image. If it could not be decoded, only `rejected` is set, to the reason."""
 
     losses: tuple[str, ...] = ()
     largest: int = 0
@@ -25,11 +25,11 @@ class Seen:
 
     @classmethod
     def of(cls, image: Decoded) -> "Seen":
-        """Look at a decoded image."""
+        """Return the observations about a decoded image."""
         height, width, _ = image.pixels.shape
         return cls(
             losses=image.losses,
-            largest=int(image.pixels.max()) if image.encoding is None else 255,  # a file may well be black
+            largest=int(image.pixels.max()) if image.encoding is None else 255,  # image files are always 0...255
             size=(height, width),
             encoding=_SAME.get(image.encoding or "", image.encoding),
             quality=image.quality,
@@ -47,26 +47,26 @@ class Tally:
     rejected : list of str
         The images that could not be decoded, with the reason.
     losses : Counter of str
-        How many images lost what on the way to 8-bit RGB.
+        Number of images for each kind of loss in the conversion to 8-bit RGB.
     largest : int
-        Largest pixel value of the images from memory; 255 where there are files.
+        Largest pixel value of the images from memory; 255 if there are files.
     sizes : Counter of (height, width)
     encodings : Counter of str
-        Pillow's names of the files' formats; images from memory have none.
+        Pillow's names of the file formats; images from memory have none.
     qualities : Counter of int
-        Of the JPEG files.
+        Qualities of the JPEG files.
     digests : set of int
-        Of the images' bytes.
+        Hashes of the images' bytes.
     repeated : int
-        How many images were exact copies of an earlier one.
+        Number of images that were exact copies of an earlier one.
     damaged : int
-        How many files were decoded that say themselves that they are damaged.
+        Number of files that were decoded although they contain signs of damage.
     damages : list of str
-        The first of those, with what is wrong.
+        The first few of these files, with the damage.
     chunk : int
-        Images per run of the network, where memory did not suffice for the batch size; see `Session.chunk`.
+        Images per run of the network, halved after each out-of-memory error; 0 if it is not known.
     sampled : bool
-        Whether these are a few images out of more.
+        True if only a few of the images are counted.
     """
 
     rejected: list[str] = field(default_factory=list)
@@ -103,7 +103,7 @@ class Tally:
             self.digests.add(image.digest)
 
     def merge(self, other: "Tally") -> "Tally":
-        """Count what another tally counted, as if its images had followed; return self."""
+        """Add the counts of another tally, as if its images came next; return self."""
         self.rejected += other.rejected
         self.losses.update(other.losses)
         self.largest = max(self.largest, other.largest)
@@ -119,12 +119,12 @@ class Tally:
         return self
 
     def left_out(self, name: str) -> str | None:
-        """Say which images of a source could not be decoded, where there are any."""
+        """Return a warning that lists the images of a source that were left out, or None if there are none."""
         if not self.rejected:
             return None
         return f"{name}: {len(self.rejected)} images left out: {'; '.join(self.rejected)}"
 
 
 def _smaller(one: int, other: int) -> int:
-    """Return the smaller of two chunks; 0 is none."""
+    """Return the smaller of two chunks; 0 means unknown."""
     return min(one or other, other or one)

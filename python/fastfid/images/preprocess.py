@@ -1,4 +1,4 @@
-"""What a network other than Inception wants done to an image, stated in a few fields or in one line of text."""
+"""The preprocessing for a network other than Inception, described by a few fields or by one line of text."""
 
 import numbers
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from .formats import LONGEST_SIDE
 if TYPE_CHECKING:
     from PIL import Image as PillowImage
 
-# From an RGB image (h, w, 3) uint8 to the network's input (3, H, W) float32, written in place.
+# Takes an RGB image (h, w, 3) uint8 and writes the network's input (3, H, W) float32 in place.
 Kernel = Callable[[NDArray[np.uint8], NDArray[np.float32]], None]
 
 FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # Pillow's
@@ -35,40 +35,42 @@ HOW = f"write it like {PRESETS['dinov2']!r}"
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a network of your own wants done to an image: resize, crop, scale.
+    """The preprocessing of your own network: resize, crop, scale.
 
     The 8-bit RGB image is resized by Pillow (antialiased, and rounded to 8 bits again), as the transforms of
     torchvision, open_clip and timm do with a PIL image. Then a pixel x becomes
 
-        v = low + (high - low) x / 255,  and  (v - mean) / std,
+        v = low + (high - low) x / 255,  and  (v - mean) / std.
 
-    the first rounded to float32 once, the second computed in float32: torchvision's ToTensor and Normalize.
+    The first is rounded to float32 once, and the second is computed in float32, as in torchvision's ToTensor and
+    Normalize.
 
     Parameters
     ----------
     size : int or (int, int)
-        Height and width of the network's input, in pixels; kept as a pair.
+        Height and width of the network's input, in pixels; stored as a pair.
     resize : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}
-        Filter, by Pillow's names.
+        Filter, with Pillow's name.
     shortest : int, optional
-        Resize the shorter side to this many pixels, keep the aspect ratio, and cut `size` out of the centre (the
-        transforms Resize and CenterCrop); no less than `size`. Where not given, the image is stretched to `size`.
+        Resize the shorter side to this many pixels, keep the aspect ratio, and crop the centre to `size` (the
+        transforms Resize and CenterCrop). It must not be less than `size`. If not given, the image is stretched to
+        `size`.
     range : (float, float)
-        What 0 and 255 become before mean and std.
+        The values that 0 and 255 are mapped to, before mean and std.
     mean, std : float or three floats
-        Of red, green and blue; kept as three.
+        Mean and standard deviation of red, green and blue; stored as three.
     layout : {"NCHW", "NHWC"}, optional
-        Order of the axes of the network's input; where not given, the model's input shape says it.
+        Order of the axes of the network's input. By default it is taken from the model's input shape.
 
     Raises
     ------
     InputError
-        Where a field cannot be what it was set to; the message names both.
+        If a field has a bad value; the message names the field and the value.
 
     Notes
     -----
-    The same fields make the text that the command line (``--mode``), a model's metadata (``fastfid.mode``) and the
-    provenance hold: ``str(p)`` writes it in one canonical way, `parse` reads it.
+    The command line (``--mode``), a model's metadata (``fastfid.mode``) and the provenance use the same fields as text.
+    ``str(p)`` writes this text in canonical form, and `parse` reads it.
 
     Examples
     --------
@@ -88,20 +90,20 @@ class Preprocessing:
     layout: str | None = None
 
     def __post_init__(self) -> None:
-        """Check every field, and bring equal ones to equal form."""
+        """Check every field, and convert it to its canonical form."""
         size, bounds = _pair(self.size), _floats("range", self.range, 2)
         mean, std = _floats("mean", self.mean, 3), _floats("std", self.std, 3)
         if self.resize not in FILTERS:
             raise InputError(f"resize must be one of {', '.join(FILTERS)}; got {self.resize!r}")
         if self.shortest is not None and _side("shortest", self.shortest) < max(size):
             raise InputError(
-                f"shortest must be at least {max(size)}, the size that is cut out, got {self.shortest}; "
+                f"shortest must be at least {max(size)}, the size of the crop, got {self.shortest}; "
                 "leave it out to stretch the image to size"
             )
         if bounds[0] >= bounds[1]:
             raise InputError(f"range must be two numbers, the lower one first, got {self.range!r}")
         if min(std) <= 0:
-            raise InputError(f"std must be positive, got {self.std!r}; std=1 leaves the values as they are")
+            raise InputError(f"std must be positive, got {self.std!r}; std=1 leaves the values unchanged")
         if self.layout not in (None, *LAYOUTS):
             raise InputError(f"layout must be one of {', '.join(LAYOUTS)}; got {self.layout!r}")
         shortest = None if self.shortest is None else int(self.shortest)
@@ -111,7 +113,7 @@ class Preprocessing:
             raise InputError(f"range, mean and std must give float32 numbers for every pixel; {self} does not")
 
     def __str__(self) -> str:
-        """Return the canonical text: every field that is set, in fixed order, numbers as short as they can be."""
+        """Return the canonical text: every field that is set, in a fixed order, with numbers as short as possible."""
         size = _pair(self.size)
         shown = {field.name: getattr(self, field.name) for field in fields(self)}
         shown["size"] = size[0] if size[0] == size[1] else size
@@ -119,12 +121,13 @@ class Preprocessing:
 
     @classmethod
     def parse(cls, text: str) -> "Preprocessing":
-        """Read a preset's name, or fields as text: ``field=value`` apart by spaces, several numbers by commas.
+        """Read the name of a preset, or fields as text.
 
         Parameters
         ----------
         text : str
-            "clip", "dinov2", or as in the example; `size` (or ``size=HEIGHT,WIDTH``) and `resize` must be given.
+            "clip", "dinov2", or ``field=value`` pairs separated by spaces, with commas between several numbers. `size`
+            (or ``size=HEIGHT,WIDTH``) and `resize` must be given.
 
         Returns
         -------
@@ -133,7 +136,7 @@ class Preprocessing:
         Raises
         ------
         InputError
-            Where the text cannot be read, or a value does not fit its field.
+            If the text cannot be read, or a field has a bad value.
 
         Examples
         --------
@@ -150,7 +153,7 @@ class Preprocessing:
             if not (equals and value):
                 raise InputError(f"{word!r} in {text!r} is not field=value, without spaces inside; {HOW}")
             if name not in known:
-                raise InputError(f"{text!r}: there is no field {name!r}; there are {', '.join(known)}")
+                raise InputError(f"{text!r}: there is no field {name!r}; the fields are {', '.join(known)}")
             if name in given:
                 raise InputError(f"{text!r} sets {name} twice; leave one out")
             given[name] = value if name in ("resize", "layout") else _read(name, value)
@@ -161,7 +164,7 @@ class Preprocessing:
 
 
 def own_kernel(p: Preprocessing) -> Kernel:
-    """Return the kernel of a preprocessing: Pillow's resize, then one table for each channel."""
+    """Return the kernel of a preprocessing: Pillow's resize, then a lookup table for each channel."""
     tables = _tables(p)
 
     def fill(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
@@ -171,20 +174,20 @@ def own_kernel(p: Preprocessing) -> Kernel:
             raise TypeError(f"the output is {out.dtype}, not float32")
         pixels = np.asarray(_resized(p, image))
         for channel, table, plane in zip(np.moveaxis(pixels, 2, 0), tables, out, strict=True):
-            np.take(table, channel, out=plane, mode="clip")  # "clip" clips nothing: "raise" would buffer the output
+            np.take(table, channel, out=plane, mode="clip")  # never clips; with "raise" NumPy would buffer the output
 
     return fill
 
 
 def size_of(p: Preprocessing) -> tuple[int, int]:
-    """Height and width of what comes out."""
+    """Return height and width of the output."""
     return _pair(p.size)
 
 
 def _tables(p: Preprocessing) -> NDArray[np.float32]:
-    """(3, 256): what each of the 256 values of a channel becomes."""
+    """Return the lookup tables (3, 256): the output for each of the 256 values of each channel."""
     low, high = p.range
-    with np.errstate(all="ignore"):  # numbers too large are the caller's to refuse
+    with np.errstate(all="ignore"):  # the caller checks that all values are finite
         values = (low + (high - low) * np.arange(256) / 255).astype(np.float32)
         mean, std = np.asarray(p.mean, np.float32), np.asarray(p.std, np.float32)
         return np.asarray((values - mean[:, None]) / std[:, None])
@@ -198,12 +201,12 @@ def _resized(p: Preprocessing, image: NDArray[np.uint8]) -> "PillowImage.Image":
     how = Image.Resampling[p.resize.upper()]
     if p.shortest is None:
         return whole.resize((width, height), how)
-    # Rounding as torchvision's: the longer side down, the corner to the nearest, halves to even.
+    # Rounded as in torchvision: the longer side is rounded down, the corner to the nearest integer, halves to even.
     shorter = min(whole.size)
     columns, rows = (int(p.shortest * side / shorter) for side in whole.size)
     if Image.MAX_IMAGE_PIXELS is not None and columns * rows > 2 * Image.MAX_IMAGE_PIXELS:
         raise ImageError(
-            f"an image of {whole.width}x{whole.height} pixels (width x height) becomes {columns}x{rows} where its "
+            f"an image of {whole.width}x{whole.height} pixels (width x height) becomes {columns}x{rows} when its "
             f"shorter side is resized to {p.shortest}, more than 2 * PIL.Image.MAX_IMAGE_PIXELS"
         )
     left, top = round((columns - width) / 2), round((rows - height) / 2)
@@ -211,7 +214,7 @@ def _resized(p: Preprocessing, image: NDArray[np.uint8]) -> "PillowImage.Image":
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
-    """Height and width of a size given as either."""
+    """Return height and width of a size given as a number or as a pair."""
     sides = (size, size) if not isinstance(size, Sequence) or isinstance(size, str) else tuple(size)
     if len(sides) != 2:
         raise InputError(f"size must be one number, or height and width; got {size!r}")
@@ -226,7 +229,7 @@ def _side(name: str, value: Any) -> int:
 
 
 def _floats(name: str, value: Any, count: int) -> tuple[float, ...]:
-    """Return `count` finite numbers; where three are wanted, one stands for red, green and blue."""
+    """Return `count` finite numbers; if three are needed, a single one is used for red, green and blue."""
     single = count == 3 and isinstance(value, numbers.Real)
     try:
         items = (value,) * count if single else tuple(value)
@@ -246,12 +249,12 @@ def _read(name: str, text: str) -> Any:
         values = tuple((int if name in ("size", "shortest") else float)(part) for part in text.split(","))
     except ValueError:
         kind = "whole numbers" if name in ("size", "shortest") else "numbers"
-        raise InputError(f"{name}={text}: {name} takes {kind}, several apart by commas without spaces") from None
+        raise InputError(f"{name}={text}: {name} takes {kind}, separated by commas without spaces") from None
     return values[0] if len(values) == 1 else values
 
 
 def _written(value: Any) -> str:
-    """Write what `_read` reads back exactly."""
+    """Write a value as text from which `_read` reads exactly the same value."""
     if isinstance(value, tuple):
         return ",".join(map(_written, value))
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

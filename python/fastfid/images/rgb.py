@@ -1,4 +1,4 @@
-"""One image in memory to one RGB array; and what is refused, with the way out."""
+"""Converts an image in memory to an RGB array, and raises errors with advice for arrays that are not images."""
 
 from typing import Any
 
@@ -11,28 +11,29 @@ from .formats import LONGEST_SIDE
 
 __all__ = ["as_rgb", "check_arrays", "to_array"]
 
-_LOOKED_AT = 16  # images of an array, for their range: an array on disk may be larger than the memory
+_LOOKED_AT = 16  # images whose range of values is checked; the whole array may be larger than the memory
 
 
 def as_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
-    """Bring one in-memory image to the form that every later stage takes.
+    """Convert one image in memory to the form that all later steps use.
 
     Parameters
     ----------
     array : ndarray of integers, shape (H, W, 3), (H, W, 1) or (H, W)
         Values in 0...255, of any integer dtype.
     name : str
-        How an error names the image.
+        Name of the image in errors.
 
     Returns
     -------
     ndarray of uint8, shape (H, W, 3)
-        C-contiguous; grey is repeated. A read-only view of `array` where that already has this form.
+        C-contiguous; grey is repeated. A read-only view of `array` if that already has this form.
 
     Raises
     ------
     InputError
-        A dtype that is not an integer, a value outside 0...255, another shape, or a side longer than `LONGEST_SIDE`.
+        If the dtype is not an integer, a value is outside 0...255, the shape is another one, or a side is longer than
+        `LONGEST_SIDE`.
 
     Examples
     --------
@@ -51,8 +52,8 @@ def as_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
 
 
 def to_array(array: object, name: str, *, copy: bool) -> NDArray[Any]:
-    """Return what has ``__array__`` as an ndarray, or raise `InputError`."""
-    advice = "; of a torch tensor give x.detach().cpu(), and x.float() of one in bfloat16"
+    """Convert an object with ``__array__`` to an ndarray, or raise `InputError`."""
+    advice = "; for a torch tensor give x.detach().cpu(), and x.float() if it is bfloat16"
     with failures(f"{name}: a {type(array).__name__} that NumPy cannot read", advice=advice):
         return np.array(array) if copy else np.asarray(array)
 
@@ -60,31 +61,36 @@ def to_array(array: object, name: str, *, copy: bool) -> NDArray[Any]:
 def check_arrays(
     shape: tuple[int, ...], dtype: np.dtype[Any], name: str, *, stack: bool, values: NDArray[Any] | None = None
 ) -> None:
-    """Refuse a dtype or shape that cannot be one image or, where `stack`, N of them.
+    """Check that a dtype and shape can be one image or, if `stack`, N images.
 
     Parameters
     ----------
-    shape, dtype, name, stack
-        What is given.
+    shape, dtype : tuple of int, dtype
+        Of the array.
+    name : str
+        Name of the array in errors.
+    stack : bool
+        True for N images, False for one.
     values : ndarray, optional
-        The array itself, where it is at hand: the way out that is told depends on the range of floats.
+        The array itself, if it is in memory. The advice for floats depends on their range.
 
     Raises
     ------
     InputError
-        The message names the dtype or shape, and the way out.
+        If they cannot; the message names the dtype or shape, and says what to do.
     """
     if dtype.kind not in "iu":
         raise InputError(f"{name}: {_features_hint(shape, dtype, stack) or _dtype_hint(dtype, values)}")
     one = shape[1:] if stack else shape
     if stack and len(shape) == 3 and shape[2] in (1, 3, 4):
-        # Grey images of that width are legal but absurd; one colour image in place of N is a common slip.
+        # Grey images of that width are possible but unlikely; passing one colour image instead of N is common.
         raise InputError(
             f"{name}: shape {shape} looks like one image, not (N, H, W); give many images as (N, H, W, 3), "
             "or x[..., None] if these really are grey ones"
         )
     if stack and len(shape) == 3 and shape[0] == 3:
-        # As N = 3 is. Not refused are 4, which a loader's last batch may well have, and 1, whose meanings are the same.
+        # N = 3 is unlikely, too. N = 4 is allowed, since the last batch of a loader can have it, and so is N = 1, which
+        # means the same either way.
         raise InputError(
             f"{name}: shape {shape} looks like one image with its channels first, not (N, H, W); for that image give "
             "x.transpose(1, 2, 0)[None], or x[..., None] if these really are three grey ones"
@@ -99,12 +105,12 @@ def check_arrays(
 
 
 def _features_hint(shape: tuple[int, ...], dtype: np.dtype[Any], stack: bool) -> str:
-    """Return what to do with feature vectors given as images, or nothing where it cannot be those."""
+    """Return advice if the array looks like feature vectors, else an empty text."""
     if dtype.kind not in "fV" or len(shape) != (2 if stack else 1) or 0 in shape:
         return ""
     return (
-        f"{dtype} of shape {shape} cannot be images. Features, one row an image, are scored by "
-        "frechet_distance_from_features(x, y), or as Statistics(dims).update(features) in place of a set of images"
+        f"{dtype} of shape {shape} cannot be images. For features, one row per image, use "
+        "frechet_distance_from_features(x, y), or give Statistics(dims).update(features) instead of a set of images"
     )
 
 
@@ -114,7 +120,7 @@ def _dtype_hint(dtype: np.dtype[Any], values: NDArray[Any] | None) -> str:
         return f'{refused}; convert it with x.astype("uint8") * 255'
     if dtype.kind == "f":
         return f"{refused}; {_float_hint(values)}"
-    if dtype.kind == "V":  # bfloat16, which is no dtype of NumPy's own, or a structure
+    if dtype.kind == "V":  # bfloat16, which is not a NumPy dtype, or a structured dtype
         return f'{refused}; convert it with x.astype("float32"), and that to integers'
     if dtype.kind in "OUS":
         return f"{refused}; give paths or PIL images as a list, x.tolist()"
@@ -138,7 +144,7 @@ def _float_hint(values: NDArray[Any] | None) -> str:
     if low >= 0 and high <= 1:
         return _UNIT
     if low >= -1 and high <= 1:
-        return f"{_SIGNED}; leave out round() where your other tool truncates"
+        return f"{_SIGNED}; leave out round() if your other tool truncates"
     if low >= 0 and high <= 255:
         return 'convert values in [0, 255] with x.round().astype("uint8")'
     return f"its values, from {low:g} to {high:g}, must be brought to 0...255 first"

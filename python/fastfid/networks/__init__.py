@@ -1,4 +1,4 @@
-"""Networks by name or by file: found, checked, and turned into ONNX."""
+"""Finds networks by name or file, checks them, and converts them to ONNX."""
 
 from .catalogue import Row, fetch, find, table
 from .exporting import export

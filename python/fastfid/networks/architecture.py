@@ -1,10 +1,10 @@
-"""How the FID Inception-v3 is wired, and which shapes its weights have.
+"""The architecture of the FID Inception-v3 and the shapes of its weights.
 
-The network is the TensorFlow graph of 2015-12-05, not torchvision's: 1008 logits, convolutions without bias, batch norm
-with epsilon 1e-3, average-pool branches that leave the padding out of the count, and a max pool in the last block.
+The network is the TensorFlow graph of 2015-12-05, not torchvision's. It has 1008 logits, convolutions without bias,
+batch norm with epsilon 1e-3, average-pool branches that do not count the padding, and a max pool in the last block.
 
-The wiring is written once, as functions that ask a `Wiring` for convolutions, pools and concatenations. What these
-are is up to the wiring: notes of shapes (`Wiring`), or ONNX nodes (`inception.OnnxWiring`).
+The blocks are functions that call a `Wiring` for each convolution, pool and concatenation. The wiring decides what to
+do with them: record shapes (`Wiring`), or append ONNX nodes (`inception.OnnxWiring`).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ PoolKind = Literal["average", "max"]
 
 @dataclass(frozen=True)
 class Value:
-    """A tensor on the way through the network: its name in the graph and how many channels it has."""
+    """A tensor in the network: its name in the graph and its number of channels."""
 
     name: str
     channels: int
 
 
 class Layer(NamedTuple):
-    """One convolution of a branch, followed by batch norm and ReLU; strided ones take no padding."""
+    """One convolution of a branch, followed by batch norm and ReLU; with a stride it has no padding."""
 
     name: str
     channels: int
@@ -49,7 +49,7 @@ class Layer(NamedTuple):
 
 
 class Wiring:
-    """What the blocks are wired with; this one only notes the shape of every convolution's weight."""
+    """Receives the layers of the network; this class only records the shape of every convolution's weight."""
 
     def __init__(self) -> None:
         self.shapes: dict[str, tuple[int, int, int, int]] = {}
@@ -160,23 +160,23 @@ def _to_2048(net: Wiring, x: Value, last_pool: PoolKind) -> Value:
 
 
 def wire(net: Wiring, x: Value, depth: int = 2048, last_pool: PoolKind = "max") -> dict[int, Value]:
-    """Lead `x` through the network up to a tap.
+    """Wire the network from `x` up to a tap.
 
     Parameters
     ----------
     net : Wiring
-        Is asked for every convolution, pool and concatenation, in the order of the data.
+        Called for every convolution, pool and concatenation, in the order of the data.
     x : Value
         The images, with 3 channels.
     depth : {64, 192, 768, 2048}
-        The last tap, by its channels.
+        The last tap, by its number of channels.
     last_pool : {"max", "average"}
-        The pool branch of Mixed_7c: "max" in the FID network, "average" in Keras'.
+        The pool in the pool branch of Mixed_7c: "max" in the FID network, "average" in Keras'.
 
     Returns
     -------
     dict of int to Value
-        The tensor at each tap on the way, before it is averaged over space, by its channels.
+        The tensor at each tap, by its number of channels, before it is averaged over space.
     """
     stages: dict[int, Callable[[Wiring, Value], Value]] = {
         64: _to_64,
@@ -192,20 +192,20 @@ def wire(net: Wiring, x: Value, depth: int = 2048, last_pool: PoolKind = "max") 
 
 
 def check_tap(dims: int, taps: Sequence[int] = TAPS, network: str = "inception-v3") -> None:
-    """Raise `ModelError` where a network has no features of so many dimensions, with those it has."""
+    """Raise `ModelError` if a network has no features with this number of dimensions; the message lists the others."""
     if dims not in taps:
         raise ModelError(f"{network} has no features of {dims} dimensions; it has {', '.join(map(str, taps))}")
 
 
 def conv_shapes() -> dict[str, tuple[int, int, int, int]]:
-    """Name and weight shape (out, in, height, width) of every convolution, in the order of the data."""
+    """Return name and weight shape (out, in, height, width) of every convolution, in the order of the data."""
     notes = Wiring()
     wire(notes, Value("images", 3))
     return notes.shapes
 
 
 def expected_shapes() -> dict[str, tuple[int, ...]]:
-    """Name and shape of every float32 entry of the network's weights, in pytorch-fid's layout.
+    """Return name and shape of every float32 entry of the network's weights, in pytorch-fid's layout.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Where published weights are found: this cache, torch's or Keras'."""
+"""Finds published weights in fastfid's cache, torch's or Keras'."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ def _user_cache() -> Path:
 
 
 def cache_folder() -> Path:
-    """Folder of this package's downloads: `$FASTFID_HOME`, else `fastfid` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    """Return the folder of downloads: `$FASTFID_HOME`, else `fastfid` in `$XDG_CACHE_HOME` or `~/.cache`."""
     home = os.environ.get("FASTFID_HOME")
     return _home(home) if home else _user_cache() / "fastfid"
 
 
 def hub_folder() -> Path:
-    """Folder where torch's hub, and so pytorch-fid and torch-fidelity, keep their downloads."""
+    """Return the folder where torch's hub, and so pytorch-fid and torch-fidelity, keep their downloads."""
     home = os.environ.get("TORCH_HOME")
     return (_home(home) if home else _user_cache() / "torch") / "hub" / "checkpoints"
 
 
 def keras_folder() -> Path:
-    """Folder where Keras keeps its downloads."""
+    """Return the folder where Keras keeps its downloads."""
     home = os.environ.get("KERAS_HOME")
     return _home(home or "~/.keras") / "models"
 
 
 def foreign_cache(entry: Entry) -> tuple[str, Path]:
-    """Whose cache may have the file already, and where that is."""
+    """Return name and folder of another tool's cache that may have the file."""
     if any(name.endswith(".h5") for name in entry.file_names):
         return "Keras' cache", keras_folder()
     return "torch's hub cache", hub_folder()
 
 
 def locate(entry: Entry) -> Path | None:
-    """Path of a model's file in this cache or in torch's or Keras', unread; None where it is in neither."""
+    """Return the path of a model's file in fastfid's, torch's or Keras' cache; None if it is in none."""
     folders = (cache_folder(), foreign_cache(entry)[1])
     candidates = (folder / name for folder in folders for name in entry.file_names)
     return next((path for path in candidates if _is_file(path)), None)
@@ -57,17 +57,17 @@ def locate(entry: Entry) -> Path | None:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a folder that may not be searched, a path too long: nothing is found there
+    except OSError:  # no permission to search the folder, or a path that is too long
         return False
 
 
 def read_verified(path: Path, entry: Entry) -> bytes:
-    """Read a cached file, once, and check its hash.
+    """Read a cached file and check its hash.
 
     Raises
     ------
     ModelError
-        Where the file is not the published one; the message has both hashes and the way out.
+        If the file is not the published one; the message has both hashes and says what to do.
     """
     with failures(f"{path} cannot be read", ModelError):
         data = read_regular(path, MOST_BYTES)
@@ -75,6 +75,6 @@ def read_verified(path: Path, entry: Entry) -> bytes:
     if found != entry.published:
         raise ModelError(
             f"{path} is not {entry.name}: its {entry.label} is {found} ({len(data):,} bytes) instead of "
-            f"{entry.published} ({entry.size:,} bytes). Delete the file, and it is downloaded again."
+            f"{entry.published} ({entry.size:,} bytes). Delete the file, and it will be downloaded again."
         )
     return data

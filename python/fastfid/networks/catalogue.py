@@ -1,4 +1,4 @@
-"""The registered models: where each lies on this machine, and how to get it."""
+"""Finds and fetches the files of the registered models."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .download import download
 
 
 class Row(NamedTuple):
-    """One line of `fastfid models list`; `where` is None for what has to be downloaded."""
+    """One line of `fastfid models list`; `where` is None if the model must be downloaded."""
 
     name: str
     digest: str
@@ -19,7 +19,7 @@ class Row(NamedTuple):
 
 
 def find(name: str) -> Path | None:
-    """Find the file of a registered model, unread.
+    """Find the file of a registered model without reading it.
 
     Parameters
     ----------
@@ -28,12 +28,12 @@ def find(name: str) -> Path | None:
     Returns
     -------
     Path or None
-        None where the model has to be downloaded, or is built in and has no file.
+        None if the model must be downloaded, or is built in and has no file.
 
     Raises
     ------
     ModelError
-        Where the registry has no such name.
+        If the registry has no such name.
     """
     return cache.locate(registry.entry(name))
 
@@ -45,7 +45,7 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     ----------
     name : str
     progress : bool
-        Whether a download shows a bar on stderr.
+        Whether to show a bar on stderr during a download.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     Raises
     ------
     ModelError
-        Where the registry has no such name, the model has no file, or the file cannot be had or is damaged.
+        If the registry has no such name, the model has no file, or the file is damaged or cannot be downloaded.
     """
     entry = registry.entry(name)
     path = cache.locate(entry)
@@ -65,7 +65,7 @@ def fetch(name: str, *, progress: bool = False) -> Path:
 
 
 def table() -> list[Row]:
-    """What `fastfid models list` shows: name, hash, where the model is, and a note, for each registered model."""
+    """Return the lines of `fastfid models list`: name, hash, location and note of each registered model."""
     rows = []
     for entry in registry.REGISTRY.values():
         where = "built in" if entry.url is None else cache.locate(entry)

@@ -1,4 +1,4 @@
-"""Downloads of published files: by one process at a time, on from where the last try ended, and checked before use."""
+"""Downloads published files, one process at a time; continues partial downloads and checks hashes."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from ..messages import log
 from .cache import cache_folder, foreign_cache
 from .registry import Entry
 
-TIMEOUT = 30.0  # seconds without a byte
+TIMEOUT = 30.0  # seconds without any data
 _CHUNK = 1 << 18
 
-Show = Callable[[int], object]  # takes the bytes that are there
+Show = Callable[[int], object]  # called with the number of bytes so far
 
 
 def download(entry: Entry, *, progress: bool = False) -> Path:
-    """Download a model's file into the cache, checking size and hash before it gets its name.
+    """Download a model's file into the cache; check size and hash before it gets its final name.
 
-    What has come when a download ends early stays beside the target as a part, and the next one goes on from there.
-    Where another process or thread downloads the same file, this one waits, and takes what that one got.
+    If a download ends early, the data is kept next to the target, and the next download continues from there. If
+    another process or thread downloads the same file, this one waits and uses that file.
 
     Parameters
     ----------
     entry : Entry
-        A model that has a URL; where `$FASTFID_MIRROR` is set, the file is looked for there under its own name.
+        A model with a URL. If `$FASTFID_MIRROR` is set, the file is downloaded from there, under the same file name.
     progress : bool
         Whether to show a bar on stderr.
 
@@ -45,7 +45,7 @@ def download(entry: Entry, *, progress: bool = False) -> Path:
     Raises
     ------
     ModelError
-        Where the network, the server or the disk fails, or the file is not the published one.
+        If the network, the server or the disk fails, or the file is not the published one.
     """
     if entry.url is None:
         raise ModelError(f"{entry.name} is built in: there is no file to download")
@@ -54,14 +54,14 @@ def download(entry: Entry, *, progress: bool = False) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(part, lambda: log.info("waiting for another download of %s to end", entry.name)) as file:
-            if not target.is_file():  # the other one was it
+            if not target.is_file():  # else another download has completed it
                 with _bar(entry, progress) as show:
                     _complete(_url(entry), entry, file, show)
                 finish(file, part, target)
     except urllib.error.HTTPError as error:
         error.close()
         raise _no_weights(entry, target, f"the server answered {error.code} {error.reason}") from error
-    except Exception as error:  # of the network, the disk, or a mirror's URL
+    except Exception as error:  # the network, the disk or the URL of a mirror can raise anything
         raise _no_weights(entry, target, cause(error)) from error
     return target
 
@@ -78,15 +78,15 @@ def _no_weights(entry: Entry, target: Path, why: str) -> ModelError:
         f"{entry.name} is in no cache and could not be downloaded: {why}{mirror}. Three ways out: "
         f"(1) get {entry.url} elsewhere and put it at {target}; "
         f"(2) name the file: --model PATH, or model=PATH in Python; "
-        f"(3) put it into {cache}, {folder}, where it may already be on another machine of yours."
+        f"(3) put it into {cache}, {folder}, where it may already be on another of your machines."
     )
 
 
 def _complete(url: str, entry: Entry, file: IO[bytes], show: Show) -> None:
-    """Make a part whole, or empty it and raise."""
+    """Complete a part; if the result is wrong, empty it and raise."""
     resumed = _receive(url, entry, file, show)
     problem = _problem(entry, file)
-    if problem is not None and resumed:  # what was there may have been damaged
+    if problem is not None and resumed:  # the earlier data may have been damaged, so start again
         file.truncate(0)
         _receive(url, entry, file, show)
         problem = _problem(entry, file)
@@ -103,12 +103,12 @@ def _problem(entry: Entry, file: IO[bytes]) -> str | None:
     while chunk := file.read(_CHUNK):
         digest.update(chunk)
     if (found := digest.hexdigest()) != entry.published:
-        return f"what the server sent has the {entry.label} {found} instead of {entry.published}"
+        return f"the file from the server has the {entry.label} {found} instead of {entry.published}"
     return None
 
 
 def _receive(url: str, entry: Entry, file: IO[bytes], show: Show) -> bool:
-    """Append what is missing; return whether something was there before that is still there."""
+    """Append the missing data; return True if data from an earlier download is still part of the file."""
     have = file.seek(0, os.SEEK_END)
     if have >= entry.size:
         return True
@@ -117,26 +117,26 @@ def _receive(url: str, entry: Entry, file: IO[bytes], show: Show) -> bool:
         file.truncate(start)
         size = file.seek(start)
         show(size)
-        # One byte more than expected is enough to know: an endless answer must not fill the disk.
+        # Read at most one byte more than expected, so that an endless answer cannot fill the disk.
         while chunk := response.read(min(_CHUNK, entry.size + 1 - size)):
             file.write(chunk)
             size += len(chunk)
             show(size)
     if size < entry.size:
         raise ModelError(
-            f"the server sent {size:,} bytes instead of {entry.size:,}; they are kept, and the next try goes on"
+            f"the server sent {size:,} bytes instead of {entry.size:,}; they are kept, and the next try continues"
         )
     return start > 0
 
 
 def _open(url: str, have: int) -> tuple[Any, int]:
-    """Ask for what is missing; return the answer, and where in the file it starts: a server may have no ranges."""
+    """Request the missing data; return the response and its offset in the file, 0 if the server ignores ranges."""
     if have:
         try:
             response = _get(url, {"Range": f"bytes={have}-"})
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code != 416:  # the range is not in its file
+            if error.code != 416:  # 416: the range is not in the server's file
                 raise
         else:
             if response.status != 206:

@@ -1,4 +1,4 @@
-"""A network written as one ONNX file that says what it is."""
+"""Writes a network as one ONNX file with metadata."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ def export(
     force: bool = False,
     progress: bool = False,
 ) -> Path:
-    """Write a model as one ONNX file that says what it is.
+    """Write a model as one ONNX file with metadata.
 
-    Input `images`, float32 (N, 3, 299, 299), already scaled; output `features`, float32 (N, dims). Metadata:
-    `fastfid.weights_sha256`, `fastfid.dims`, `fastfid.mode`, `fastfid.model`. IR version at most 10, opset 17.
-    A foreign ONNX file is copied as it is, with its hash, mode and name added.
+    The input is `images`, float32 (N, 3, 299, 299), already scaled. The output is `features`, float32 (N, dims). The
+    metadata are `fastfid.weights_sha256`, `fastfid.dims`, `fastfid.mode` and `fastfid.model`. The IR version is at most
+    10, the opset 17. A foreign ONNX file is copied unchanged, with its hash, mode and name added.
 
     Parameters
     ----------
     model : str or path
-        A registry name, weights, or an ``.onnx`` of your own, of which a copy is written whose metadata hold `mode`
-        and the SHA-256 of the original.
+        A registry name, a file of weights, or your own ``.onnx``, which is copied with `mode` and the SHA-256 of the
+        original in its metadata.
     out : path
         The file to write, atomically.
     dims, mode
         As for `load`.
     force : bool
-        Whether an existing file may be replaced.
+        Whether to replace an existing file.
     progress : bool
-        Whether a download shows a bar on stderr.
+        Whether to show a bar on stderr during a download.
 
     Returns
     -------
@@ -53,13 +53,13 @@ def export(
     Raises
     ------
     InputError
-        Where `out` exists or its folder does not, or there is no such mode.
+        If `out` exists and `force` is False, its folder does not exist, or there is no such mode.
     ModelError
         As for `load`.
     """
     from .architecture import IMAGE_SIZE
 
-    protocol = resolve(mode)  # a mode that does not exist or fit would make a file that nothing can use
+    protocol = resolve(mode)  # checked first, since a file with a bad mode could not be used
     check_model(model)
     with failures(f"{os.fspath(out)} cannot be written"):
         target = Path(out).expanduser()
@@ -70,7 +70,7 @@ def export(
     if not folder:
         raise InputError(f"{target} cannot be written: it is a folder, or its folder does not exist")
     if target.suffix.lower() != ".onnx":
-        raise InputError(f"{target} must end in .onnx, or nothing will take it for a model")
+        raise InputError(f"{target} must end in .onnx, or it will not be recognised as a model")
     if exists and not force:
         raise InputError(f"{target} {_EXISTS}")
     check_writable(target)

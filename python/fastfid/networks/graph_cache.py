@@ -1,4 +1,4 @@
-"""Graphs that were built before, kept in the cache folder: the next session reads what this one has built."""
+"""A cache of built graphs in the cache folder, so that the next session can read them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from ..errors import ModelError
 from ..files.writing import atomic_write
 from .cache import cache_folder
 
-_FORMAT = 2  # raise it with every change of what `inception.build` makes
-_DIGEST = 32  # bytes of SHA-256 before the graph: a damaged file must not become a wrong number
+_FORMAT = 2  # increase it with every change of the graphs that `inception.build` makes
+_DIGEST = 32  # bytes of the SHA-256 before the graph, so that a damaged file is noticed
 
 
 def cached(build: Callable[[], bytes], *identity: str) -> bytes:
-    """Return a serialised graph, from the cache folder or built and left there.
+    """Return a serialised graph from the cache folder, or build it and store it there.
 
     Parameters
     ----------
     build : callable
-        Makes the graph.
+        Builds the graph.
     identity : str
-        All that the graph depends on, besides the version of this package.
+        Everything that the graph depends on, besides the version of this package.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def cached(build: Callable[[], bytes], *identity: str) -> bytes:
         if hashlib.sha256(graph).digest() == digest:
             return graph
     graph = build()
-    with suppress(OSError):  # a cache that cannot be written costs time, nothing else
+    with suppress(OSError):  # without a writable cache only time is lost
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(path) as file:
             file.write(hashlib.sha256(graph).digest() + graph)
@@ -47,7 +47,7 @@ def cached(build: Callable[[], bytes], *identity: str) -> bytes:
 
 
 def kept_sha256(*identity: str) -> str | None:
-    """SHA-256 of the graph that was built here of the same; None where none is kept."""
+    """Return the SHA-256 of the cached graph with this identity; None if there is none."""
     path = _path(identity)
     try:
         if path is not None and path.is_file():
@@ -62,5 +62,5 @@ def _path(identity: tuple[str, ...]) -> Path | None:
     name = hashlib.sha256("\n".join([str(_FORMAT), _core.__version__, *identity]).encode()).hexdigest()
     try:
         return cache_folder() / "graphs" / f"{name[:32]}.graph"
-    except ModelError:  # no home folder: nothing is kept
+    except ModelError:  # there is no home folder, so nothing is cached
         return None

@@ -1,7 +1,7 @@
-"""A network in half precision: float16 inside, float32 at both ends.
+"""Converts a network to half precision: float16 inside, float32 input and outputs.
 
-Numerics: float32 images -> float16 weights and tensors, from the first convolution or matrix product on; GPUs add the
-products of these in float32 -> float32 averages over space, normalisations and logits -> float32 features.
+Numerics: float32 images -> float16 weights and tensors from the first convolution or matrix product on, with sums in
+float32 on GPUs -> float32 averages over space, normalisations and logits -> float32 features.
 """
 
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from ..errors import ModelError
 if TYPE_CHECKING:
     import onnx
 
-# What float16 makes faster, and what may follow it without leaving float16. Everything else stays in float32.
+# Operations that float16 makes faster, and operations that may follow them in float16. All others stay in float32.
 _START = frozenset({"Conv", "MatMul"})
 _FOLLOW = frozenset({"Relu", "Sigmoid", "Clip", "MaxPool", "AveragePool", "Concat", "Add", "Sub", "Mul"})
 
@@ -26,7 +26,7 @@ def to_half(onnx: bytes, name: str) -> bytes:
     onnx : bytes
         The serialised float32 network.
     name : str
-        What to call it in errors.
+        Name of the network in errors.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def to_half(onnx: bytes, name: str) -> bytes:
     Raises
     ------
     ModelError
-        Where nothing would be gained, or a weight is too large for float16.
+        If fp16 would gain nothing, or a weight is too large for float16.
     """
     from onnx import load_model_from_string
 
@@ -54,7 +54,7 @@ def to_half(onnx: bytes, name: str) -> bytes:
 
 
 class _Halver:
-    """Rebuilds a graph node by node, with casts wherever float16 and float32 meet."""
+    """Rebuilds a graph node by node, with casts between float16 and float32."""
 
     def __init__(self, graph: "onnx.GraphProto", name: str) -> None:
         self.graph, self.name = graph, name
@@ -63,7 +63,7 @@ class _Halver:
         self.weights = {weight.name: weight for weight in graph.initializer}
 
     def take(self, node: "onnx.NodeProto") -> None:
-        standard = node.domain in ("", "ai.onnx")  # a function of the model may be called Conv too
+        standard = node.domain in ("", "ai.onnx")  # a function of the model may also be called Conv
         follows = node.op_type in _FOLLOW and any(i in self.half for i in node.input)
         halved = standard and (node.op_type in _START or follows)
         for i, tensor in enumerate(node.input):
@@ -74,7 +74,7 @@ class _Halver:
         self.graph.node.append(node)
 
     def _other(self, tensor: str) -> str:
-        """Name of a tensor's twin of the other type, which is made at its first use."""
+        """Return the name of the same tensor in the other type; the cast is added at its first use."""
         from onnx import TensorProto, helper
 
         if tensor not in self.casts:
@@ -90,14 +90,14 @@ class _Halver:
     def _halve_weight(self, tensor: str, twin: str) -> None:
         from onnx import numpy_helper
 
-        with np.errstate(over="ignore"):  # the check says it in words
+        with np.errstate(over="ignore"):  # the check below raises
             values = numpy_helper.to_array(self.weights[tensor]).astype(np.float16)
         if not np.isfinite(values).all():
             raise ModelError(f"{self.name}: {tensor} has values beyond the range of float16 (65504)")
         self.graph.initializer.append(numpy_helper.from_array(values, twin))
 
     def finish(self) -> None:
-        """Give the outputs back in float32, and drop what is used no more."""
+        """Convert the outputs to float32, and remove weights that are no longer used."""
         from onnx import TensorProto, helper
 
         for output in self.graph.output:

@@ -1,7 +1,7 @@
-"""The FID Inception-v3 as an ONNX graph: one output for each role.
+"""Builds the FID Inception-v3 as an ONNX graph with one output for each role.
 
 Numerics: float32 weights and batch norm -> folded in float64, rounded once to float32 -> float32 convolutions in the
-runtime. Against pytorch-fid on the same input: within 1e-5 of the largest feature.
+runtime. On the same input the features differ from pytorch-fid's by at most 1e-5 of the largest feature.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 BATCH_NORM_EPSILON = 1e-3
 OPSET = 17
 IR_VERSION = 10
-_SPATIAL = "Mixed_6d.branch1x1"  # what ADM's graph calls mixed_6/conv
+_SPATIAL = "Mixed_6d.branch1x1"  # called mixed_6/conv in ADM's graph
 
 Array = npt.NDArray[Any]
 
 
 class OnnxWiring(Wiring):
-    """Collects ONNX nodes and weights; a subclass says what becomes of a convolution."""
+    """Collects ONNX nodes and weights; a subclass defines how a convolution is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class OnnxWiring(Wiring):
         return name
 
     def pool(self, x: Value, name: str, kind: PoolKind, stride: int = 1) -> Value:
-        """3x3 pool: padded at stride 1, not padded at stride 2; an average leaves the padding out of its count."""
+        """Append a 3x3 pool, padded at stride 1 and not at stride 2; an average does not count the padding."""
         attributes: dict[str, Any] = {
             "kernel_shape": [3, 3],
             "strides": [stride] * 2,
@@ -63,25 +63,25 @@ class OnnxWiring(Wiring):
         return Value(name, x.channels)
 
     def concat(self, name: str, branches: Sequence[Value]) -> Value:
-        """Concatenation along the channels."""
+        """Append a concatenation along the channels."""
         self.node("Concat", [branch.name for branch in branches], name, axis=1)
         return super().concat(name, branches)
 
     def convolve(self, x: Value, layer: Layer, weights: Sequence[str], output: str) -> str:
-        """Append the bare convolution."""
+        """Append the convolution alone."""
         return self.node("Conv", [x.name, *weights], output, kernel_shape=list(layer.kernel),
                          strides=[layer.stride] * 2, pads=list(layer.padding * 2))  # fmt: skip
 
 
 class FoldedWiring(OnnxWiring):
-    """Every convolution with its batch norm folded into weight and bias."""
+    """Writes each convolution with its batch norm folded into weight and bias."""
 
     def __init__(self, weights: Mapping[str, Array]) -> None:
         super().__init__()
         self.weights = weights
 
     def conv(self, x: Value, layer: Layer) -> Value:
-        """Convolution with bias, ReLU."""
+        """Append a convolution with bias, and a ReLU."""
         weight, bias = fold(self.weights, layer.name)
         names = [self.constant(f"{layer.name}.weight", weight), self.constant(f"{layer.name}.bias", bias)]
         self.node("Relu", [self.convolve(x, layer, names, f"{layer.name}.conv")], layer.name)
@@ -98,7 +98,7 @@ def fold(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
     weights : mapping
         Has `<name>.conv.weight` (out, in, height, width) and `<name>.bn.*` (out,), float32.
     name : str
-        The convolution.
+        Name of the convolution.
 
     Returns
     -------
@@ -108,13 +108,13 @@ def fold(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
     Raises
     ------
     ModelError
-        Where a value or a result is not finite (a negative variance, a NaN in the file).
+        If a value or a result is not finite (a negative variance, a NaN in the file).
     """
     gamma, beta, mean, var = (
         _finite(weights, f"{name}.bn.{part}").astype(np.float64)
         for part in ("weight", "bias", "running_mean", "running_var")
     )
-    with np.errstate(all="ignore"):  # the check below says it in words
+    with np.errstate(all="ignore"):  # the check below raises
         scale = gamma / np.sqrt(var + BATCH_NORM_EPSILON)
         kernel = _finite(weights, f"{name}.conv.weight")
         weight = np.multiply(kernel, scale[:, None, None, None], dtype=np.float64).astype(np.float32, order="C")
@@ -125,7 +125,7 @@ def fold(weights: Mapping[str, Array], name: str) -> tuple[Array, Array]:
 
 
 def _finite(weights: Mapping[str, Array], name: str) -> Array:
-    # The result alone does not tell: an infinite variance makes weights of zero.
+    # A check of the result would not suffice, because an infinite variance makes weights of zero.
     if not np.isfinite(weights[name]).all():
         raise ModelError(f"weights: {name} has values that are not finite")
     return weights[name]
@@ -144,21 +144,21 @@ def build(
     Parameters
     ----------
     weights : mapping of str to ndarray
-        All entries of `expected_shapes`, float32; those of `fc` only where logits are asked for.
+        All entries of `expected_shapes`, float32. Those of `fc` are needed only for logits.
     dims : int
-        One of `TAPS`: what "features" are; 1008 is the logits, bias included.
+        The tap for "features", one of `TAPS`; 1008 selects the logits, with bias.
     metadata : mapping of str to str
-        Written into the model as it is.
+        Written into the model unchanged.
     roles : sequence of str
-        The outputs, by their names in `roles.ROLES`, each once.
+        "features" or names in `roles.ROLES`, each once.
     last_pool : {"max", "average"}
-        The pool branch of Mixed_7c.
+        The pool in the pool branch of Mixed_7c.
 
     Returns
     -------
     onnx.ModelProto
-        Input `images`, float32 (N, 3, 299, 299), already scaled; an output (N, d) float32 for each role, which it is
-        named after.
+        Input `images`, float32 (N, 3, 299, 299), already scaled. For each role an output (N, d), float32, of the same
+        name.
 
     Raises
     ------
@@ -174,21 +174,21 @@ def build(
 
 
 def _depth(source: Source) -> int:
-    """The last tap that has to be wired for an output."""
+    """Return the last tap that must be wired for an output."""
     if source == "spatial":
         return 768
     return source if isinstance(source, int) and source != LOGITS else 2048
 
 
 class _Heads:
-    """Adds the outputs to a wired network; what several need is there once."""
+    """Adds the outputs to a wired network; nodes that several outputs need are added once."""
 
     def __init__(self, net: FoldedWiring, taps: Mapping[int, Value]) -> None:
         self.net, self.taps = net, taps
         self.made: dict[Source, str] = {}
 
     def add(self, sources: Mapping[str, Source]) -> None:
-        """Add an output for each role; the taps come first, for the logits are made of the last one."""
+        """Add an output for each role; the taps come first, because the logits are computed from the last one."""
         self._add_weights(set(sources.values()))
         for role, source in sorted(sources.items(), key=lambda pair: pair[1] not in self.taps):
             if source in self.made:
@@ -217,7 +217,7 @@ class _Heads:
         return output
 
     def _spatial(self, output: str) -> None:
-        """ADM's spatial features: the first channels, flattened in the order height, width, channel."""
+        """Add ADM's spatial features: the first channels, flattened in the order height, width, channel."""
         ends = {"start": 0, "end": SPATIAL_CHANNELS, "axis": 1}
         names = [self.net.constant(f"spatial.{end}", np.array([value])) for end, value in ends.items()]
         first = self.net.node("Slice", [_SPATIAL, *names], "spatial.channels")
@@ -228,7 +228,7 @@ class _Heads:
 def assemble(
     net: OnnxWiring, outputs: Mapping[str, Sequence[str | int]], metadata: Mapping[str, str]
 ) -> onnx.ModelProto:
-    """Make a checked model of what a wiring has collected; `outputs` gives names and shapes, all float32."""
+    """Make a model from the nodes of a wiring, and check it; `outputs` gives names and shapes, all float32."""
     import onnx
     from onnx import TensorProto, helper
 
@@ -236,7 +236,7 @@ def assemble(
     infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape)) for name, shape in outputs.items()]
     graph = helper.make_graph(net.nodes, "inception-v3", [images], infos, net.initializers)
     prune(graph)
-    # Both versions are explicit: onnx writes its newest by default, which is newer than ONNX Runtime reads.
+    # Both versions are explicit, because by default onnx writes its newest, which ONNX Runtime may not read yet.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="fastfid")
     model.ir_version = min(IR_VERSION, model.ir_version)
     helper.set_model_props(model, dict(metadata))

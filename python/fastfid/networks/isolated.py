@@ -1,8 +1,8 @@
-"""A reader in a process of its own, which can be ended.
+"""Runs a reader in a child process, with limits on time and memory.
 
-A C library that loops over a damaged file is deaf to Ctrl-C and to any limit inside the process; one that crashes takes
-the process with it. The child gets a file's bytes on its standard input, gives arrays back on its standard output, and
-has a bound of time and memory. It costs about 0.3 s, the time of starting Python.
+If a C library loops on a damaged file, neither Ctrl-C nor a limit inside the process can stop it. If it crashes, it
+takes the process with it. The child reads the file's bytes from its standard input and writes arrays to its standard
+output. This costs about 0.3 s, the time to start Python.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ import numpy.typing as npt
 from ..errors import ModelError
 
 SECONDS = 60.0
-_MEMORY = 2 << 30  # bytes of addresses, besides three times the file
-_REFUSED = 3  # exit status of a child that says what is wrong
+_MEMORY = 2 << 30  # bytes of address space, in addition to three times the size of the file
+_REFUSED = 3  # exit status of a child that has written an error message
 
 Reader = Callable[[bytes], Iterable[npt.NDArray[Any]]]
 
 
 def call(reader: Reader, data: bytes, *, seconds: float | None = None) -> bytes:
-    """Run a reader in a child and return the bytes of its arrays, one after the other.
+    """Run a reader in a child process and return the bytes of its arrays, one after the other.
 
     Parameters
     ----------
     reader : callable
-        A function of a module of this package.
+        A function in a module of this package.
     data : bytes
         Its argument.
     seconds : float, optional
-        After which the child is ended, by default `SECONDS`; it is ended at once where this call is interrupted.
+        The time limit of the child, by default `SECONDS`. If this call is interrupted, the child is ended at once.
 
     Raises
     ------
     ModelError
-        As the reader says, or where the child crashes or takes too long.
+        If the reader raises it, or the child crashes or takes too long.
     OSError
-        Where no process can be started.
+        If no process can be started.
     """
     seconds = SECONDS if seconds is None else seconds
-    # The child imports from where this process does, and nothing from the working folder before.
+    # The child uses the same import path as this process, without the working folder in front.
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import _answer; "
         f"_answer({reader.__module__!r}, {reader.__name__!r}, {seconds!r})"
     )
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}  # and no plugins
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "HDF5_PLUGIN_PRELOAD": "::"}  # "::" disables plugins
     try:
         done = subprocess.run(
             [sys.executable, "-c", code],
@@ -72,7 +72,7 @@ def call(reader: Reader, data: bytes, *, seconds: float | None = None) -> bytes:
 
 
 def _answer(module: str, reader: str, seconds: float) -> None:
-    """Do the child's part."""
+    """Run the reader; this is the child's part."""
     read: Reader = getattr(importlib.import_module(module), reader)
     data = sys.stdin.buffer.read()
     _limit(seconds, _MEMORY + 3 * len(data))
@@ -86,14 +86,14 @@ def _answer(module: str, reader: str, seconds: float) -> None:
             sys.stdout.buffer.write(array.data)
         status = 0
     sys.stdout.flush()
-    os._exit(status)  # the library has nothing left to do, and what it does at the end may crash
+    os._exit(status)  # skips the library's cleanup, which may crash
 
 
 def _limit(seconds: float, memory: int) -> None:
-    """Bound this process, by the kernel: it may outlive the one that started it."""
+    """Let the kernel limit this process, because it may outlive its parent."""
     if sys.platform != "win32":
         import resource
 
         for what, most in ((resource.RLIMIT_CPU, int(seconds) + 1), (resource.RLIMIT_AS, memory)):
-            with suppress(ValueError, OSError):  # a lower limit is there already, or the system has none
+            with suppress(ValueError, OSError):  # there is a lower limit already, or the system has no limits
                 resource.setrlimit(what, (most, most))

@@ -1,10 +1,10 @@
-"""Weights of Keras' Inception-v3, read from HDF5 without Keras; h5py is imported when such a file is read.
+"""Reads weights of Keras' Inception-v3 from HDF5 without Keras; h5py is imported only when such a file is read.
 
 The network is that of `architecture` with an average pool in the last block, and without the FID's logits. Keras writes
-weights in two ways: the legacy one names every layer in the attribute `layer_names`, at the root (weights alone, as in
-the published file) or in the group `model_weights` (a whole model); the `.weights.h5` of Keras 3 has
-`layers/<class>_<number>/vars/<number>`. In both, what counts is a layer's place in `model.layers`, not its name, and
-Keras reads them so too.
+weights in two formats. The legacy format lists every layer in the attribute `layer_names`, at the root (weights only,
+as in the published file) or in the group `model_weights` (a whole model). The `.weights.h5` of Keras 3 has
+`layers/<class>_<number>/vars/<number>`. In both, a layer is identified by its position in `model.layers` and not by its
+name, as in Keras itself.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ SUFFIXES = (".h5", ".hdf5")
 _NETWORK = "inception-v3 with Keras' weights"
 _TAPS = tuple(tap for tap in TAPS if tap != LOGITS)
 
-# Keras sorts `model.layers` by the distance from the output, the farthest first: the long branches of a block come
-# before the short ones, convolution by convolution. Batch norms stand in the same order.
+# Keras sorts `model.layers` by the distance from the output, the farthest first. So the long branches of a block come
+# before the short ones, convolution by convolution. Batch norms have the same order.
 _STEM = "Conv2d_1a_3x3 Conv2d_2a_3x3 Conv2d_2b_3x3 Conv2d_3b_1x1 Conv2d_4a_3x3"
 _A = "branch3x3dbl_1 branch5x5_1 branch3x3dbl_2 branch1x1 branch5x5_2 branch3x3dbl_3 branch_pool"
 _B = "branch3x3dbl_1 branch3x3dbl_2 branch3x3 branch3x3dbl_3"
@@ -55,13 +55,13 @@ _BLOCKS = {
     **dict.fromkeys(("Mixed_7b", "Mixed_7c"), _E),
 }
 
-_ALONE = "Where Inception-v3 is a layer of another model, save the weights of that layer alone."
+_ALONE = "If Inception-v3 is a layer of another model, save the weights of that layer only."
 
 Array = npt.NDArray[Any]
 
 
 def layer_order() -> list[str]:
-    """Names of the convolutions, as in `architecture`, in the order of Keras' `model.layers`.
+    """Return the names of the convolutions, as in `architecture`, in the order of Keras' `model.layers`.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def layer_order() -> list[str]:
 
 
 def check_usable(source: str, dims: int, roles: Sequence[str] = ("features",)) -> None:
-    """Raise `ModelError` if Keras' network has no such outputs, or h5py is missing: before a file is downloaded."""
+    """Raise `ModelError` if Keras' network has no such outputs, or h5py is missing; call it before a download."""
     check_tap(dims, _TAPS, _NETWORK)
     for role in roles:
         check_inception(role, _NETWORK, fc=False)
@@ -83,7 +83,7 @@ def check_usable(source: str, dims: int, roles: Sequence[str] = ("features",)) -
 
 
 def _child(group: h5py.Group, path: str) -> Any:
-    """Follow a path, inside the file only: the file's hash must stand for all that is read."""
+    """Follow a path inside the file; links to other files are refused, since the file's hash does not cover those."""
     import h5py
 
     for part in path.split("/"):
@@ -91,19 +91,19 @@ def _child(group: h5py.Group, path: str) -> Any:
         if link is None:
             raise ModelError(f"{group.name} has no {part}")
         if not isinstance(link, h5py.HardLink):
-            raise ModelError(f"{part} in {group.name} is a link, which weights have no need of: refused")
+            raise ModelError(f"{part} in {group.name} is a link, which weights do not need: refused")
         group = group[part]
     return group
 
 
 def _strings(group: h5py.Group, attribute: str) -> list[str]:
-    """Read a list of names, which h5py gives as bytes or as str."""
+    """Read a list of names, which h5py returns as bytes or as str."""
     if attribute not in group.attrs:
         raise ModelError(f"{group.name} has no attribute {attribute}")
     return [name.decode() if isinstance(name, bytes) else str(name) for name in group.attrs[attribute]]
 
 
-# A layer that has weights: what messages call it, and its datasets in Keras' order.
+# A layer with weights: its name in messages, and its datasets in Keras' order.
 _Layer = tuple[str, list[Any]]
 
 
@@ -115,7 +115,7 @@ def _legacy_layers(group: h5py.Group) -> Iterator[_Layer]:
 
 
 def _number(name: str) -> int:
-    """Place among the layers of a class: Keras 3 names them conv2d, conv2d_1, conv2d_2 and so on."""
+    """Return the position among the layers of a class, which Keras 3 names conv2d, conv2d_1, conv2d_2 and so on."""
     found = re.search(r"_(\d+)$", name)
     return int(found[1]) if found else 0
 
@@ -138,7 +138,7 @@ def _layers(file: h5py.File) -> Iterator[_Layer]:
 
 
 def _read(layer: str, dataset: Any, shape: tuple[int, ...]) -> Array:
-    """Read a dataset as float32, once its shape is known to be right."""
+    """Check the shape of a dataset, and read it as float32."""
     import h5py
 
     if not isinstance(dataset, h5py.Dataset):
@@ -152,7 +152,7 @@ def _read(layer: str, dataset: Any, shape: tuple[int, ...]) -> Array:
 
 
 def _convert(layers: Iterable[_Layer]) -> dict[str, Array]:
-    """Give Keras' layers, taken in its order, the names and layouts of `architecture.expected_shapes`."""
+    """Convert layers in Keras' order to the names and layouts of `architecture.expected_shapes`."""
     convs: list[_Layer] = []
     norms: list[_Layer] = []
     for name, datasets in layers:
@@ -177,7 +177,7 @@ def _convert(layers: Iterable[_Layer]) -> dict[str, Array]:
         out, into, height, width = shapes[name]
         stored = _read(conv, kernel, (height, width, into, out))
         weights[f"{name}.conv.weight"] = np.ascontiguousarray(stored.transpose(3, 2, 0, 1))
-        # Keras builds the network with scale=False: without gamma, which is then 1.
+        # Keras builds the network with scale=False, that is, without gamma, which is then 1.
         gamma = [] if len(parts) == 4 else [np.ones(out, np.float32)]
         values = [*gamma, *(_read(norm, part, (out,)) for part in parts)]
         for part, value in zip(("weight", "bias", "running_mean", "running_var"), values, strict=True):
@@ -193,7 +193,7 @@ def _parse(data: bytes) -> dict[str, Array]:
 
 
 def _arrays(data: bytes) -> list[Array]:
-    """What the child of `read_keras` gives back: all arrays, in the order of `_keras_shapes`."""
+    """Return all arrays in the order of `_keras_shapes`; this runs in the child process of `read_keras`."""
     weights = _parse(data)
     return [weights[name] for name in _keras_shapes()]
 
@@ -211,31 +211,32 @@ def _named(name: str) -> Iterator[None]:
         raise ModelError(f"{name} cannot be read as weights of Keras' inception-v3: {error}") from error
 
 
-def read_keras(data: bytes, *, name: str = "what was given", trusted: bool = False) -> dict[str, Array]:
+def read_keras(data: bytes, *, name: str = "the given data", trusted: bool = False) -> dict[str, Array]:
     """Read the weights of `keras.applications.InceptionV3` from an HDF5 file that Keras has written.
 
     Parameters
     ----------
     data : bytes
-        What is in the file; with the classifier or without.
+        Contents of the file, with or without the classifier.
     name : str
-        What messages call the file.
+        Name of the file in messages.
     trusted : bool
-        Whether the file is a published one, by its hash. Any other is read in a process of its own, for one wrong byte
-        makes the HDF5 library loop for ever.
+        True if the file has the hash of a published one. Any other file is read in a separate process, because a single
+        wrong byte can make the HDF5 library loop for ever.
 
     Returns
     -------
     dict of str to ndarray, float32, C-contiguous
-        All entries of `architecture.expected_shapes` but the FID's logits `fc`; kernels are (out, in, height, width).
+        All entries of `architecture.expected_shapes` except the FID's logits `fc`. Kernels are (out, in, height,
+        width).
 
     Raises
     ------
     ModelError
-        Where h5py is missing, or the file is damaged, not HDF5, or of another network; it says what is wrong.
+        If h5py is missing, or the file is damaged, not HDF5, or of another network; the message says which.
     """
     check_usable(name, _TAPS[-1])
-    # Where this process is no Python interpreter, but has one inside, it cannot start another.
+    # If Python is embedded in another program, it cannot start another interpreter.
     alone = not sys.executable or getattr(sys, "frozen", False)
     with _named(name):
         if trusted or alone:

@@ -1,7 +1,7 @@
-"""A network that is ready for a session, from a name, weights or an ONNX file.
+"""Loads a network from a name, a file of weights or an ONNX file.
 
-A model's identity is the SHA-256 of its weights, which an exported file states, and which is checked. onnx is imported
-where a model is built, not here, for it is slow to import and statistics can be compared without it.
+A model's identity is the SHA-256 of its weights. An exported file states it, and the statement is checked. onnx is
+imported only when a model is built, because it is slow to import and not needed to compare statistics.
 """
 
 from __future__ import annotations
@@ -36,27 +36,28 @@ Weights = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Network:
-    """An extractor that is ready for a session.
+    """A network that is ready for a session.
 
     Attributes
     ----------
     name : str
-        The registry's name, or the file's.
+        Name in the registry, or of the file.
     sha256 : str
-        The model's identity: of its weights file, of its built-in weights, or of a foreign ONNX file, without the
-        metadata that `export` writes. What an ONNX file says of the weights it was made of counts where it can be
-        checked: where its graph is the one that is, or was, built of them on this machine.
+        The model's identity: the hash of its weights file, of its built-in weights, or of a foreign ONNX file without
+        the metadata that `export` writes. An ONNX file can state the hash of the weights that it was made from. This
+        counts only if it can be checked, that is, if the graph is the one that this machine builds or has built from
+        those weights.
     dims : int or None
-        Features per image; None where a foreign ONNX file does not say, and the session has to.
+        Features per image; None if a foreign ONNX file does not state it.
     onnx : bytes
-        The serialised model: an output for each role that was asked for, named after it; of a foreign file with one
-        output, that.
+        The serialised model, with an output for each role and of the same name. A foreign file with a single output
+        keeps that.
     comparable : bool
-        Whether scores compare with published FIDs: the weights are the official ones.
+        True if the weights are the official ones, so that scores can be compared with published FIDs.
     mode : str or None
-        The preprocessing that it is for, layout included; None where a foreign ONNX file does not say.
+        The preprocessing of the network, including the layout; None if a foreign ONNX file does not state it.
     note : str or None
-        What a run with it should tell.
+        A note to issue in each run with it.
     """
 
     name: str
@@ -83,15 +84,15 @@ def load(
     model : str or path
         A registry name; weights in pytorch-fid's layout (`.pth`, `.pt`) or Keras' (`.h5`, `.hdf5`); or any `.onnx`.
     dims : int
-        Which features: 64, 192, 768, 1008 (logits, not in Keras' weights) or 2048.
+        Length of the features: 64, 192, 768, 1008 (logits, not in Keras' weights) or 2048.
     mode : str
-        The preprocessing that the features are for, as `preprocess.resolve` names it; an exported file is checked
-        against it, but one that states a preprocessing of its own keeps it where `mode` is not given.
+        The preprocessing, with its name from `modes.resolve`. An exported file must be for the same one. If `mode` is
+        not given, a file that states its own preprocessing keeps that.
     roles : sequence of str, optional
-        Which outputs: "features", and of Inception the names in `roles.ROLES`. Of an `.onnx` with several outputs they
-        are their names; which it has is checked when it is opened. None takes the file as it is.
+        Names of the outputs: "features", and for Inception also those in `roles.ROLES`. For an `.onnx` with several
+        outputs they are the names of its outputs, which are checked when it is opened. None keeps all outputs.
     progress : bool
-        Whether a download shows a bar on stderr.
+        Whether to show a bar on stderr during a download.
 
     Returns
     -------
@@ -128,13 +129,13 @@ def load(
 
 
 def check_model(model: object) -> None:
-    """Raise `ModelError` for what is neither a name nor a path."""
+    """Raise `ModelError` if `model` is neither a name nor a path."""
     if not isinstance(model, str | os.PathLike):
         raise ModelError(f"a model is a name or a path, not a {type(model).__name__}")
 
 
 class _Asked(NamedTuple):
-    """What is asked for of a model; see `load`."""
+    """The parameters of `load`."""
 
     dims: int
     mode: str
@@ -158,17 +159,17 @@ def _built_in(entry: registry.Entry) -> Weights:
     weights = random_weights()
     if (found := identity(weights)) != entry.sha256:
         raise ModelError(
-            f"{entry.name} came out with the SHA-256 {found} instead of {entry.sha256}: the packaged "
-            "random_bn.npz is damaged, or this NumPy draws other numbers. Reinstall fastfid, and report it."
+            f"{entry.name} has the SHA-256 {found} instead of {entry.sha256}: the packaged random_bn.npz is damaged, "
+            "or this NumPy draws other numbers. Reinstall fastfid; if that does not help, report a bug."
         )
     return weights
 
 
 def _check_usable(path: Path, asked: _Asked) -> None:
-    """Raise what a file's ending tells, before the file is downloaded or read."""
+    """Check everything that the file's ending shows, before the file is downloaded or read."""
     suffix = path.suffix.lower()
     if suffix == ".keras":
-        raise ModelError(f"{path} is a whole Keras model: model.save_weights('x.weights.h5') writes what can be read")
+        raise ModelError(f"{path} is a whole Keras model: model.save_weights('x.weights.h5') writes a file to use here")
     roles = asked.roles or (FEATURES,)
     if suffix in keras.SUFFIXES:
         keras.check_usable(str(path), asked.dims, roles)
@@ -237,26 +238,26 @@ def _load_onnx(path: Path, data: bytes, asked: _Asked) -> Network:
 
 def _not_believed(path: Path, claim: str) -> str:
     return (
-        f"{path} says that it was made of weights with the SHA-256 {claim:.64}, which cannot be checked here: "
-        "it counts as a model of its own. It can be checked where this version of fastfid has loaded those "
-        "weights with the same dims, or has them in its cache (fastfid models fetch)"
+        f"{path} states that it was made from weights with the SHA-256 {claim:.64}, which cannot be checked here, so "
+        "it counts as a different model. It can be checked if this version of fastfid has loaded those weights with "
+        "the same dims, or has them in its cache (fastfid models fetch)"
     )
 
 
 def _graphs_of(weights_sha256: str, dims: int) -> Iterator[str]:
-    """SHA-256 of each graph that was built here, or can be, of weights with a hash."""
+    """Yield the SHA-256 of each graph that this machine has built, or can build, from weights with this hash."""
     for pool in ("max", "average"):
         if (kept := graphs.kept_sha256(weights_sha256, str(dims), pool)) is not None:
             yield kept
     for entry in registry.REGISTRY.values():
         if entry.sha256 == weights_sha256 and (entry.url is None or cache.locate(entry) is not None):
-            with suppress(ModelError):  # damaged, or without such features
+            with suppress(ModelError):  # the file is damaged, or has no such features
                 network = _load_registered(entry, _Asked(dims, "pytorch", (FEATURES,)), progress=False)
                 yield hashlib.sha256(network.onnx).hexdigest()
 
 
 def _name(stated: str | None, sha256: str, otherwise: str) -> str:
-    """What a file says it is called, unless that is the name of another model of the registry."""
+    """Return the name that a file states, unless it is that of another model of the registry."""
     entry = registry.REGISTRY.get(stated or "")
     if not stated or not stated.isprintable() or (entry is not None and entry.sha256 not in (sha256, None)):
         return otherwise
@@ -264,7 +265,7 @@ def _name(stated: str | None, sha256: str, otherwise: str) -> str:
 
 
 def _fits(path: Path, own: str, mode: str) -> bool:
-    """Whether a file that states its own preprocessing may be used in a mode: in the same, or where none was given."""
+    """Return True if a file with its own preprocessing can be used: if `mode` is the same, or was not given."""
     try:
         return resolve(own).name == resolve(mode).name or (not given(mode) and own not in MODES)
     except InputError as error:

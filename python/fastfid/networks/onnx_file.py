@@ -1,8 +1,8 @@
-"""ONNX files from outside: complete in themselves, without loops, and what fastfid's metadata in them says.
+"""Reads ONNX files from outside: checks that they need no other files and have no loops, and reads fastfid's metadata.
 
-A file's content is all but that metadata, byte by byte: a copy into which `export` has written a mode is the same
-model. So the metadata is found, left out and added on the level of the protocol buffer's fields, of which a model is a
-sequence; nothing is written anew.
+The content of a file is all of its bytes except for this metadata, so that a copy into which `export` has written a
+mode is the same model. A model is a sequence of protocol buffer fields. The metadata is found, removed and added as
+whole fields, and all other bytes stay the same.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from ..files.reading import failures
 if TYPE_CHECKING:
     import onnx
 
-MOST_BYTES = (1 << 31) - 1  # a protocol buffer holds no more
+MOST_BYTES = (1 << 31) - 1  # the limit of protocol buffers
 _KEY = "fastfid."
 _METADATA = 14 << 3 | 2  # the tag of ModelProto.metadata_props
 _MOST_FIELDS = 100_000  # of the model itself: its graph, functions and metadata
-_MOST_TEXT = 1000  # characters of a value of ours
-# What ONNX Runtime looks for to tell its own format; it would read other things in the same bytes than onnx does.
+_MOST_TEXT = 1000  # characters of an entry of fastfid's metadata
+# The mark of ONNX Runtime's own format. ONNX Runtime would read a file with it differently than onnx does.
 _ORT_FORMAT = slice(4, 8), b"ORTM"
 
 
 def facts(path: Path, data: bytes) -> tuple[dict[str, str], list[str]]:
-    """Check a file, and read its metadata that fastfid knows, by names without prefix, and the names of its outputs.
+    """Check a file; return fastfid's metadata in it, by names without the prefix, and the names of its outputs.
 
     Raises
     ------
     ModelError
-        Where it is no ONNX model, reads other files, or may loop for ever.
+        If it is not an ONNX model, needs other files, or may loop for ever.
     """
     import onnx
 
@@ -41,10 +41,10 @@ def facts(path: Path, data: bytes) -> tuple[dict[str, str], list[str]]:
         at, ort_format = _ORT_FORMAT
         if data[at] == ort_format:
             raise ValueError("it begins as ONNX Runtime's own format does")
-        for _ in _fields(data):  # before the parser makes objects of them
+        for _ in _fields(data):  # raises if there are too many, before the parser makes objects of them
             pass
         model = onnx.load_model_from_string(data)
-        # Protocol buffers parse an empty file, and some garbage, without complaint.
+        # The protocol buffer parser accepts an empty file and some garbage.
         if not (model.ir_version and model.graph.node and model.graph.output):
             raise ValueError("it has no graph")
         _check(path, model)
@@ -56,12 +56,12 @@ def facts(path: Path, data: bytes) -> tuple[dict[str, str], list[str]]:
 
 
 def _check(path: Path, model: onnx.ModelProto) -> None:
-    """Visit every message there is, wherever ONNX may put it, now or later: subgraphs, functions, sparse tensors."""
+    """Check every message of the model, wherever it is: in subgraphs, functions, sparse tensors or later additions."""
     todo: list[Any] = [model]
     while todo:
         message = todo.pop()
         match message.DESCRIPTOR.name:
-            case "TensorProto":  # its fields are not listed: that would copy all the weights
+            case "TensorProto":  # its fields are not listed, which would copy all weights
                 _check_tensor(path, message)
                 continue
             case "NodeProto":
@@ -74,7 +74,7 @@ def _check(path: Path, model: onnx.ModelProto) -> None:
 
 
 def _check_texts(texts: Iterable[str | bytes]) -> None:
-    # protobuf's libraries either raise where a text is not UTF-8, or give the bytes.
+    # If a text is not UTF-8, some protobuf libraries raise and others return bytes.
     if any(isinstance(text, bytes) for text in texts):
         raise ValueError("a name in it is not UTF-8")
 
@@ -93,13 +93,13 @@ def _check_node(path: Path, node: onnx.NodeProto) -> None:
         raise ModelError(f"{path} has a node EPContext, which reads another file: refused")
     if node.op_type in ("Loop", "Scan") and node.domain in ("", "ai.onnx"):
         raise ModelError(
-            f"{path} has a {node.op_type}, which need not end and cannot be interrupted: refused. "
-            "An extractor of features needs none; export it unrolled"
+            f"{path} has a {node.op_type}, which may run for ever and cannot be interrupted: refused. "
+            "A network for features needs none; export it unrolled"
         )
 
 
 def content_sha256(data: bytes) -> str:
-    """SHA-256 of a file but for fastfid's metadata; where there is none, of the file."""
+    """Return the SHA-256 of a file without fastfid's metadata; for a file that has none, its own SHA-256."""
     digest = hashlib.sha256()
     for piece in _content(data):
         digest.update(piece)
@@ -107,7 +107,7 @@ def content_sha256(data: bytes) -> str:
 
 
 def stated(data: bytes, metadata: Mapping[str, str]) -> bytes:
-    """Return a copy whose metadata is this besides what is not fastfid's."""
+    """Return a copy with this metadata of fastfid's; other metadata is kept."""
     from onnx import ModelProto, helper
 
     end = ModelProto()
@@ -120,12 +120,12 @@ def _content(data: bytes) -> Iterator[memoryview]:
 
     for tag, start, inner, end in _fields(data):
         if tag == _METADATA and StringStringEntryProto.FromString(data[inner:end]).key.startswith(_KEY):
-            continue  # `facts` has made sure that it is text
+            continue  # `facts` has checked that it is text
         yield memoryview(data)[start:end]
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
-    """Tag of each field of a model (number and kind), and where it, its value and the next one start."""
+    """Yield for each field of a model its tag (number and kind), and the offsets of it, its value and the next one."""
     at = count = 0
     while at < len(data):
         start = at
@@ -150,7 +150,7 @@ def _fields(data: bytes) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Read a number of seven bits a byte; return it and where it ends."""
+    """Read a number with seven bits per byte; return it and the offset of its end."""
     value = 0
     for shift in range(0, 70, 7):
         value |= (data[at + shift // 7] & 0x7F) << shift

@@ -1,8 +1,8 @@
-"""Pickles of torch's legacy format, evaluated without unpickling.
+"""Evaluates pickles of torch's legacy format without unpickling.
 
-Pickle can call anything by name, so no unpickler runs here: the opcodes are walked by a machine that knows only those
-that this format uses, calls nothing, and admits four names. What it makes is never printed, compared or hashed before
-its type is known: a few hundred bytes describe an object whose `repr` takes for ever.
+A pickle can call any function by name, so no unpickler is used. Instead a small machine evaluates the opcodes. It knows
+only those that this format uses, calls nothing, and allows four names. Its results are not printed, compared or hashed
+before their types are checked, because a few hundred bytes can describe an object whose `repr` takes for ever.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..errors import ModelError
 _STORAGES: dict[str, np.dtype[Any]] = {"torch FloatStorage": np.dtype("<f4"), "torch LongStorage": np.dtype("<i8")}
 _REBUILD = "torch._utils _rebuild_tensor_v2"
 _ORDERED_DICT = "collections OrderedDict"
-_MOST_OPCODES = 250_000  # of one pickle; the published weights have 18,000
+_MOST_OPCODES = 250_000  # in one pickle; the published weights have 18,000
 _MOST_AXES = 8
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
@@ -29,14 +29,14 @@ _LITERALS = {"BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE", "SHORT_BINUN
 
 @dataclass(frozen=True)
 class _Name:
-    """A global that the pickle asks for: only the name, never the thing."""
+    """The name of a global in the pickle; the global itself is never looked up."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Raw elements in the file, and under which key they are found."""
+    """Raw elements in the file, and the key under which they are stored."""
 
     key: str
     dtype: np.dtype[Any]
@@ -45,7 +45,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class View:
-    """A tensor: a strided view into a storage, offset and strides in elements."""
+    """A tensor: a strided view into a storage, with offset and strides in elements."""
 
     storage: Storage
     offset: int
@@ -55,7 +55,7 @@ class View:
 
 def _global(name: str) -> _Name:
     if name not in (*_STORAGES, _REBUILD, _ORDERED_DICT):
-        raise ModelError(f"the file asks for {name.replace(' ', '.'):.80}, which weights have no need of: refused")
+        raise ModelError(f"the file asks for {name.replace(' ', '.'):.80}, which weights do not need: refused")
     return _Name(name)
 
 
@@ -63,7 +63,7 @@ def _storage(pid: object) -> Storage:
     match pid:
         case ("storage", _Name(kind), str(key), str(), int(size), None) if kind in _STORAGES and size >= 0:
             return Storage(key, _STORAGES[kind], size)
-    raise ModelError("the file describes a storage in a way that is not known")
+    raise ModelError("the file describes a storage in an unknown way")
 
 
 def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:
@@ -71,18 +71,18 @@ def _is_shape(value: object) -> TypeGuard[tuple[int, ...]]:
 
 
 def _reduce(function: object, arguments: object) -> object:
-    """Stand-in for the call of a global: an empty dict, or the description of a view."""
+    """Return the result that calling a global would have: an empty dict, or the description of a view."""
     match function, arguments:
         case _Name(name), () if name == _ORDERED_DICT:
             return {}
         case _Name(name), (Storage() as storage, int(offset), shape, strides, bool(), dict(), *_) if name == _REBUILD:
             if offset >= 0 and _is_shape(shape) and _is_shape(strides) and len(shape) == len(strides):
                 return View(storage, offset, shape, strides)
-    raise ModelError("the file describes a tensor in a way that is not known")
+    raise ModelError("the file describes a tensor in an unknown way")
 
 
 def _put(target: object, items: list[Any]) -> None:
-    # Only plain keys are hashed: the hash of a deeply nested tuple overflows the C stack.
+    # Only plain keys are hashed, because the hash of a deeply nested tuple overflows the C stack.
     if type(target) is dict and len(items) % 2 == 0 and all(type(key) in (str, int) for key in items[::2]):
         target.update(zip(items[::2], items[1::2], strict=True))
     else:
@@ -90,11 +90,11 @@ def _put(target: object, items: list[Any]) -> None:
 
 
 class Machine:
-    """Evaluates pickles opcode by opcode, in time and memory that grow with the file; no opcode runs code."""
+    """Evaluates pickles opcode by opcode. Time and memory grow with the file, and no opcode runs code."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
-        self.below: list[list[Any]] = []  # what lies below each mark, out of reach until the mark is popped
+        self.below: list[list[Any]] = []  # the items below each mark, not accessible until the mark is popped
         self.memo: dict[int, Any] = {}
 
     def pop(self, count: int) -> list[Any]:
@@ -106,12 +106,12 @@ class Machine:
         return items
 
     def pop_to_mark(self) -> list[Any]:
-        """Pop all above the last mark."""
+        """Pop all items above the last mark."""
         items, self.stack = self.stack, self.below.pop()
         return items
 
     def push(self, opcode: str, arg: Any) -> bool:
-        """Push what an opcode makes out of nothing or of the top of the stack; False where it is not such an opcode."""
+        """Push the value that an opcode makes, from nothing or the top of the stack; return False for other opcodes."""
         if opcode in _LITERALS:
             made = arg
         elif opcode in _CONSTANTS:
@@ -128,7 +128,7 @@ class Machine:
         return True
 
     def fill(self, opcode: str) -> bool:
-        """Move the top of the stack into the container below; False where the opcode does something else."""
+        """Move the top of the stack into the container below; return False if the opcode does something else."""
         match opcode:
             case "APPENDS" | "SETITEMS":
                 items = self.pop_to_mark()
@@ -139,13 +139,13 @@ class Machine:
             case _:
                 return False
         if opcode.startswith("APPEND"):
-            list.extend(self.stack[-1], items)  # raises where it is not a list
+            list.extend(self.stack[-1], items)  # raises if it is not a list
         else:
             _put(self.stack[-1], items)
         return True
 
     def call(self, opcode: str, arg: Any) -> bool:
-        """Stand in for what an unpickler would look up or call; False where the opcode does something else."""
+        """Push a substitute for a global or for the result of a call; return False for other opcodes."""
         match opcode:
             case "GLOBAL":
                 self.stack.append(_global(str(arg)))
@@ -155,7 +155,7 @@ class Machine:
                 self.stack.append(_storage(*self.pop(1)))
             case "REDUCE":
                 self.stack.append(_reduce(*self.pop(2)))
-            case "BUILD":  # attributes of a dict: torch's `_metadata`, which says nothing about the weights
+            case "BUILD":  # attributes of a dict: torch's `_metadata`, which is not needed for the weights
                 self.pop(1)
                 if type(self.stack[-1]) is not dict:
                     raise ModelError("the file sets attributes of something that has none")
@@ -164,7 +164,7 @@ class Machine:
         return True
 
     def remember(self, opcode: str, arg: Any) -> None:
-        """Marks and the memo; any other opcode is refused."""
+        """Handle marks and the memo; raise `ModelError` for any other opcode."""
         match opcode:
             case "PROTO" | "FRAME":
                 pass
@@ -178,18 +178,18 @@ class Machine:
             case "BINGET" | "LONG_BINGET":
                 self.stack.append(self.memo[int(arg)])
             case _:
-                raise ModelError(f"the file uses the pickle opcode {opcode}, which weights have no need of: refused")
+                raise ModelError(f"the file uses the pickle opcode {opcode}, which weights do not need: refused")
 
 
 def walk(stream: io.BytesIO) -> Any:
-    """Evaluate the pickle that a stream is at, which pickletools parses.
+    """Evaluate the next pickle of a stream; pickletools parses it.
 
     Raises
     ------
     ModelError
-        Where it has an opcode or asks for a name that weights have no need of, or is too long.
+        If it uses an opcode or a name that weights do not need, or is too long.
     Exception
-        Of nearly any class, where it is damaged.
+        Of nearly any class, if it is damaged.
     """
     machine = Machine()
     for count, (opcode, arg, _) in enumerate(pickletools.genops(stream)):

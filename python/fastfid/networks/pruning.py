@@ -1,4 +1,4 @@
-"""Graphs without what their outputs do not need: ONNX Runtime would compute it all the same."""
+"""Removes nodes that no output of a graph needs, because ONNX Runtime would compute them anyway."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def prune(graph: onnx.GraphProto) -> None:
-    """Drop the nodes and weights of a sorted graph that none of its outputs needs."""
+    """Remove the nodes and weights of a sorted graph that none of its outputs needs."""
     needed = {output.name for output in graph.output}
     kept: list[onnx.NodeProto] = []
     for node in reversed(graph.node):
@@ -37,11 +37,11 @@ def with_outputs(data: bytes, names: Collection[str]) -> bytes:
 
 
 def _used(node: onnx.NodeProto) -> Iterator[str]:
-    """Names of the tensors that a node takes, those that its branches take from outside among them."""
+    """Yield the names of the tensors that a node uses, including those that its subgraphs use from outside."""
     todo = [node]
     while todo:
         inner = todo.pop()
-        yield from filter(None, inner.input)  # one that is left out has an empty name
+        yield from filter(None, inner.input)  # an omitted optional input has an empty name
         for attribute in inner.attribute:
             for graph in (attribute.g, *attribute.graphs):
                 todo.extend(graph.node)

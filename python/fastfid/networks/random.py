@@ -1,10 +1,12 @@
-"""The untrained network `inception-v3-random`: the same on every machine, and needing no download.
+"""The untrained network `inception-v3-random`, which is the same on every machine and needs no download.
 
-Weights are drawn per layer by NumPy's frozen `RandomState` stream, whose seed is the CRC-32 of the layer's name:
-uniform(-a, a) with a = sqrt(3 / fan_in), which gives each a variance of 1 / fan_in. The batch-norm means and variances
-are packaged: they were measured once on procedural images (models/calibrate_random.py in the repository), so that
-every layer has mean 0 and variance 1 on those. Numerics: draws in float64, scaled by a separate product (a fused one
-would round differently on some machines), rounded once to float32.
+The weights of each layer are drawn from NumPy's `RandomState`, whose stream never changes, with the CRC-32 of the
+layer's name as seed. They are uniform(-a, a) with a = sqrt(3 / fan_in), which gives a variance of 1 / fan_in. The
+batch-norm means and variances are packaged. They were measured once on procedural images (models/calibrate_random.py
+in the repository), so that every layer has mean 0 and variance 1 on those.
+
+Numerics: float64 draws, scaled by a separate product (a fused one would round differently on some machines), rounded
+once to float32.
 """
 
 from __future__ import annotations
@@ -30,9 +32,9 @@ def draw(name: str, shape: tuple[int, ...]) -> Array:
     Parameters
     ----------
     name : str
-        The layer; its CRC-32 is the seed.
+        Name of the layer; its CRC-32 is the seed.
     shape : tuple of int
-        (out, in, ...): the fan-in is the product of all but the first.
+        (out, in, ...); the fan-in is the product of all sizes except the first.
 
     Returns
     -------
@@ -43,14 +45,14 @@ def draw(name: str, shape: tuple[int, ...]) -> Array:
     >>> draw("fc", (1008, 2048)).dtype
     dtype('float32')
     """
-    # The range (-1, 1) makes the generator's own product exact; the one that rounds is NumPy's, alone.
+    # With the range (-1, 1) the product inside the generator is exact, so that only the product below rounds.
     weight = np.random.RandomState(zlib.crc32(name.encode())).uniform(-1.0, 1.0, shape)
     weight *= math.sqrt(3.0 / math.prod(shape[1:]))
     return weight.astype(np.float32)
 
 
 def conv_weights() -> dict[str, Array]:
-    """Name and weight of every convolution, (out, in, height, width) float32."""
+    """Return the weight of every convolution by name, (out, in, height, width) float32."""
     return {name: draw(name, shape) for name, shape in conv_shapes().items()}
 
 
@@ -82,7 +84,7 @@ def random_weights() -> dict[str, Array]:
 
 
 def identity(weights: Mapping[str, Array]) -> str:
-    """SHA-256 over names, shapes and little-endian float32 bytes, in the order of the names.
+    """Return the SHA-256 of names, shapes and little-endian float32 bytes, in the order of the names.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The models that have a name, and what is known about each."""
+"""The registered models: name, hash, size and address of each."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from dataclasses import dataclass
 from ..errors import ModelError
 
 OFFICIAL_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-MOST_BYTES = 1 << 30  # of a file of weights; the published ones have less than a tenth of it
+MOST_BYTES = 1 << 30  # largest file of weights; the published ones have less than a tenth of it
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the registry; without a URL it is built in and needs no file.
+    """One model of the registry. A model without a URL is built in and has no file.
 
     Attributes
     ----------
     name : str
     sha256 : str or None
-        Of the published file, or of the built-in weights (`fastfid.networks.random.identity`); None where the file was
-        published with an MD5 only.
+        Hash of the published file, or of the built-in weights (`fastfid.networks.random.identity`). None if the file
+        was published with an MD5 only.
     note : str
-        One line for people.
+        A description in one line.
     url : str or None
     size : int
-        Of the file, in bytes.
+        Size of the file in bytes.
     file_names : tuple of str
-        What the file is called in caches; the first is ours.
+        Names of the file in caches; the first is ours.
     md5 : str or None
-        Of the published file.
+        MD5 of the published file.
     """
 
     name: str
@@ -41,12 +41,12 @@ class Entry:
 
     @property
     def algorithm(self) -> str:
-        """Hash that the file was published with, as `hashlib` calls it."""
+        """Name in `hashlib` of the hash that the file was published with."""
         return "md5" if self.sha256 is None else "sha256"
 
     @property
     def label(self) -> str:
-        """The same for people."""
+        """Name of that hash in messages."""
         return "MD5" if self.sha256 is None else "SHA-256"
 
     @property
@@ -65,14 +65,14 @@ REGISTRY: dict[str, Entry] = {
             url="https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
             "pt_inception-2015-12-05-6726825d.pth",
             size=95_628_359,
-            # The same bytes under the names of pytorch-fid and of torch-fidelity.
+            # The same file under the names of pytorch-fid and of torch-fidelity.
             file_names=("pt_inception-2015-12-05-6726825d.pth", "weights-inception-2015-12-05-6726825d.pth"),
         ),
         Entry(
             name="inception-v3-keras",
             sha256=None,
             md5="bcbd6486424b2319ff4ef7d526e38f63",
-            note="Keras' ImageNet weights, for mode keras; its scores do not compare with published FIDs",
+            note="Keras' ImageNet weights, for mode keras; not comparable with published FIDs",
             url="https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
             "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
             size=87_910_968,
@@ -81,24 +81,24 @@ REGISTRY: dict[str, Entry] = {
         Entry(
             name="inception-v3-random",
             sha256="8c71e59e1e3dafc58a1b8b690ed787259e82721c22872464fe8aefcf8504e0f3",
-            note="the same network, untrained; its scores do not compare with published FIDs",
+            note="the same network, untrained; not comparable with published FIDs",
         ),
     )
 }
 
 
 def names() -> tuple[str, ...]:
-    """Names of the registered models."""
+    """Return the names of the registered models."""
     return tuple(REGISTRY)
 
 
 def entry(name: str) -> Entry:
-    """Look a model up by name.
+    """Return the model with this name.
 
     Raises
     ------
     ModelError
-        Listing the names there are.
+        If there is none; the message lists the names.
     """
     try:
         return REGISTRY[name]

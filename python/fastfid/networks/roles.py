@@ -1,4 +1,4 @@
-"""What the outputs of a network are for: a metric asks for a role, not for a tensor."""
+"""The roles of outputs: a metric needs an output with a role, whatever the name of the tensor."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ FEATURES = "features"
 SPATIAL_CHANNELS = 7
 _SPATIAL_SIDE = 17  # of Mixed_6d, in pixels
 
-# What an output of our Inception is made of: a tap by its dims (1008: the logits), or what has no number of its own.
+# The source of an output of our Inception: a tap by its dims (1008 for the logits), or a name.
 Source = int | str
 
-#: The roles of our Inception besides "features", whose source is the tap that `dims` names.
+#: The roles of our Inception besides "features", whose source is the tap that `dims` selects.
 ROLES: dict[str, Source] = {
     "features_64": 64,
     "features_192": 192,
     "features_768": 768,
     "features_2048": 2048,
     "logits": LOGITS,
-    "logits_unbiased": "logits_unbiased",  # pool3 @ fc.weight.T, as the Inception Score takes them
-    "spatial": "spatial",  # Mixed_6d.branch1x1[:, :7], flattened as NHWC, as ADM's sFID takes them
+    "logits_unbiased": "logits_unbiased",  # pool3 @ fc.weight.T, for the Inception Score
+    "spatial": "spatial",  # Mixed_6d.branch1x1[:, :7], flattened as NHWC, for ADM's sFID
 }
 _OF_FC = ("logits", "logits_unbiased")
 
 
 def source_of(role: str, dims: int) -> Source:
-    """What an output of our Inception is made of.
+    """Return the source of an output of our Inception.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def source_of(role: str, dims: int) -> Source:
 
 
 def width(source: Source) -> int:
-    """Length of a row.
+    """Return the length of a row.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def width(source: Source) -> int:
 
 
 def check_inception(role: str, network: str = "inception-v3", *, fc: bool = True) -> None:
-    """Raise `ModelError` if our Inception has no output for a role; `fc` says whether its weights have logits."""
+    """Raise `ModelError` if our Inception has no output for a role; `fc` is False if its weights lack the logits."""
     there = [FEATURES, *(name for name in ROLES if fc or name not in _OF_FC)]
     if role not in there:
         why = " (these weights have no layer of logits)" if role in _OF_FC else ""
@@ -63,7 +63,7 @@ def check_inception(role: str, network: str = "inception-v3", *, fc: bool = True
 
 
 def check_roles(roles: Any) -> tuple[str, ...]:
-    """Return roles in the order of their names, each once.
+    """Return the roles sorted by name, each once.
 
     Raises
     ------

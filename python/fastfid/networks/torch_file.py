@@ -1,9 +1,9 @@
-"""Weights in torch's legacy file format, read without torch.
+"""Reads weights in torch's legacy file format without torch.
 
-The format (torch.save before 1.6, or with `_use_new_zipfile_serialization=False`): five pickles, namely a magic number,
-a protocol version, facts about the writing machine, the dict of tensors, the list of storage keys; then for each key
-the number of elements (int64) and the raw elements. A tensor is a strided view into a storage, and in the published
-Inception weights the strides matter: the convolutions are stored height, width, in, out.
+The format (torch.save before 1.6, or with `_use_new_zipfile_serialization=False`) has five pickles: a magic number, a
+protocol version, facts about the writing machine, the dict of tensors, and the list of storage keys. For each key they
+are followed by the number of elements (int64) and the raw elements. A tensor is a strided view into a storage. In the
+published Inception weights the strides matter, because the convolutions are stored in the order height, width, in, out.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _read_storage(data: bytes, at: int, storage: Storage, nth: str) -> npt.NDArr
         raise ModelError(f"the file is truncated: it ends before {nth}")
     size = int.from_bytes(data[at : at + 8], "little", signed=True)
     if size != storage.size:
-        raise ModelError(f"{nth} says that it has {size} elements, where the tensors expect {storage.size}")
+        raise ModelError(f"{nth} has {size} elements, but the tensors expect {storage.size}")
     have, need = len(data) - at - 8, size * storage.dtype.itemsize
     if have < need:
         raise ModelError(f"the file is truncated: {nth} has {have} of {need} bytes")
@@ -56,7 +56,7 @@ def _read_storage(data: bytes, at: int, storage: Storage, nth: str) -> npt.NDArr
 
 
 def _read_storages(data: bytes, at: int, keys: object, views: Mapping[str, View]) -> dict[str, npt.NDArray[Any]]:
-    """Read all storages, the first at byte `at`; nothing may follow the last."""
+    """Read all storages, the first of them at byte `at`; raise `ModelError` if data follows the last."""
     used: dict[str, Storage] = {}
     for name, view in views.items():
         if used.setdefault(view.storage.key, view.storage) != view.storage:
@@ -75,17 +75,17 @@ def _read_storages(data: bytes, at: int, keys: object, views: Mapping[str, View]
 
 
 def _strided(name: str, view: View, storage: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Make the view into its storage, once it is certain that it lies inside."""
+    """Return the view into its storage, after a check that it lies inside."""
     count, end = 1, view.offset + 1
     for length, stride in zip(view.shape, view.strides, strict=True):
         count *= length
         end += (length - 1) * stride
-    # More elements than the storage has would be an expanded view: never a weight, but a way to ask for any memory.
+    # A view with more elements than its storage is expanded. Weights never are, and it could need any amount of memory.
     if count > storage.size or (count and end > storage.size):
         raise ModelError(f"{name:.80} reaches outside of its storage of {storage.size} elements")
     if not count:
         return np.empty(view.shape, storage.dtype)
-    # How far apart the elements of an axis with only one are says nothing, and may be more than NumPy can hold.
+    # The stride of an axis with a single element has no meaning, and may be larger than NumPy allows.
     strides = [storage.itemsize * (n if m > 1 else 1) for n, m in zip(view.strides, view.shape, strict=True)]
     return np.lib.stride_tricks.as_strided(storage[view.offset :], view.shape, strides, writeable=False)
 
@@ -121,9 +121,9 @@ def read_legacy_checkpoint(
     Parameters
     ----------
     path_or_bytes : path or bytes
-        The file, or what is in it.
+        The file, or its contents.
     name : str, optional
-        What messages call the file.
+        Name of the file in messages.
 
     Returns
     -------
@@ -133,11 +133,11 @@ def read_legacy_checkpoint(
     Raises
     ------
     ModelError
-        Where the file is missing, truncated, larger than 1 GiB, not of this format, or asks for a name that weights
-        have no need of.
+        If the file is missing, truncated, larger than 1 GiB or not of this format, or uses a name that weights do not
+        need.
     """
     if isinstance(path_or_bytes, bytes):
-        data, source = path_or_bytes, name or "what was given"
+        data, source = path_or_bytes, name or "the given data"
     else:
         source = name or os.fspath(path_or_bytes)
         with failures(f"{source} cannot be read", ModelError):
@@ -159,14 +159,14 @@ def check_layout(weights: Mapping[str, npt.NDArray[Any]], *, name: str = "the fi
     Parameters
     ----------
     weights : mapping of str to ndarray
-        As `read_legacy_checkpoint` gives; `num_batches_tracked` counters may be there or not.
+        The result of `read_legacy_checkpoint`, with or without `num_batches_tracked` counters.
     name : str
-        What messages call the file.
+        Name of the file in messages.
 
     Raises
     ------
     ModelError
-        Naming the first missing, unexpected or wrongly shaped entries.
+        If they are not; the message lists the first missing, unexpected and wrong entries.
     """
     expected = expected_shapes()
     missing = [key for key in expected if key not in weights]
