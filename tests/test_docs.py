@@ -69,7 +69,7 @@ def test_the_commands_of_the_readme_run(offline, capsys):
     assert len(commands) >= 8
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0, command
-    assert capsys.readouterr().out.count("FID:  ") == 4
+    assert capsys.readouterr().out.count("FID:  ") == 5
 
 
 def test_the_python_block_for_people_from_torchmetrics_runs(offline):
