@@ -62,7 +62,7 @@ def kinds_table(options: argparse.Namespace, scratch: Path) -> list[str]:
     cells: dict[str, list[str]] = {path.name: [] for path in written}
     with np.load(scratch / "tools.npz") as theirs:
         names = theirs["kinds"].tolist()
-        assert names == [Path(item.name).name for item in open_source(folder).items()]
+        assert names == [Path(item.name).name for item in read_items(open_source(folder))]
         for mode in MODES:
             inputs = largest(network_inputs(folder, mode) - theirs[f"{mode} inputs"])
             expected = theirs[f"{mode} features"]

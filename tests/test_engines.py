@@ -230,4 +230,4 @@ def test_a_script_without_its_guard_is_told(tmp_path):
     )
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 1
-    assert "needs if __name__ == '__main__': before it starts" in result.stderr.splitlines()[-1]
+    assert "must call fastfid below if __name__ == '__main__':" in result.stderr.splitlines()[-1]

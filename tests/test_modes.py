@@ -176,10 +176,14 @@ def test_identity_at_equal_sizes(mode, h, w, seed):
 @every_mode
 @given(h=pixels, w=pixels, value=st.integers(0, 255))
 @example(h=1, w=50, value=255)
+@example(h=34, w=38, value=254)
 def test_a_constant_stays_constant(mode, h, w, value):
     image = np.full((h, w, 3), value, np.uint8)
     expected = value / UNIT[mode] - 1
-    np.testing.assert_allclose(resized(mode, image, 33, 15), expected, rtol=0, atol=5e-7)
+    # torchmetrics' weights add up to 1 but for the rounding of each, in both directions; the others' do exactly.
+    np.testing.assert_allclose(
+        resized(mode, image, 33, 15), expected, rtol=0, atol=1e-6 if mode == "torchmetrics" else 2e-7
+    )
 
 
 @every_mode
