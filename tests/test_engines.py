@@ -6,6 +6,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -231,3 +232,75 @@ def test_a_script_without_its_guard_is_told(tmp_path):
     result = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, timeout=60)
     assert result.returncode == 1
     assert "must call fastfid below if __name__ == '__main__':" in result.stderr.splitlines()[-1]
+
+
+class Top(fastfid.Accumulator):
+    def __init__(self, dims, k):
+        self.k, self.rows = k, np.empty((0, dims), np.float32)
+
+    def update(self, rows):
+        self.rows = np.sort(np.concatenate([self.rows, rows]), axis=0)[-self.k :]
+
+    def merge(self, other):
+        self.update(other.rows)
+
+
+class Locked(fastfid.Accumulator):
+    def __init__(self, dims):
+        self.lock = threading.Lock()
+
+    def update(self, rows):
+        pass
+
+    def merge(self, other):
+        pass
+
+
+class Stream(fastfid.Source):
+    def __init__(self, images, **options):
+        super().__init__("stream", **options)
+        self.images = images
+
+    def read(self, indices):
+        for index, image in zip(indices, self.images):
+            yield fastfid.Item(f"{index}", functools.partial(np.array, image))
+
+
+def test_a_need_with_parameters_in_other_processes(processes, local, images):
+    need = Need("features", functools.partial(Top, k=3))
+    found = [
+        fold(engine.fit([need], pieces(open_source(images), size=PIECE), How()), Fit({}))[need].rows
+        for engine in (local, processes)
+    ]
+    assert found[0].tobytes() == found[1].tobytes()
+
+
+def test_what_cannot_be_sent_is_named(processes, images):
+    cut = list(pieces(open_source(images), size=PIECE))
+    for need, message in (
+        (Need("features", Locked), "Locked of features cannot be sent to another process: cannot pickle"),
+        (Need("features", lambda dims: Top(dims, 3)), "<lambda> of features cannot be sent to another process"),
+    ):
+        with pytest.raises(InputError, match=message):
+            list(processes.fit([need], cut, How()))
+
+
+def test_what_processes_cannot_read_is_told_before_anything_is_read(images):
+    def never(done, total):
+        raise AssertionError("an image was read")
+
+    options = {"model": "inception-v3-random", "dims": 64, "device": "cpu,cpu", "progress": never}
+    for other in ((image for image in pictures(9)), Stream(list(pictures(9)), size=None)):
+        with pytest.raises(InputError, match="can only be read from start to end, by one process"):
+            fastfid.score(images, other, **options)
+
+
+def test_an_ordered_source_that_ends_early_is_told():
+    with pytest.raises(InputError, match="read ends after 5 images"):
+        fastfid.score(Stream(list(pictures(5)), size=7, ordered=True), pictures(9), model="inception-v3-random", dims=64)
+
+
+def test_roles_that_an_extractor_lacks_are_told_by_fit_too():
+    extractor = fastfid.Extractor("inception-v3-random", dims=64, roles=("logits",))
+    with pytest.raises(InputError, match="the model gives logits, and features is needed"):
+        extractor.fit(pictures(4))

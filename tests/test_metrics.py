@@ -1,5 +1,7 @@
 """The contracts of a metric: shared needs, pickled accumulators, scores."""
 
+import functools
+import json
 import pickle
 from dataclasses import dataclass
 
@@ -13,6 +15,7 @@ from fastfid import Accumulator, Fit, InputError, Metric, Need, Score, Statistic
 from fastfid.fit import fold
 from fastfid.metrics.fid import FID, MOMENTS
 from fastfid.metrics.registry import asked_for, needs_of
+from fastfid.sources import pieces
 from pictures import pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
@@ -178,3 +181,163 @@ def test_a_state_of_a_newer_version_is_refused():
     assert state["version"] == 1
     with pytest.raises(InputError, match="a state of Sums has version 2, this fastfid reads up to 1"):
         sums.__setstate__({**state, "version": 2})
+
+
+class TestMetricsThatMisbehave:
+    def run(self, rows, *metrics, **options):
+        return fastfid.compare(pictures(40), pictures(30), engine=Given(rows), metrics=list(metrics), **options)
+
+    @pytest.mark.parametrize("last", [False, True])
+    def test_cannot_change_the_next_one_or_what_the_caller_gave(self, rows, last):
+        class Merging(Metric):
+            name, needs = "merging", (MOMENTS,)
+
+            def value(self, a, b):
+                return Score(float(a[MOMENTS].merge(b[MOMENTS]).n))
+
+        metrics = ["fid", Merging()] if last else [Merging(), "fid"]
+        assert self.run(rows, *metrics).fid == self.run(rows, "fid").fid
+        saved = Statistics(DIMS).update(rows)
+        fastfid.compare(saved, saved, metrics=metrics)
+        assert saved.n == 40
+
+    def test_cannot_write_into_the_rows_of_others(self, rows):
+        class Writing(Sums):
+            def update(self, rows):
+                rows -= 5
+
+        class Writes(Gap):
+            needs = (Need("features", Writing),)
+
+        with pytest.raises(ValueError, match="read-only"):
+            self.run(rows, Writes(), "fid")
+
+    @pytest.mark.parametrize(
+        ("attributes", "message"),
+        [
+            ({"name": None}, r"Odd has no name; set name = '\.\.\.' in the class"),
+            ({"name": "fid"}, "Odd is called 'fid' like a built-in metric"),
+            ({"sides": 3}, r"Odd\.sides must be 1 or 2, got 3"),
+            ({"needs": MOMENTS}, r"Odd\.needs must be a tuple of fastfid\.Need"),
+            ({"needs": ("features",)}, r"Odd\.needs must be a tuple of fastfid\.Need"),
+            ({"value": lambda *_: 1.5}, r"odd\.value must return a fastfid\.Score, got a float"),
+            ({"needs": (Need("features", lambda dims: []),)}, "of features: a list is not a fastfid.Accumulator"),
+        ],
+    )
+    def test_are_told_by_name(self, rows, attributes, message):
+        usual = {"name": "odd", "needs": (MOMENTS,), "value": lambda self, a, b: Score(0.0)}
+        with pytest.raises(InputError, match=message):
+            self.run(rows, type("Odd", (Metric,), {**usual, **attributes})())
+
+    def test_a_value_that_is_no_number_is_told(self, rows):
+        class Nothing(Gap):
+            name = "nothing"
+
+            def value(self, a, b):
+                return Score(float("nan"), {"table": np.arange(3), "pair": (np.float32(1.5), None)})
+
+        with pytest.warns(fastfid.FastFIDWarning, match=r"nothing is not a number \(NaN\)"):
+            result = self.run(rows, Nothing())
+        assert json.loads(json.dumps(result.as_dict()))["scores"]["nothing"]["parts"]["table"] == [0, 1, 2]
+
+    def test_bad_needs(self):
+        with pytest.raises(InputError, match="a Need's role must be a text"):
+            Need(None, Sums)
+        with pytest.raises(InputError, match="a Need's accumulator must be a class or a function, got a Statistics"):
+            Need("features", Statistics(3))
+        with pytest.raises(InputError, match="must be a fastfid.Accumulator; list is not"):
+            Need("features", list)
+
+
+def test_an_option_beside_a_metric_object_that_has_it_is_refused(rows):
+    for option in ({"method": "schur"}, {"bootstrap": 20}):
+        with pytest.raises(InputError, match=r"is a parameter of FID: give FID\("):
+            fastfid.compare(pictures(40), pictures(30), engine=Given(rows), metrics=[FID()], **option)
+    result = fastfid.compare(pictures(40), pictures(30), engine=Given(rows), metrics=[FID(method="schur")])
+    assert result.method == "schur"
+    with pytest.raises(InputError, match="seed must be between"):
+        FID(seed=-1)
+
+
+def test_batches_without_a_row_are_not_handed_on(rows):
+    class Strict(Sums):
+        def update(self, rows):
+            assert len(rows)
+
+    need = Need("features", Strict)
+    empty = np.empty((0, DIMS), np.float32)
+    assert Fit.empty([need], {"features": DIMS}).update({"features": empty}).n == 0
+
+
+def test_roles_of_different_lengths(rows):
+    fit = Fit.empty([MOMENTS], {"features": DIMS})
+    with pytest.raises(InputError, match="different numbers of rows: 3, 4"):
+        fit.update({"features": rows[:3], "logits": rows[:4]})
+    with pytest.raises(InputError, match="features have logits, and Statistics of features is needed"):
+        fit.update({"logits": rows})
+
+
+def test_provenance_is_that_of_the_features_alone():
+    role = Need("logits", Statistics)
+
+    class OfLogits(Gap):
+        name, needs = "of-logits", (MOMENTS, role)
+
+        def value(self, a, b):
+            return Score(0.0, {"logits": a[role], "features": a[MOMENTS]})
+
+    model = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4, roles=("features", "logits"))
+    parts = fastfid.compare(pictures(4), pictures(5), model=model, metrics=[OfLogits()]).scores["of-logits"].parts
+    assert (parts["logits"].dims, parts["logits"].provenance) == (1008, None)
+    assert parts["features"].provenance == model.provenance
+
+
+class TestEnginesThatMisbehave:
+    @pytest.mark.parametrize(
+        ("fit", "message"),
+        [
+            (lambda pairs: pairs[1:], r"yields piece 1 where piece 0 should follow"),
+            (lambda pairs: pairs[:-1], r"ends before piece 2"),
+            (lambda pairs: [*pairs, pairs[-1]], r"yields piece 2 where no more pieces should follow"),
+            (lambda pairs: pairs[::-1], r"yields piece 2 where piece 0 should follow"),
+            (lambda pairs: [(piece, pairs[0][1]) for piece, _ in pairs], r"one Fit for several pieces"),
+            (lambda pairs: [fit for _, fit in pairs], r"must yield \(piece, fit\) pairs, but yields a Fit"),
+            (lambda pairs: None, r"must yield \(piece, fit\) pairs, but returns a NoneType"),
+            (lambda pairs: [(p, Fit({MOMENTS: Statistics(4)}, len(p.indices))) for p, _ in pairs], "of 4 dims, not 5"),
+            (lambda pairs: [(p, Fit({MOMENTS: Statistics(5)}, 3)) for p, _ in pairs], "counted 3 of the 16 images of"),
+        ],
+    )
+    def test_are_told_by_name(self, rows, monkeypatch, fit, message):
+        monkeypatch.setattr("fastfid.sides.pieces", functools.partial(pieces, size=16))
+
+        class Odd(Given):
+            def fit(self, needs, pieces, how):
+                return fit(list(super().fit(needs, pieces, how)))
+
+        with pytest.raises(InputError, match=message) as caught:
+            fastfid.score(pictures(40), pictures(40), engine=Odd(rows))
+        assert "Odd.fit" in str(caught.value)
+
+    def test_open_without_facts(self, rows):
+        class Odd(Given):
+            def open(self, recipe, messages, **_):
+                return None
+
+        with pytest.raises(InputError, match="Odd.open must return Facts, got a NoneType"):
+            fastfid.score(pictures(40), pictures(40), engine=Odd(rows))
+
+
+def test_two_sides_of_one_name_have_a_warning_each(rows):
+    class Named(fastfid.Source):
+        def __init__(self, n):
+            super().__init__("same", n)
+
+        def read(self, indices):
+            for index in indices:
+                yield fastfid.Item(f"{index}", functools.partial(np.full, (8, 8, 3), index))
+
+    wide = np.tile(rows, 10)
+    result = fastfid.compare(Named(40), Named(30), engine=Given(wide))
+    assert [text for text in result.warnings if text.startswith("few-images")] == [
+        f"few-images: same: {n} images are fewer than 50 dims; the FID is exact but biased upwards" for n in (40, 30)
+    ]

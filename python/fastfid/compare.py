@@ -8,11 +8,11 @@ from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
 from .images.preprocess import Preprocessing
-from .messages import Messages, tell_of_sides
+from .messages import Messages, tell_of_scores, tell_of_sides
 from .metrics.base import Metric
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
-from .metrics.registry import asked_for, needs_of
+from .metrics.registry import asked_for, needs_of, score_of
 from .options import Model, Options
 from .progress import ProgressOption
 from .sides import check_sides, fitted, glanced, moments_of, open_side, read
@@ -190,16 +190,14 @@ def compare(
         tell_of_sides(sides, facts, messages)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
         tell_of_sides(sides, facts, messages)
-    scores = {metric.name: metric.value(*(side.fit for side in sides[: metric.sides])) for metric in asked}
-    for found in scores.values():
-        for text in found.warnings:
-            messages.warn(text)
+    scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
+    tell_of_scores(scores, messages)
     first, second = (side.result() for side in sides)
     return Comparison(
         scores=scores,
         a=first,
         b=second,
-        method=str(options.method),
+        method=str(scores["fid"].parameters["method"] if "fid" in scores else options.method),
         provenance=sides[0].provenance or sides[1].provenance,
         forced=forced,
         warnings=tuple(messages.warnings),

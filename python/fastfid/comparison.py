@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, is_dataclass
 from math import isnan
 from typing import Any
 
+import numpy as np
+
 from .errors import InputError
 from .fit import Side
 from .metrics.base import Score
@@ -23,7 +25,7 @@ class Comparison:
     a, b : Side
         Name, number of images and rejected images of each side.
     method : str
-        "auto" or "schur".
+        "auto" or "schur": how the FID was computed.
     provenance : Provenance or None
         How the features were made; None if neither side says.
     forced : bool
@@ -105,6 +107,9 @@ def _plain(value: Any) -> Any:
         return _plain(asdict(value))
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
     if isinstance(value, list | tuple):
-        return type(value)(_plain(item) for item in value)
+        plain = [_plain(item) for item in value]
+        return plain if isinstance(value, list) else tuple(plain)
     return None if isinstance(value, float) and isnan(value) else value

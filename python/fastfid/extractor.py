@@ -21,7 +21,7 @@ from .networks.roles import FEATURES, check_roles
 from .options import Options
 from .progress import Progress, ProgressOption, progress_bar
 from .provenance import Provenance
-from .sides import moments_of, open_side, read
+from .sides import moments_of, open_side, read, require_roles
 from .sources import Source, expected, open_source, pieces, read_batches
 
 
@@ -256,6 +256,7 @@ class Extractor:
         options, messages, engine = Options.of(locals()), Messages(), Local(self.opened)
         side = open_side(source, "the source", (MOMENTS,), options, messages)
         facts = engine.open(self.recipe, messages)
+        require_roles([side], facts)
         return moments_of(read(side, engine, facts, options, messages))
 
 

@@ -1,6 +1,6 @@
 """The results of one pass over the images of one side, kept piece by piece."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -58,8 +58,21 @@ class Fit:
 
     @classmethod
     def empty(cls, needs: Iterable[Need], roles: Mapping[str, int]) -> Self:
-        """Return a fit of no images; `roles` gives the dims of each role."""
-        return cls({need: need.accumulator(roles[need.role]) for need in needs})
+        """Return a fit of no images; `roles` gives the dims of each role.
+
+        Raises
+        ------
+        InputError
+            If a need does not make an `Accumulator`, or there is no such role.
+        """
+        states: dict[Need, Accumulator] = {}
+        for need in needs:
+            if need.role not in roles:
+                raise InputError(f"there are no {need.role!r} for {need}; there are {', '.join(roles) or 'no roles'}")
+            states[need] = need.accumulator(roles[need.role])
+            if not isinstance(states[need], Accumulator):
+                raise InputError(f"{need}: a {type(states[need]).__name__} is not a fastfid.Accumulator")
+        return cls(states)
 
     def update(self, features: Mapping[str, NDArray[np.float32]], seen: Sequence[Seen] = (), chunk: int = 0) -> Self:
         """Add images.
@@ -77,10 +90,23 @@ class Fit:
         -------
         Fit
             self
+
+        Raises
+        ------
+        InputError
+            If a role is missing, or the roles have different numbers of rows.
         """
-        for need, state in self.states.items():
-            state.update(features[need.role])
-        self.n = (self.n or 0) + len(next(iter(features.values()), ()))
+        if missing := [need for need in self.states if need.role not in features]:
+            raise InputError(f"features have {', '.join(features) or 'no roles'}, and {missing[0]} is needed")
+        counts = {len(rows) for rows in features.values()}
+        if len(counts) > 1:
+            raise InputError(f"the roles have different numbers of rows: {', '.join(map(str, sorted(counts)))}")
+        count = counts.pop() if counts else 0
+        for need, state in self.states.items() if count else ():
+            rows = features[need.role].view()
+            rows.flags.writeable = False  # all accumulators of the role get the same rows
+            state.update(rows)
+        self.n = (self.n or 0) + count
         self.seen.add(list(seen), chunk)
         return self
 
@@ -100,6 +126,44 @@ class Fit:
     def get(self, need: Need) -> Accumulator | None:
         """Return the accumulator of a need, or None."""
         return self.states.get(need)
+
+
+def checked(
+    fits: Iterable[tuple[Piece, Fit]], pieces: Iterable[Piece], facts: Facts, engine: str
+) -> Iterator[tuple[Piece, Fit]]:
+    """Pass on what an engine yields, and check it against the pieces that it was given.
+
+    Raises
+    ------
+    InputError
+        If a piece is left out, out of order or incomplete, or a fit is not its own; `engine` names the engine.
+    """
+    if not isinstance(fits, Iterable):
+        raise InputError(f"{engine}.fit must yield (piece, fit) pairs, but returns a {type(fits).__name__}")
+    used: list[Fit] = []  # a piece that is merged already is not kept, but its fit must not come again
+    expected = iter(pieces)
+    for given in fits:
+        if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Fit)):
+            raise InputError(f"{engine}.fit must yield (piece, fit) pairs, but yields a {type(given).__name__}")
+        piece, fit = given
+        wanted = next(expected, None)
+        if wanted is None or piece.number != wanted.number:
+            asked = "no more pieces" if wanted is None else f"piece {wanted.number}"
+            raise InputError(f"{engine}.fit yields piece {piece.number} where {asked} should follow")
+        if used and fit is used[0]:
+            raise InputError(f"{engine}.fit yields one Fit for several pieces; each piece needs its own")
+        used = [fit]
+        counted, asked_for = (fit.n or 0) + len(fit.seen.rejected), len(wanted.indices)
+        if wanted.source.exact and counted != asked_for:
+            raise InputError(f"{engine}.fit counted {counted} of the {asked_for} images of piece {piece.number}")
+        for need, state in fit.states.items():
+            dims = getattr(state, "dims", facts.roles[need.role])
+            if dims != facts.roles[need.role]:
+                raise InputError(f"{engine}.fit gives {need} of {dims} dims, not {facts.roles[need.role]}")
+        yield piece, fit
+    left = next(expected, None)
+    if left is not None and left.source.exact:
+        raise InputError(f"{engine}.fit ends before piece {left.number}")
 
 
 def fold(fits: Iterable[tuple[Piece, Fit]], empty: Fit) -> Fit:

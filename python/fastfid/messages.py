@@ -9,7 +9,7 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from types import FrameType
@@ -20,6 +20,7 @@ import numpy as np
 from .errors import FastFIDWarning
 from .fit import Facts, Side
 from .images.observed import Tally
+from .metrics.base import Score
 from .provenance import Provenance
 from .sources import GLANCE
 
@@ -124,35 +125,45 @@ def tell_of_run(name: str, seen: Tally, provenance: Provenance | None, messages:
 def tell_of_sides(sides: Sequence[Side], facts: Facts, messages: Messages) -> None:
     """Warn about anything that makes one side, or two, hard to compare; update warnings that were issued before."""
     dims = facts.roles.get("features", 0)
-    found = [finding for side in sides for finding in _of_one(side, dims, facts.mode)]
+    for place, side in enumerate(sides):
+        for code, text in _of_one(side, dims, facts.mode):
+            messages.warn_once((code, place), f"{code}: {text}")
     if len(sides) == 2:
-        found += _of_two(*sides)
-    for code, about, text in found:
-        messages.warn_once((code, about), f"{code}: {text}")
+        for code, text in _of_two(*sides):
+            messages.warn_once((code, "both"), f"{code}: {text}")
 
 
-def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str, str]]:
+def tell_of_scores(scores: Mapping[str, Score], messages: Messages) -> None:
+    """Warn about scores: what the metrics say, and values that are not numbers."""
+    for name, score in scores.items():
+        for text in score.warnings:
+            messages.warn(text)
+        if score.value != score.value:
+            messages.warn(f"{name} is not a number (NaN) for these images")
+
+
+def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str]]:
     if side.n is not None and side.n < dims:
         text = f"{side.name}: {side.n} images are fewer than {dims} dims; the FID is exact but biased upwards"
-        yield "few-images", side.name, text
+        yield "few-images", text
     if side.seen is None:
         return
     total = sum(side.seen.sizes.values())
     small = sum(count for size, count in side.seen.sizes.items() if min(size) < _SMALL)
     if mode == "clean" and small >= (total if side.seen.sampled else 1):
         text = f"{side.name}: {small / total:.0%} of the images have a side below {_SMALL} pixels and are enlarged"
-        yield "upscaled", side.name, f"{text}; the antialiasing of 'clean' only acts when it shrinks an image"
+        yield "upscaled", f"{text}; the antialiasing of 'clean' only acts when it shrinks an image"
     if side.seen.damaged:
         more = ", ..." if side.seen.damaged > len(side.seen.damages) else ""
         text = f"{side.name}: {side.seen.damaged} of {total} images were decoded from files with signs of damage"
-        yield "damaged", side.name, f"{text}: {'; '.join(side.seen.damages)}{more}"
+        yield "damaged", f"{text}: {'; '.join(side.seen.damages)}{more}"
     if side.seen.repeated:
-        yield "duplicates", side.name, f"{side.name}: {side.seen.repeated} of {total} images are copies of other images"
+        yield "duplicates", f"{side.name}: {side.seen.repeated} of {total} images are copies of other images"
 
 
-def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str, str]]:
+def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str]]:
     if a.n and b.n and max(a.n, b.n) >= _NUMBER_APART * min(a.n, b.n):
-        yield "unequal-n", "", f"{a.n} images in {a.name}, {b.n} in {b.name}; the bias of the FID depends on both"
+        yield "unequal-n", f"{a.n} images in {a.name}, {b.n} in {b.name}; the bias of the FID depends on both"
     if a.seen is None or b.seen is None or not (a.seen.sizes and b.seen.sizes):
         return
     one, other = a.seen, b.seen
@@ -164,22 +175,22 @@ def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str, str]]:
     apart = _share_apart(_kinds(one.encodings), _kinds(other.encodings))
     if apart > _MIXTURE_APART and not (sampled and apart < 1):
         text = both(_shares(one.encodings), _shares(other.encodings))
-        yield "format", "", f"{text}; lossy compression alone changes the FID"
+        yield "format", f"{text}; lossy compression alone changes the FID"
     if one.qualities and other.qualities:
         qualities = [round(np.median([*side.qualities.elements()])) for side in (one, other)]
         far = _unlike(one.qualities, other.qualities) or abs(qualities[0] - qualities[1]) > _QUALITY_APART
         few = any(side.qualities.total() < side.sizes.total() for side in (one, other))  # of 16, not all are JPEG
         if far and not (sampled and (few or _overlap(one.qualities, other.qualities))):
             text = both(*(f"quality about {quality}" for quality in qualities))
-            yield "jpeg-quality", "", f"{text}; lossy compression alone changes the FID"
+            yield "jpeg-quality", f"{text}; lossy compression alone changes the FID"
     lengths = [[sqrt(h * w) for h, w in side.sizes.elements()] for side in (one, other)]
     low, high = sorted(np.median(side) for side in lengths)
     far = _unlike(one.sizes, other.sizes) or high > _SIZE_APART * low
     if far and not (sampled and _overlap(*lengths)):
         text = both(_most_common(one.sizes), _most_common(other.sizes))
-        yield "size", "", f"{text}; resizing alone changes the FID"
+        yield "size", f"{text}; resizing alone changes the FID"
     if shared := len(one.digests & other.digests):
-        yield "duplicates", "", f"{shared} images are in both {a.name} and {b.name}"
+        yield "duplicates", f"{shared} images are in both {a.name} and {b.name}"
 
 
 def _overlap(one: Iterable[float], other: Iterable[float]) -> bool:

@@ -18,6 +18,7 @@ from .images.preprocess import PRESETS, Preprocessing
 from .metrics.base import Metric
 from .metrics.frechet import METHODS, check_method
 from .metrics.intervals import check_replicates
+from .metrics.registry import check_name
 from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
 from .sources.names import Endings
@@ -38,6 +39,8 @@ def _metrics(value: object) -> tuple[str | Metric, ...]:
     metrics = tuple(value) if isinstance(value, list | tuple) else ()
     if not metrics or not all(isinstance(metric, str | Metric) and metric for metric in metrics):
         raise InputError(f"metrics must be a list of names or Metric objects, such as ['fid']; got {shown(value)}")
+    for name in (metric for metric in metrics if isinstance(metric, str)):
+        check_name(name)
     return metrics
 
 
@@ -195,7 +198,7 @@ class Options:
         ("fid",),
         help="which metrics to compute, as names separated by commas",
         check=_metrics,
-        bad=([], (), "fid", [5], [""], None),
+        bad=([], (), "fid", [5], [""], ["fod"], None),
         good=(["fid"], ("fid",)),
         functions=("compare",),
         read=list_text,

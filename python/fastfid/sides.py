@@ -3,13 +3,14 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
 
 from .engines.base import Engine, How
 from .errors import InputError, StatisticsMismatch
-from .fit import Facts, Fit, Side, fold
+from .fit import Facts, Fit, Side, checked, fold
 from .messages import Messages, tell_of_run, tell_of_sides
 from .metrics.base import Need
 from .metrics.fid import MOMENTS
@@ -59,6 +60,17 @@ def moments_of(side: Side) -> Statistics:
     """Return the mean and covariance of a side that has been read, or that was given as statistics."""
     assert side.fit is not None
     return cast(Statistics, side.fit[MOMENTS])
+
+
+def require_roles(sides: Sequence[Side], facts: Facts) -> None:
+    """Raise `InputError` if the network does not give what the sides need."""
+    needed = dict.fromkeys(need.role for side in sides if side.source for need in side.needs)
+    missing = [role for role in needed if role not in facts.roles]
+    if missing:
+        raise InputError(
+            f"the model gives {', '.join(facts.roles) or 'nothing'}, and {missing[0]} is needed: "
+            f"open the Extractor with roles={(*facts.roles, *missing)}"
+        )
 
 
 def check_sides(sides: Sequence[Side], facts: Facts, force: bool, messages: Messages) -> tuple[list[Side], bool]:
@@ -113,11 +125,11 @@ def fitted(
         return side
     with progress_bar(options.progress, side.n, source.name) as show:
         how = How(options.num_workers, options.on_error, show)
-        fits = engine.fit(side.needs, pieces(source, options.limit, options.seed), how)
+        cut = partial(pieces, source, options.limit, options.seed)
+        fits = checked(engine.fit(side.needs, cut(), how), cut(), facts, type(engine).__name__)
         fit = fold(fits, Fit.empty(side.needs, facts.roles))
-    for state in fit.states.values():
-        if isinstance(state, Statistics):
-            state.provenance = facts.provenance
+    if (moments := fit.get(MOMENTS)) is not None:
+        cast(Statistics, moments).provenance = facts.provenance
     if (fit.n or 0) < 2:
         raise InputError(f"{source.name} gave {fit.n} readable images; a covariance needs at least 2")
     tell_of_run(source.name, fit.seen, facts.provenance, messages)

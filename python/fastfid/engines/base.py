@@ -10,7 +10,7 @@ from ..extraction.recipe import Recipe
 from ..fit import Facts, Fit
 from ..messages import Messages
 from ..metrics.base import Need
-from ..sources import Piece
+from ..sources import Piece, Source
 
 Progress = Callable[[int], None]  # called with the number of images done so far
 
@@ -37,13 +37,18 @@ class How:
 class Engine(ABC):
     """Opens a network, and fits pieces with it.
 
-    `open` is called first, once. Then `fit` is called any number of times, one call after the other. `close` is called
-    last.
+    Each run calls `check` for its sources, `open`, and then `fit` for one source after the other. A run that made the
+    engine calls `close` at its end. The owner of an engine calls `close`, or uses it in a ``with`` statement, and can
+    use it for several runs: `open` may keep a network that is open already.
     """
 
     @abstractmethod
     def open(self, recipe: Recipe, messages: Messages, *, download_bar: bool = False) -> Facts:
         """Open the network of a recipe; warnings and notes go to `messages`."""
+
+    def check(self, source: Source) -> None:
+        """Raise `InputError` if this engine cannot read a source; called for all sources before `open`."""
+        return
 
     @abstractmethod
     def fit(self, needs: Sequence[Need], pieces: Iterable[Piece], how: How) -> Iterator[tuple[Piece, Fit]]:

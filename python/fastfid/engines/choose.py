@@ -14,7 +14,7 @@ from ..images.modes import resolve
 from ..messages import Messages
 from ..options import Options
 from ..progress import on_a_terminal
-from ..sides import moments_of
+from ..sides import moments_of, require_roles
 from .base import Engine
 from .local import Local
 from .processes import Processes
@@ -35,14 +35,14 @@ def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -
     roles = tuple(dict.fromkeys(need.role for side in sides for need in side.needs))
     recipe = _recipe(options, devices[0], roles)
     with _engine(options, devices, own) as engine:
+        for side in sides:
+            if side.source is not None:
+                engine.check(side.source)
         bar = options.progress is True or (options.progress is None and on_a_terminal())
         facts = engine.open(recipe, messages, download_bar=bar)
-        missing = [role for role in roles if role not in facts.roles]
-        if missing:
-            raise InputError(
-                f"the model gives {', '.join(facts.roles)}, and {missing[0]} is needed: "
-                f"open the Extractor with roles={(*facts.roles, *missing)}"
-            )
+        if not isinstance(facts, Facts):
+            raise InputError(f"{type(engine).__name__}.open must return Facts, got a {type(facts).__name__}")
+        require_roles(sides, facts)
         if not facts.comparable and facts.provenance:
             messages.note(f"made with {facts.provenance.model}: not comparable with published FIDs")
         yield engine, facts

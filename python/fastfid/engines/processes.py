@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ..errors import DeviceError, FastFIDWarning, InputError, ModelError
+from ..errors import DeviceError, FastFIDWarning, InputError
 from ..extraction.recipe import Recipe
 from ..extraction.workers import STEP
 from ..fit import Facts, Fit
@@ -70,23 +70,27 @@ class Processes(Engine):
         self._opened = recipe, facts
         return facts
 
+    def check(self, source: Source) -> None:
+        """Raise `InputError` for a source that only one process can read."""
+        if source.ordered:
+            raise InputError(
+                f"{source.name} can only be read from start to end, by one process: name one device, or give a folder, "
+                "an archive, a list, an array or an .npy file"
+            )
+
     def fit(self, needs: Sequence[Need], pieces: Iterable[Piece], how: How) -> Iterator[tuple[Piece, Fit]]:
         """Yield the fit of each piece; the next piece goes to the first process that is free."""
         pieces = iter(pieces)
         first = next(pieces, None)
         if first is None:
             return
-        if first.source.ordered:
-            raise InputError(
-                f"{first.source.name} can only be read from start to end, by one process: name one device, or give a "
-                "folder, an archive, an array or a list"
-            )
+        self.check(first.source)
         if not self._workers and self._opened is not None:  # an earlier run ended with an error
             self.open(self._opened[0], Messages())
         try:
             for worker in self._workers:
                 worker.send_source(first.source, tuple(needs), replace(how, progress=None))
-            yield from _Round(self._workers, itertools.chain([first], pieces), how).fits()
+            yield from _Round(self._workers, itertools.chain([first], pieces), tuple(needs), how).fits()
         except BaseException:
             self.close()
             raise
@@ -101,8 +105,10 @@ class Processes(Engine):
 class _Round:
     """One pass of the processes over a source."""
 
-    def __init__(self, workers: Sequence["_Worker"], pieces: Iterator[Piece], how: How) -> None:
-        self._pieces, self._progress = pieces, how.progress
+    def __init__(
+        self, workers: Sequence["_Worker"], pieces: Iterator[Piece], needs: tuple[Need, ...], how: How
+    ) -> None:
+        self._pieces, self._needs, self._progress = pieces, needs, how.progress
         self._busy = {worker.connection: worker for worker in workers}
         self._most = _AHEAD * len(workers)
         self._asking: list[_Worker] = []
@@ -124,7 +130,10 @@ class _Round:
         if kind == "next":
             self._asking.append(worker)
         elif kind == "fit":
-            self._fits[content[0]] = content[1]
+            number, fit = content
+            # Needs that came through a pickle may be equal to ours in content only.
+            fit.states = dict(zip(self._needs, fit.states.values(), strict=True))
+            self._fits[number] = fit
         elif kind == "done":
             del self._busy[worker.connection]
         else:
@@ -154,7 +163,10 @@ class _Worker:
         self._process = context.Process(
             target=_serve, args=(theirs, recipe, threads, download_bar), name=f"fastfid-{self._device}", daemon=True
         )
-        self._process.start()
+        try:
+            self._process.start()
+        except AssertionError as error:  # in a daemonic process, as those of multiprocessing.Pool are
+            raise DeviceError(f"no process can be started here: {error}") from error
         theirs.close()
 
     def send(self, content: object) -> None:
@@ -164,11 +176,12 @@ class _Worker:
             raise self._gone() from None
 
     def send_source(self, source: Source, needs: tuple[Need, ...], how: How) -> None:
-        try:
-            content = pickle.dumps((source, needs, how))
-        except Exception as error:  # a caller's source may raise anything
-            raise InputError(f"{source.name} cannot be sent to another process: {error}") from error
-        self.send(content)
+        for name, part in ((source.name, source), *((str(need), need) for need in needs)):
+            try:
+                pickle.dumps(part)
+            except Exception as error:  # a caller's class may raise anything
+                raise InputError(f"{name} cannot be sent to another process: {error}") from error
+        self.send(pickle.dumps((source, needs, how)))
 
     def receive(self) -> Any:
         """Return the next message of the process; raise the exception that it raised, or `DeviceError` if it ended."""
@@ -214,7 +227,7 @@ def _serve(connection: "Connection[Any, Any]", recipe: Recipe, threads: int, dow
             source, needs, how = pickle.loads(connection.recv())
             how = replace(how, progress=lambda done: connection.send(("done so far", done)))
             for piece, fit in engine.fit(needs, _asked_for(connection, source), how):
-                connection.send(("fit", piece.number, fit))
+                connection.send(("fit", piece.number, _sendable(fit)))
             connection.send(("done",))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent has closed the connection
@@ -236,5 +249,14 @@ def _picklable(error: BaseException) -> BaseException:
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return ModelError(f"{type(error).__name__}: {error}")
+        return DeviceError(f"in another process: {type(error).__name__}: {error}")
     return error
+
+
+def _sendable(fit: Fit) -> Fit:
+    for need, state in fit.states.items():
+        try:
+            pickle.dumps(state)
+        except Exception as error:  # a caller's class may raise anything
+            raise InputError(f"{need} cannot be sent to another process: {error}") from error
+    return fit

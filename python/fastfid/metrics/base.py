@@ -69,6 +69,17 @@ class Need:
     accumulator: Callable[[int], Accumulator]
     optional: bool = False
 
+    def __post_init__(self) -> None:
+        """Check the role and the accumulator."""
+        if not (isinstance(self.role, str) and self.role):
+            raise InputError(f"a Need's role must be a text such as 'features', got {self.role!r}")
+        accumulator: Any = self.accumulator
+        if not callable(accumulator):
+            kind = type(accumulator).__name__
+            raise InputError(f"a Need's accumulator must be a class or a function, got a {kind}")
+        if isinstance(accumulator, type) and not issubclass(accumulator, Accumulator):
+            raise InputError(f"a Need's accumulator must be a fastfid.Accumulator; {accumulator.__name__} is not")
+
     def __str__(self) -> str:
         return f"{getattr(self.accumulator, '__name__', self.accumulator)} of {self.role}"
 

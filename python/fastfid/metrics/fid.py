@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from ..checks import seed_number
 from .base import Metric, Need, Score
 from .frechet import check_method, distance
 from .intervals import Blocks, check_replicates, interval_of
@@ -39,6 +40,7 @@ class FID(Metric):
         """Check the parameters."""
         check_method(self.method)
         check_replicates(self.bootstrap)
+        seed_number(self.seed)
 
     @property
     def needs(self) -> tuple[Need, ...]:

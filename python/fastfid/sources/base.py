@@ -111,7 +111,8 @@ class Source(ABC):
             whole_number(f"{own}: starts", start, 0, (size or 1) - 1)
         if list(self.starts) != sorted(self.starts):
             raise InputError(f"{own}: starts must be in ascending order, got {shown(self.starts)}")
-        self.files, self.ordered = bool(files), bool(ordered)
+        self.exact = size is not None  # False: there may be fewer images than `size` says
+        self.files, self.ordered = bool(files), bool(ordered) or size is None
 
     @abstractmethod
     def read(self, indices: Iterable[int]) -> Iterator[Item]:

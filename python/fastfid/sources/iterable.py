@@ -34,6 +34,7 @@ class Elements(Source):
         indexed = isinstance(elements, list | tuple) or (size is not None and not hasattr(elements, "__iter__"))
         name = f"a {self._kind}" if size is None else f"a {self._kind} of {size}"
         super().__init__(name, size, ordered=not indexed)
+        self.exact = indexed  # the length of what can only be iterated over may be an estimate
         self._elements: Any = elements
 
     def __getstate__(self) -> dict[str, Any]:

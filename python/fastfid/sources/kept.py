@@ -30,6 +30,7 @@ class Kept(Source):
             starts=source.starts,
             ordered=source.ordered,
         )
+        self.exact = source.exact
         self._source, self._images = source, images
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:

@@ -185,7 +185,7 @@ def read_checked(source: Source, indices: Iterable[int]) -> Iterator[Item]:
             raise InputError(f"{source.name}: read yields more images than indices; it must yield one for each")
         yield item
     # The length of an iterable that cannot be indexed may be an estimate.
-    if source.size is not None and not source.ordered and (given < asked or next(to_read, None) is not None):
+    if source.exact and (given < asked or next(to_read, None) is not None):
         raise InputError(f"{source.name}: read ends after {given} images, although there are more indices")
 
 
