@@ -2,84 +2,20 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <limits>
 #include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "factor.hpp"
 #include "scaling.hpp"
 
 namespace fastfid {
 namespace {
 
-constexpr double kEps = std::numeric_limits<double>::epsilon();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kWellConditioned =
-    1e-10;                               // smallest squared ratio of pivots for which they need no pivoting
-constexpr double kIndefinite = 1e-5;     // of the trace: what no factor F F^T of a covariance may miss
-constexpr double kNoise = 32;            // rounding in a covariance of any size, in eps of its largest entry
-constexpr double kFastLoss = 2e-10;      // of the sum: what squaring may cost on the fast way for full rank
-constexpr double kSquaringLoss = 1e-12;  // of the sum: what the squaring may cost before it is avoided
-constexpr double kCaution = 4;           // of an error that is typical, to one that is hardly ever passed
-
-// F with S = F F^T, and what is known of their rounding.
-struct Factor {
-  MatrixXd f;               // (k, r)
-  bool triangular = false;  // lower, with a clean upper triangle
-  bool of_matrix = false;   // of a covariance, not of rows
-  Index rank = 0;
-  double unknown = 0;          // trace of what a deficient covariance matrix cannot tell from zero
-  double reach = 0;            // of rows: norm of F before its mean was subtracted
-  VectorXd variances;          // diagonal of S
-  double inverse = kInfinity;  // of a matrix with a Cholesky factor: trace of the inverse of its correlations
-};
-
-// (d, n), a column a row, and the norm of what the mean was subtracted from. The first row is subtracted first: exact
-// for equal rows, harmless otherwise.
-std::pair<MatrixXd, double> centred_rows(const Gaussian& g) {
-  const Eigen::Map<const MatrixXd> rows(g.rows, g.d, g.n);
-  MatrixXd f(g.d, g.n);
-  VectorXd mean = VectorXd::Zero(g.d);
-  for (Index i = 0; i < g.n; ++i) {
-    f.col(i) = rows.col(i) - rows.col(0);
-    mean += f.col(i);
-  }
-  mean /= static_cast<double>(g.n);
-  const double scale = 1 / std::sqrt(static_cast<double>(g.n - 1));
-  const double reach = f.stableNorm() * scale;
-  for (Index i = 0; i < g.n; ++i) f.col(i) = (f.col(i) - mean) * scale;
-  if (!std::isfinite(reach) || !f.allFinite())
-    throw OverflowError("the rows of a set are too far apart for float64");
-  return {std::move(f), reach};
-}
-
-// Rounding in a covariance of d dims, relative to its largest entry.
-double noise(Index d) { return std::max(kNoise, static_cast<double>(d)) * kEps; }
-
-// What is likely of it: errors of either sign.
-double rounding(Index d) { return std::max(kNoise, 4 * std::sqrt(static_cast<double>(d))) * kEps; }
-
-// Trace of the inverse of the correlation matrix of L L^T. Of large ones from a few random vectors of signs
-// (Hutchinson 1990), the same in every run.
-double inverse_correlations(const MatrixXd& l) {
-  constexpr Index kExact = 64, kProbes = 16;
-  const Index d = l.rows();
-  const VectorXd deviations = l.rowwise().norm();
-  MatrixXd x;
-  if (d <= kExact) {
-    x = deviations.asDiagonal();
-  } else {
-    std::uint32_t state = 1;
-    x = MatrixXd::NullaryExpr(d, kProbes, [&](Index i, Index) {
-      state = state * 1664525u + 1013904223u;
-      return state >> 31 ? deviations(i) : -deviations(i);
-    });
-  }
-  lapack::trsm_left(l, x);
-  return x.squaredNorm() / (d <= kExact ? 1.0 : static_cast<double>(kProbes));
-}
+constexpr double kFastLoss = 2e-10;      // of the traces: what squaring may cost where both have full rank
+constexpr double kSquaringLoss = 1e-12;  // of the sum: what squaring may cost elsewhere before it is avoided
+constexpr double kCaution = 4;           // from a typical error to one that is hardly ever exceeded
 
 // By how much rounding in one covariance moves the trace; see frechet.hpp.
 double moved(const VectorXd& variances, double inverse, const VectorXd& others) {
@@ -87,58 +23,6 @@ double moved(const VectorXd& variances, double inverse, const VectorXd& others) 
   const double at_most = std::sqrt(delta * variances.sum() * others.sum());
   if (!(delta * inverse < 0.5)) return at_most;
   return std::min(at_most, delta * std::sqrt(inverse * variances.dot(others)));
-}
-
-Index pivoted_cholesky(MatrixXd& sigma, std::vector<lapack_int>& pivots) {
-  const double tolerance = noise(sigma.rows()) * sigma.diagonal().maxCoeff();
-  return lapack::pstrf(sigma, tolerance, pivots);
-}
-
-Factor factor_rows(MatrixXd rows, double reach) {
-  MatrixXd gram = lapack::gram(rows, rows.cols() <= rows.rows());
-  std::vector<lapack_int> pivots;
-  Factor out;
-  out.rank = pivoted_cholesky(gram, pivots);
-  out.reach = reach;
-  out.variances = rows.rowwise().squaredNorm();
-  out.f = std::move(rows);
-  return out;
-}
-
-Factor factor_covariance(const Eigen::Map<const MatrixXd>& sigma) {
-  const Index n = sigma.rows();
-  Factor out;
-  out.of_matrix = true;
-  out.variances = sigma.diagonal();
-  MatrixXd l = sigma;
-  if (lapack::potrf(l)) {
-    const double ratio = l.diagonal().minCoeff() / l.diagonal().maxCoeff();
-    // The pivots of a deficient S can all look healthy: noise over a small entry of its null vector.
-    const double norm = sigma.cwiseAbs().colwise().sum().maxCoeff();
-    if (ratio * ratio >= kWellConditioned && lapack::pocon(l, norm) >= 10 * noise(n)) {
-      l.triangularView<Eigen::StrictlyUpper>().setZero();
-      out.inverse = inverse_correlations(l);
-      out.f = std::move(l);
-      out.triangular = true;
-      out.rank = n;
-      return out;
-    }
-  }
-  l = sigma;
-  std::vector<lapack_int> pivots;
-  out.rank = pivoted_cholesky(l, pivots);
-  l.triangularView<Eigen::StrictlyUpper>().setZero();
-  out.f.resize(n, out.rank);
-  for (Index i = 0; i < n; ++i) out.f.row(pivots[i] - 1) = l.row(i).head(out.rank);
-  const double trace = sigma.trace(), missing = std::abs(trace - out.f.squaredNorm());
-  if (!(trace > 0) || missing > kIndefinite * trace)
-    throw IndefiniteError(
-        "a covariance is indefinite: it has eigenvalues below zero, by far more than rounding");
-  if (out.rank < n)
-    out.unknown = std::max(missing, 4 * kEps * trace);
-  else
-    out.inverse = inverse_correlations(l);  // of the rows in another order, which is the same
-  return out;
 }
 
 // F1^T F2, or its transpose: the singular values are the same.
@@ -190,8 +74,8 @@ Sum nuclear_norm(const MatrixXd& g, double allowed) {
           sum.error + rest.error + kEps * std::sqrt(w.maxCoeff() * static_cast<double>(lossy))};
 }
 
-// Eigenvalues w of M, each known to eps of `largest`, and what taking the roots of their sum costs: sum of sqrt(w), error
-// as a random walk.
+// Sum of the roots of eigenvalues w that are each known to eps of `largest`, and its error: they add up as a random
+// walk.
 Sum sum_of_roots(const VectorXd& w, double largest) {
   const double delta = 4 * kEps * largest;
   const Eigen::ArrayXd clipped = w.array().max(0.0), roots = clipped.sqrt();
@@ -203,7 +87,7 @@ class Side {
  public:
   explicit Side(const Gaussian& g) : sigma_(g.sigma), d_(g.d) {
     if (g.rows) {
-      std::tie(rows_, reach_) = centred_rows(g);
+      std::tie(rows_, reach_) = centred_rows(g.rows, g.n, g.d);
       exponent_ = 2 * exponent_of(rows_.cwiseAbs().maxCoeff());
       if (exponent_ != 0) rows_ = times_power_of_two(rows_, -exponent_ / 2);
       reach_ = std::ldexp(reach_, -exponent_ / 2);

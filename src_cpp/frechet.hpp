@@ -7,13 +7,9 @@
 // Two matrices of full rank: S1 = L L^T, and the eigenvalues of the symmetric L^T S2 L are those of S1 S2. Taken
 // where their rounding costs less than 2e-10 of the geometric mean of the traces.
 //
-// Otherwise, with S = F F^T, they are the squared singular values of G = F1^T F2, so the trace is the nuclear norm
-// of G: real, never negative, whatever the ranks. F is
-//   - rows at hand (n <= d):   the centred rows / sqrt(n - 1), without ever forming S;
-//   - a well conditioned S:    its Cholesky factor;
-//   - any other S:             its pivoted Cholesky factor, cut at pivots of max(32, d) eps max (Higham 1990,
-//                              "Analysis of the Cholesky decomposition of a semi-definite matrix").
-// Dimensions that are exactly zero on either side take no part and are dropped first.
+// Otherwise, with the factors S = F F^T of factor.hpp, they are the squared singular values of G = F1^T F2, so the
+// trace is the nuclear norm of G: real, never negative, whatever the ranks. Dimensions that are exactly zero on either
+// side take no part and are dropped first.
 //
 // The nuclear norm comes from the eigenvalues w of the smaller Gram matrix of G. Squaring costs the small ones
 // their digits: an error delta of w is one of delta / (2 sqrt(w)) in the sum. So only the eigenvalues whose errors
@@ -25,29 +21,17 @@
 //
 // The error estimate is a sum of
 //   - rounding in the eigenvalues or singular values (above), and in forming G: eps sqrt(k) |F1| |F2|;
-//   - rounding in a covariance, which also its Cholesky factor has: D E D with D^2 its diagonal and |E| <= delta, a
-//     few sqrt(d) eps. It moves the trace by delta tr(T D^2) / 2 to first order, T = S1^-1 # S2 (the optimal map between
-//     the two Gaussians; # is the geometric mean), and T <= (t S1^-1 + S2 / t) / 2 for every t. So by at most
-//     delta sqrt(tr(A^-1) sum_i s1_ii s2_ii), A the correlation matrix of S1; and, S1 of any rank, by no more than
-//     sqrt(delta tr S1 tr S2), for the root's trace is subadditive (Rotfel'd 1969);
+//   - rounding in a covariance: D E D with D^2 its diagonal and |E| <= delta (factor.hpp). It moves the trace by
+//     delta tr(T D^2) / 2 to first order, T = S1^-1 # S2 (the optimal map between the two Gaussians; # is the geometric
+//     mean), and T <= (t S1^-1 + S2 / t) / 2 for every t. So by at most delta sqrt(tr(A^-1) sum_i s1_ii s2_ii), A the
+//     correlation matrix of S1; and, S1 of any rank, by no more than sqrt(delta tr S1 tr S2), for the root's trace is
+//     subadditive (Rotfel'd 1969);
 //   - what a deficient matrix cannot tell from zero, by the latter bound.
 #pragma once
-
-#include <stdexcept>
 
 #include "lapack.hpp"
 
 namespace fastfid {
-
-// A matrix given as a covariance that cannot be one.
-struct IndefiniteError : std::invalid_argument {
-  using std::invalid_argument::invalid_argument;
-};
-
-// Rows too far apart for their covariance.
-struct OverflowError : std::overflow_error {
-  using std::overflow_error::overflow_error;
-};
 
 // One Gaussian: its covariance, or, where rows is set, the rows it comes from.
 struct Gaussian {
@@ -65,6 +49,7 @@ struct TraceRoot {
   Index rank2 = 0;
 };
 
+// Throws IndefiniteError, OverflowError or LinAlgError.
 TraceRoot trace_root(const Gaussian& a, const Gaussian& b);
 
 }  // namespace fastfid

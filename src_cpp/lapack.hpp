@@ -12,11 +12,12 @@
 #include <lapacke.h>
 
 #include <Eigen/Dense>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "errors.hpp"
 
 namespace fastfid {
 
@@ -24,11 +25,6 @@ using Index = Eigen::Index;
 using Eigen::MatrixXcd;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
-
-// A matrix without the root, factor or eigenvalues that were asked for.
-struct LinAlgError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 namespace lapack {
 

@@ -1,7 +1,7 @@
 // Exceptions of the core become those of the package.
 #include <exception>
 
-#include "frechet.hpp"
+#include "errors.hpp"
 #include "register.hpp"
 
 namespace fastfid::bindings {
