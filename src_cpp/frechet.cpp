@@ -2,86 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <limits>
 #include <optional>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "factor.hpp"
 #include "scaling.hpp"
 
 namespace fastfid {
 namespace {
 
-constexpr double kEps = std::numeric_limits<double>::epsilon();
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kWellConditioned = 1e-10;  // smallest squared ratio of pivots without pivoting
-constexpr double kIndefinite = 1e-5;        // largest part of the trace that F F^T of a covariance may miss
-constexpr double kNoise = 32;            // rounding in a covariance of any size, in eps of its largest entry
-constexpr double kFastLoss = 2e-10;      // largest error of squaring for full rank, relative to the sum
-constexpr double kSquaringLoss = 1e-12;  // largest error of squaring otherwise, relative to the sum
-constexpr double kCaution = 4;           // ratio of a rarely exceeded error to a typical one
+constexpr double kFastLoss = 2e-10;      // of the traces: what squaring may cost if both have full rank
+constexpr double kSquaringLoss = 1e-12;  // of the sum: what squaring may cost elsewhere before it is avoided
+constexpr double kCaution = 4;           // from a typical error to one that is hardly ever exceeded
 
-// F with S = F F^T, and facts about its rounding.
-struct Factor {
-  MatrixXd f;               // (k, r)
-  bool triangular = false;  // lower, with a clean upper triangle
-  bool of_matrix = false;   // of a covariance, not of rows
-  Index rank = 0;
-  double unknown = 0;  // trace of the part of a deficient covariance that cannot be told from zero
-  double reach = 0;    // for rows: norm of F before its mean was subtracted
-  VectorXd variances;  // diagonal of S
-  double inverse =
-      kInfinity;  // trace of the inverse of the correlation matrix, if there is a Cholesky factor
-};
-
-// The centred rows as columns, (d, n), and their norm before the mean was subtracted. The first row is subtracted
-// first, which is exact for equal rows and does no harm otherwise.
-std::pair<MatrixXd, double> centred_rows(const Gaussian& g) {
-  const Eigen::Map<const MatrixXd> rows(g.rows, g.d, g.n);
-  MatrixXd f(g.d, g.n);
-  VectorXd mean = VectorXd::Zero(g.d);
-  for (Index i = 0; i < g.n; ++i) {
-    f.col(i) = rows.col(i) - rows.col(0);
-    mean += f.col(i);
-  }
-  mean /= static_cast<double>(g.n);
-  const double scale = 1 / std::sqrt(static_cast<double>(g.n - 1));
-  const double reach = f.stableNorm() * scale;
-  for (Index i = 0; i < g.n; ++i) f.col(i) = (f.col(i) - mean) * scale;
-  if (!std::isfinite(reach) || !f.allFinite())
-    throw OverflowError("the rows of a set are too far apart for float64");
-  return {std::move(f), reach};
-}
-
-// Bound of the rounding in a covariance of d dims, relative to its largest entry.
-double noise(Index d) { return std::max(kNoise, static_cast<double>(d)) * kEps; }
-
-// Likely rounding, with errors of both signs.
-double rounding(Index d) { return std::max(kNoise, 4 * std::sqrt(static_cast<double>(d))) * kEps; }
-
-// Trace of the inverse of the correlation matrix of L L^T. For large matrices it is estimated with a few random vectors
-// of signs (Hutchinson 1990), which are the same in every run.
-double inverse_correlations(const MatrixXd& l) {
-  constexpr Index kExact = 64, kProbes = 16;
-  const Index d = l.rows();
-  const VectorXd deviations = l.rowwise().norm();
-  MatrixXd x;
-  if (d <= kExact) {
-    x = deviations.asDiagonal();
-  } else {
-    std::uint32_t state = 1;
-    x = MatrixXd::NullaryExpr(d, kProbes, [&](Index i, Index) {
-      state = state * 1664525u + 1013904223u;
-      return state >> 31 ? deviations(i) : -deviations(i);
-    });
-  }
-  lapack::trsm_left(l, x);
-  return x.squaredNorm() / (d <= kExact ? 1.0 : static_cast<double>(kProbes));
-}
-
-// Change of the trace due to rounding in one covariance; see frechet.hpp.
+// By how much rounding in one covariance moves the trace; see frechet.hpp.
 double moved(const VectorXd& variances, double inverse, const VectorXd& others) {
   const double delta = rounding(variances.size());
   const double at_most = std::sqrt(delta * variances.sum() * others.sum());
@@ -89,59 +25,7 @@ double moved(const VectorXd& variances, double inverse, const VectorXd& others) 
   return std::min(at_most, delta * std::sqrt(inverse * variances.dot(others)));
 }
 
-Index pivoted_cholesky(MatrixXd& sigma, std::vector<lapack_int>& pivots) {
-  const double tolerance = noise(sigma.rows()) * sigma.diagonal().maxCoeff();
-  return lapack::pstrf(sigma, tolerance, pivots);
-}
-
-Factor factor_rows(MatrixXd rows, double reach) {
-  MatrixXd gram = lapack::gram(rows, rows.cols() <= rows.rows());
-  std::vector<lapack_int> pivots;
-  Factor out;
-  out.rank = pivoted_cholesky(gram, pivots);
-  out.reach = reach;
-  out.variances = rows.rowwise().squaredNorm();
-  out.f = std::move(rows);
-  return out;
-}
-
-Factor factor_covariance(const Eigen::Map<const MatrixXd>& sigma) {
-  const Index n = sigma.rows();
-  Factor out;
-  out.of_matrix = true;
-  out.variances = sigma.diagonal();
-  MatrixXd l = sigma;
-  if (lapack::potrf(l)) {
-    const double ratio = l.diagonal().minCoeff() / l.diagonal().maxCoeff();
-    // All pivots of a deficient S can look large enough: they are noise divided by a small entry of its null vector.
-    const double norm = sigma.cwiseAbs().colwise().sum().maxCoeff();
-    if (ratio * ratio >= kWellConditioned && lapack::pocon(l, norm) >= 10 * noise(n)) {
-      l.triangularView<Eigen::StrictlyUpper>().setZero();
-      out.inverse = inverse_correlations(l);
-      out.f = std::move(l);
-      out.triangular = true;
-      out.rank = n;
-      return out;
-    }
-  }
-  l = sigma;
-  std::vector<lapack_int> pivots;
-  out.rank = pivoted_cholesky(l, pivots);
-  l.triangularView<Eigen::StrictlyUpper>().setZero();
-  out.f.resize(n, out.rank);
-  for (Index i = 0; i < n; ++i) out.f.row(pivots[i] - 1) = l.row(i).head(out.rank);
-  const double trace = sigma.trace(), missing = std::abs(trace - out.f.squaredNorm());
-  if (!(trace > 0) || missing > kIndefinite * trace)
-    throw IndefiniteError(
-        "a covariance is indefinite: its negative eigenvalues are too large to be rounding");
-  if (out.rank < n)
-    out.unknown = std::max(missing, 4 * kEps * trace);
-  else
-    out.inverse = inverse_correlations(l);  // the order of the rows does not matter
-  return out;
-}
-
-// F1^T F2 or its transpose, which has the same singular values.
+// F1^T F2, or its transpose: the singular values are the same.
 MatrixXd cross_product(Factor a, Factor b) {
   if (!a.triangular && b.triangular) std::swap(a, b);
   if (a.triangular) {
@@ -158,8 +42,8 @@ struct Sum {
   double error = 0;
 };
 
-// Sum of the singular values of G, each computed to an absolute error of order eps |G|. `allowed` is the absolute error
-// that the squaring may add; if it is negative, kSquaringLoss times the sum is allowed.
+// Sum of the singular values of G, each computed to an absolute error of order eps |G|; `allowed` is the
+// error that the squaring may add, absolute (negative: kSquaringLoss of the sum).
 Sum nuclear_norm(const MatrixXd& g, double allowed) {
   if (g.size() == 0) return {};
   const bool tall = g.rows() >= g.cols();
@@ -170,7 +54,7 @@ Sum nuclear_norm(const MatrixXd& g, double allowed) {
   if (allowed < 0) allowed = kSquaringLoss * w.cwiseSqrt().sum();
 
   Sum sum;
-  double squares = 0;  // each eigenvalue is rounded independently, so the errors add up like a random walk
+  double squares = 0;  // rounding moves each eigenvalue independently: the errors add up as a random walk
   Index lossy = w.size();
   for (; lossy > 0; --lossy) {
     const double root = std::sqrt(w(lossy - 1));
@@ -185,24 +69,25 @@ Sum nuclear_norm(const MatrixXd& g, double allowed) {
   MatrixXd projected(tall ? g.rows() : g.cols(), lossy);
   lapack::gemm(tall ? CblasNoTrans : CblasTrans, CblasNoTrans, 1.0, g, v, 0.0, projected);
   const Sum rest = nuclear_norm(projected, allowed);
-  // The projection itself is rounded, by eps |G| for every singular value.
+  // The projection itself is rounded: eps |G| for every singular value.
   return {sum.value + rest.value,
           sum.error + rest.error + kEps * std::sqrt(w.maxCoeff() * static_cast<double>(lossy))};
 }
 
-// For eigenvalues w of M, each known to eps times `largest`: the sum of sqrt(w), and its error as a random walk.
+// Sum of the roots of eigenvalues w that are each known to eps of `largest`, and its error: they add up as a random
+// walk.
 Sum sum_of_roots(const VectorXd& w, double largest) {
   const double delta = 4 * kEps * largest;
   const Eigen::ArrayXd clipped = w.array().max(0.0), roots = clipped.sqrt();
   return {roots.sum(), ((clipped + delta).sqrt() - roots).matrix().norm()};
 }
 
-// One side without its zero dimensions and with powers of two taken out: the centred rows, or a covariance.
+// One side with its dead dimensions dropped and powers of two taken out: the centred rows, or a covariance.
 class Side {
  public:
   explicit Side(const Gaussian& g) : sigma_(g.sigma), d_(g.d) {
     if (g.rows) {
-      std::tie(rows_, reach_) = centred_rows(g);
+      std::tie(rows_, reach_) = centred_rows(g.rows, g.n, g.d);
       exponent_ = 2 * exponent_of(rows_.cwiseAbs().maxCoeff());
       if (exponent_ != 0) rows_ = times_power_of_two(rows_, -exponent_ / 2);
       reach_ = std::ldexp(reach_, -exponent_ / 2);
@@ -245,19 +130,19 @@ class Side {
   MatrixXd rows_, kept_;
 };
 
-// For two matrices of full rank, from the eigenvalues of L1^T S2 L1, which are those of S1 S2. Returns nothing if that
-// is not accurate.
+// Two matrices of full rank: the eigenvalues of L1^T S2 L1 are those of S1 S2. Nothing if that is not
+// accurate.
 std::optional<TraceRoot> full_rank(const Eigen::Map<const MatrixXd>& s1,
                                    const Eigen::Map<const MatrixXd>& s2) {
   const double scale1 = s1.diagonal().maxCoeff(), scale2 = s2.diagonal().maxCoeff();
   if (!(scale1 > 0) || !(scale2 > 0)) return std::nullopt;
-  MatrixXd l = s1 / scale1;  // scaled, so that products neither overflow nor underflow
+  MatrixXd l = s1 / scale1;  // scaled, so that products neither overflow nor vanish
   if (!lapack::potrf(l)) return std::nullopt;
   MatrixXd product = s2 / scale2;
   const double traces = std::sqrt(s1.trace() / scale1 * (s2.trace() / scale2));
   lapack::sygst(product, l);
   const VectorXd w = lapack::eigenvalues(product);
-  // If an eigenvalue is as small as the rounding of the largest, the rank may not be full.
+  // An eigenvalue as small as the rounding of the largest would be a rank that may not be there.
   if (!(w.minCoeff() > 10 * noise(w.size()) * w.maxCoeff())) return std::nullopt;
   const Sum sum = sum_of_roots(w, w.maxCoeff());
   if (sum.error > kFastLoss * traces) return std::nullopt;
@@ -267,7 +152,7 @@ std::optional<TraceRoot> full_rank(const Eigen::Map<const MatrixXd>& s1,
   MatrixXd l2 = s2 / scale2;
   const bool definite = lapack::potrf(l2);
   l2.triangularView<Eigen::StrictlyUpper>().setZero();
-  // The product has an error of the order of eps |L1^T| |S2| |L1|, which may be more than eps |product|.
+  // The product was formed with an error of the order of eps |L1^T| |S2| |L1|, which may be more than eps |product|.
   const double error = kCaution * sum_of_roots(w, w.maxCoeff() + v1.dot(v2)).error + kEps * traces +
                        moved(v1, inverse_correlations(l), v2) +
                        moved(v2, definite ? inverse_correlations(l2) : kInfinity, v1);
@@ -284,7 +169,7 @@ TraceRoot any_rank(Factor a, Factor b) {
   out.rank1 = a.rank;
   out.rank2 = b.rank;
   const double norm1 = a.f.norm(), norm2 = b.f.norm();
-  // The part that was cut from a factor adds at most the square root of its trace times the trace of the other side.
+  // What was cut from a factor could have added no more than the root of its trace times the other side's.
   out.error = std::sqrt(a.unknown) * norm2 + std::sqrt(b.unknown) * norm1;
   if (a.of_matrix) out.error += moved(a.variances, a.inverse, b.variances);
   if (b.of_matrix) out.error += moved(b.variances, b.inverse, a.variances);
@@ -296,14 +181,14 @@ TraceRoot any_rank(Factor a, Factor b) {
   out.error += kCaution * kEps * terms * norm1 * norm2;
   const double scale = g.size() ? g.cwiseAbs().maxCoeff() : 0.0;
   if (scale == 0) return out;
-  g /= scale;  // so that squares neither overflow nor underflow
+  g /= scale;  // squares neither overflow nor vanish
   const Sum sum = nuclear_norm(g, -1);
   out.value = scale * sum.value;
   out.error += scale * sum.error;
   return out;
 }
 
-// An order of two sides that does not depend on which was given first.
+// An order of any two sides that does not depend on which was given first.
 bool in_order(const Gaussian& a, const Gaussian& b) {
   const auto data = [](const Gaussian& g) { return g.rows ? g.rows : g.sigma; };
   const auto size = [](const Gaussian& g) { return g.rows ? g.n * g.d : g.d * g.d; };

@@ -1,4 +1,4 @@
-// The BLAS and LAPACK calls of the core, with types; the only place with the symbol prefix and the thread settings.
+// The few BLAS and LAPACK calls of the core, typed, in one place for the symbol prefix and the threads.
 //
 // All matrices are column-major Eigen matrices of doubles (or complex doubles). The library is OpenBLAS as
 // packaged in scipy-openblas32: 32-bit integers, symbols prefixed `scipy_`, kernels chosen at run time.
@@ -12,11 +12,12 @@
 #include <lapacke.h>
 
 #include <Eigen/Dense>
-#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "errors.hpp"
 
 namespace fastfid {
 
@@ -24,11 +25,6 @@ using Index = Eigen::Index;
 using Eigen::MatrixXcd;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
-
-// A matrix does not have the required root, factor or eigenvalues.
-struct LinAlgError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 namespace lapack {
 
@@ -46,7 +42,7 @@ inline void check(lapack_int info, const char* routine) {
                     "): the matrix is not finite, or its eigenvalues did not converge");
 }
 
-// C (m, n) = alpha * A (m, k) B (k, n) + beta * C; the transpose flags transpose A and B.
+// C (m, n) = alpha * A (m, k) B (k, n) + beta * C; the Ts say whether A and B are taken transposed.
 template <class A, class B, class C>
 void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, double alpha, const A& a, const B& b, double beta, C&& c) {
   const Index k = ta == CblasNoTrans ? a.cols() : a.rows();
@@ -70,7 +66,7 @@ inline void syrk_add(const double* a, Index d, Index k, double* c) {
                     as_int(d));
 }
 
-// Lower Cholesky factor in place (the upper triangle is unchanged); false if A is not positive definite.
+// Lower Cholesky factor in place (upper triangle left as it was); false if A is not positive definite.
 inline bool potrf(MatrixXd& a) {
   const auto n = as_int(a.rows());
   const auto info = scipy_LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'L', n, a.data(), n);
@@ -78,14 +74,14 @@ inline bool potrf(MatrixXd& a) {
   return info == 0;
 }
 
-// Replaces the lower triangle of A by that of L^T A L; L is lower triangular.
+// Lower triangle of L^T A L in place of that of A, from the lower triangle L.
 inline void sygst(MatrixXd& a, const MatrixXd& l) {
   const auto n = as_int(a.rows());
   check(scipy_LAPACKE_dsygst_work(LAPACK_COL_MAJOR, 2, 'L', n, a.data(), n, l.data(), n), "dsygst");
 }
 
-// Eigenvalues of a symmetric matrix (reads and destroys the lower triangle), ascending. Large matrices use the
-// two-stage reduction, which uses matrix products; the one-stage reduction is limited by memory bandwidth.
+// Eigenvalues of a symmetric matrix (lower triangle read, destroyed), ascending. Large ones by the two-stage
+// reduction, which is matrix products where the one-stage reduction waits for memory.
 inline VectorXd eigenvalues(MatrixXd& a) {
   const auto n = as_int(a.rows());
   VectorXd w(a.rows());
@@ -104,8 +100,8 @@ inline double pocon(const MatrixXd& l, double norm) {
   return rcond;
 }
 
-// Pivoted Cholesky P^T A P = L L^T in place, stopped at pivots up to `tolerance`. Returns the number of valid
-// columns of L; pivots[i] is the row of A that became row i of L, counted from 1.
+// Pivoted Cholesky P^T A P = L L^T in place, stopped at pivots up to `tolerance`. Returns the number of
+// columns of L that hold; pivots[i] is the row of A behind row i of L, counted from 1.
 inline Index pstrf(MatrixXd& a, double tolerance, std::vector<lapack_int>& pivots) {
   const auto n = as_int(a.rows());
   lapack_int rank = 0;
@@ -137,7 +133,7 @@ inline MatrixXd gram(const MatrixXd& a, bool of_columns) {
   return c;
 }
 
-// A symmetric matrix (reads the lower triangle) reduced to a tridiagonal one with the same eigenvalues.
+// A symmetric matrix (lower triangle read) reduced to a tridiagonal one with the same eigenvalues.
 struct Tridiagonal {
   MatrixXd reflectors;
   VectorXd diagonal, off_diagonal, tau;
@@ -145,7 +141,7 @@ struct Tridiagonal {
   explicit Tridiagonal(MatrixXd a) : reflectors(std::move(a)) {
     const Index n = reflectors.rows();
     diagonal.resize(n);
-    off_diagonal.setZero(n);  // n instead of n - 1, because dstemr uses the last entry as work space
+    off_diagonal.setZero(n);  // n, not n - 1: dstemr wants the room
     tau.resize(n);
     check(scipy_LAPACKE_dsytrd(LAPACK_COL_MAJOR, 'L', as_int(n), reflectors.data(), as_int(n),
                                diagonal.data(), off_diagonal.data(), tau.data()),
@@ -197,8 +193,8 @@ inline void gees(MatrixXcd& a, MatrixXcd& z) {
       "zgees");
 }
 
-// Solves A X + X B = scale * C in place; A and B are upper (quasi-)triangular. Returns scale. Sets `perturbed` if A
-// and -B share an eigenvalue, so that LAPACK solved a nearby equation instead.
+// Solves A X + X B = scale * C in place of C, A and B upper (quasi-)triangular. Returns scale; `perturbed`
+// if A and -B share an eigenvalue and LAPACK solved a nearby equation instead.
 template <class Block>
 double trsyl(const Block& a, const Block& b, Block c, bool& perturbed) {
   using Scalar = typename Block::Scalar;

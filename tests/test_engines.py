@@ -262,7 +262,7 @@ class Stream(fastfid.Source):
         self.images = images
 
     def read(self, indices):
-        for index, image in zip(indices, self.images):
+        for index, image in zip(indices, self.images, strict=False):
             yield fastfid.Item(f"{index}", functools.partial(np.array, image))
 
 
@@ -297,7 +297,9 @@ def test_what_processes_cannot_read_is_told_before_anything_is_read(images):
 
 def test_an_ordered_source_that_ends_early_is_told():
     with pytest.raises(InputError, match="read ends after 5 images"):
-        fastfid.score(Stream(list(pictures(5)), size=7, ordered=True), pictures(9), model="inception-v3-random", dims=64)
+        fastfid.score(
+            Stream(list(pictures(5)), size=7, ordered=True), pictures(9), model="inception-v3-random", dims=64
+        )
 
 
 def test_roles_that_an_extractor_lacks_are_told_by_fit_too():

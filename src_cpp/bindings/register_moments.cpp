@@ -1,7 +1,7 @@
 #include <string>
 
 #include "arrays.hpp"
-#include "frechet.hpp"
+#include "errors.hpp"
 #include "moments.hpp"
 #include "register.hpp"
 #include "working.hpp"
