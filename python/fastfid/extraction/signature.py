@@ -94,7 +94,8 @@ def outputs(session: "ort.InferenceSession", name: str, roles: Sequence[str]) ->
     for role in roles:
         if role not in there:
             names = ", ".join(output.name for output in session.get_outputs())
-            raise ModelError(f"{name} has no output {role!r}; it has {names}")
+            advice = f": export the model again, with the output that is meant called {role!r}"
+            raise ModelError(f"{name} has no output {role!r}; it has {names}{advice}")
         output = there[role]
         if output.type not in _FLOATS:  # strings end the process when a buffer is bound to them
             wanted = "an extractor gives float32, float16 or float64"
