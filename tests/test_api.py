@@ -253,8 +253,8 @@ class TestBadInput:
     )
     def test_a_default_that_is_given_is_a_value(self, monkeypatch, option, value):
         other = fastfid.Extractor("inception-v3-random", mode="tensorflow", dims=64, batch_size=8)
-        monkeypatch.setattr(other.opened.session, "precision", "fp16")
-        monkeypatch.setattr(other.opened.session, "device", "cuda:1")
+        elsewhere = dataclasses.replace(other.provenance, precision="fp16", device="cuda:1")
+        monkeypatch.setattr(other.opened, "provenance", elsewhere)
         assert fastfid.statistics(pictures(2), model=other, device="auto").n == 2
         for function, sides in ((fastfid.score, 2), (fastfid.compare, 2), (fastfid.statistics, 1)):
             with pytest.raises(fastfid.InputError, match=f"{option}={value!r} does not fit the Extractor"):

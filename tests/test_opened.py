@@ -147,7 +147,7 @@ class TestResults:
         scarce.session._session = Scarce(scarce.session._session, 1)
         results = list(scarce.results(cut(pictures(8), 4, 4), rows=4))
         assert results[-1].chunk == 1
-        assert "run 1 at a time, as batch_size=1 does" in shortage(1, scarce.batch_size, scarce.device)
+        assert "run 1 at a time, as batch_size=1 does" in shortage(1, scarce.session.batch_size, scarce.session.device)
         assert (shortage(0, 4, "cpu"), shortage(4, 4, "cpu")) == (None, None)
 
     @pytest.mark.parametrize("sizes", [(4, 0), (5,)])

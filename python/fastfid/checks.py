@@ -1,5 +1,6 @@
 """Checks of plain arguments, with messages that name the argument."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,12 @@ def whole_text(text: str) -> int:
 def list_text(text: str) -> tuple[str, ...]:
     """Split a text at its commas."""
     return tuple(word.strip() for word in text.split(","))
+
+
+def one_of(name: str, value: Any, choices: Collection[str]) -> None:
+    """Raise `InputError` unless `value` is one of a few texts."""
+    if not isinstance(value, str) or value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}; got {shown(value)}")
 
 
 def seed_number(seed: Any) -> int:

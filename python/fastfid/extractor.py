@@ -22,7 +22,7 @@ from .options import Options
 from .progress import Progress, ProgressOption, progress_bar
 from .provenance import Provenance
 from .sides import moments_of, open_side, read, require_roles
-from .sources import Source, expected, open_source, pieces, read_batches
+from .sources import Source, open_source, pieces
 
 
 class Extractor:
@@ -115,27 +115,27 @@ class Extractor:
     @property
     def dims(self) -> int:
         """Length of a feature vector."""
-        return self.opened.dims
+        return self.provenance.dims
 
     @property
     def mode(self) -> str:
         """Preprocessing protocol."""
-        return self.opened.mode
+        return self.provenance.mode
 
     @property
     def device(self) -> str:
         """Device that runs the network: "cpu" or "cuda:N"."""
-        return self.opened.device
+        return self.provenance.device
 
     @property
     def precision(self) -> str:
         """Arithmetic of the network."""
-        return self.opened.precision
+        return self.provenance.precision
 
     @property
     def batch_size(self) -> int:
         """Images per run of the network."""
-        return self.opened.batch_size
+        return self.provenance.batch_size
 
     def __repr__(self) -> str:
         p = self.provenance
@@ -211,17 +211,11 @@ class Extractor:
         if FEATURES not in self.opened.roles:
             raise ModelError(f"{self!r} was opened without the role 'features': it has {', '.join(self.opened.roles)}")
         tally = Tally() if tally is None else tally
-        done = 0
         cut = pieces(source, limit, seed)
-        rows = self.opened.rows(expected(source, limit))
-        batches = (batch for _, batch in read_batches(cut, rows))
-        results = self.opened.results(batches, rows=rows, num_workers=num_workers, on_error=on_error)
+        results = self.opened.results_of(cut, num_workers=num_workers, on_error=on_error, progress=progress)
         with closing(results):
-            for result in results:
+            for _, result in results:
                 tally.add(result.seen, result.chunk)
-                done += len(result.seen)
-                if progress is not None:
-                    progress(done)
                 yield result.features[FEATURES]
 
     def shortage(self, tally: Tally) -> str | None:

@@ -140,7 +140,7 @@ def checked(
     """
     if not isinstance(fits, Iterable):
         raise InputError(f"{engine}.fit must yield (piece, fit) pairs, but returns a {type(fits).__name__}")
-    used: list[Fit] = []  # a piece that is merged already is not kept, but its fit must not come again
+    previous: Fit | None = None
     expected = iter(pieces)
     for given in fits:
         if not (isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Fit)):
@@ -150,9 +150,9 @@ def checked(
         if wanted is None or piece.number != wanted.number:
             asked = "no more pieces" if wanted is None else f"piece {wanted.number}"
             raise InputError(f"{engine}.fit yields piece {piece.number} where {asked} should follow")
-        if used and fit is used[0]:
+        if fit is previous:
             raise InputError(f"{engine}.fit yields one Fit for several pieces; each piece needs its own")
-        used = [fit]
+        previous = fit
         counted, asked_for = (fit.n or 0) + len(fit.seen.rejected), len(wanted.indices)
         if wanted.source.exact and counted != asked_for:
             raise InputError(f"{engine}.fit counted {counted} of the {asked_for} images of piece {piece.number}")

@@ -12,7 +12,14 @@ from .engines.base import Engine
 from .errors import InputError, ModelError
 from .extraction.device import parse_devices
 from .extraction.opened import Opened
-from .extraction.settings import ON_ERROR, PRECISIONS, check_on_error, check_precision
+from .extraction.settings import (
+    ON_ERROR,
+    PRECISIONS,
+    check_batch_size,
+    check_num_workers,
+    check_on_error,
+    check_precision,
+)
 from .images.modes import MODES, resolve
 from .images.preprocess import PRESETS, Preprocessing
 from .metrics.base import Metric
@@ -94,7 +101,7 @@ class Options:
     batch_size: int | None = option(
         None,
         help="images per run of the network (default: 16 on a CPU, 64 on a GPU)",
-        check=optional(partial(whole_number, "batch_size", least=1)),
+        check=check_batch_size,
         bad=(0, -1, 8.0, "8"),
         good=(1, 50),
         read=whole_text,
@@ -117,7 +124,7 @@ class Options:
     num_workers: int | None = option(
         None,
         help="threads that decode and resize images (default: one per core, at most 16)",
-        check=optional(partial(whole_number, "num_workers", least=0)),
+        check=check_num_workers,
         bad=(-1, 1.5, "2"),
         good=(0, 4),
         read=whole_text,

@@ -20,7 +20,7 @@ from .metrics.rows import Rows
 from .options import Options
 from .progress import progress_bar
 from .provenance import differences
-from .sources import Source, expected, glance, is_statistics_file, open_source, pieces
+from .sources import Source, check_limit, expected, glance, is_statistics_file, open_source, pieces
 
 
 def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
@@ -32,7 +32,7 @@ def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Opti
         loaded = Statistics._load(given, messages.warn, force=options.force)
         return replace(_saved(loaded, name, options, messages), needs=needs)
     source = open_source(given, recursive=options.recursive, endings=options.endings)
-    pieces(source, options.limit, options.seed)  # reads nothing yet, but raises if the limit cannot be applied
+    check_limit(source, options.limit, options.seed)
     if source.size is not None and source.size < 2:
         raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
     for text in source.notes:

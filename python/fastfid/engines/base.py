@@ -1,7 +1,7 @@
 """The contract of an engine: it opens a network on some device and fits pieces of sources with it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -10,9 +10,8 @@ from ..extraction.recipe import Recipe
 from ..fit import Facts, Fit
 from ..messages import Messages
 from ..metrics.base import Need
+from ..progress import Progress
 from ..sources import Piece, Source
-
-Progress = Callable[[int], None]  # called with the number of images done so far
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
 """The engine for one device: threads of this process decode and resize while the network runs."""
 
-import itertools
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import groupby
+from operator import itemgetter
 
 from ..extraction.opened import Opened
 from ..extraction.recipe import Recipe
 from ..fit import Facts, Fit
 from ..messages import Messages
 from ..metrics.base import Need
-from ..sources import Item, Piece, read_batches
+from ..sources import Piece
 from .base import Engine, How
 
 
@@ -36,27 +36,10 @@ class Local(Engine):
         """Yield the fit of each piece; the pipeline does not stop between two pieces."""
         opened = self._opened
         assert opened is not None
-        pieces = iter(pieces)
-        first = next(pieces, None)
-        if first is None:
-            return
-        rows = opened.rows(first.of)
-        of_batches: deque[Piece] = deque()  # the piece of each batch in the pipeline
-
-        def batches() -> Iterator[list[Item]]:
-            for piece, batch in read_batches(itertools.chain([first], pieces), rows):
-                of_batches.append(piece)
-                yield batch
-
-        piece, fit, done = first, Fit.empty(needs, opened.roles), 0
-        results = opened.results(batches(), rows=rows, num_workers=how.num_workers, on_error=how.on_error)
+        results = opened.results_of(pieces, num_workers=how.num_workers, on_error=how.on_error, progress=how.progress)
         with closing(results):
-            for result in results:
-                if (current := of_batches.popleft()) is not piece:
-                    yield piece, fit
-                    piece, fit = current, Fit.empty(needs, opened.roles)
-                fit.update(result.features, result.seen, result.chunk)
-                done += len(result.seen)
-                if how.progress is not None:
-                    how.progress(done)
-        yield piece, fit
+            for piece, of_piece in groupby(results, key=itemgetter(0)):
+                fit = Fit.empty(needs, opened.roles)
+                for _, result in of_piece:
+                    fit.update(result.features, result.seen, result.chunk)
+                yield piece, fit

@@ -87,9 +87,10 @@ class Processes(Engine):
         self.check(first.source)
         if not self._workers and self._opened is not None:  # an earlier run ended with an error
             self.open(self._opened[0], Messages())
+        parts = [_pickled(first.source.name, first.source), *(_pickled(str(need), need) for need in needs)]
         try:
             for worker in self._workers:
-                worker.send_source(first.source, tuple(needs), replace(how, progress=None))
+                worker.send((parts, replace(how, progress=None)))
             yield from _Round(self._workers, itertools.chain([first], pieces), tuple(needs), how).fits()
         except BaseException:
             self.close()
@@ -118,8 +119,9 @@ class _Round:
 
     def fits(self) -> Iterator[tuple[Piece, Fit]]:
         while self._busy:
-            for connection in wait(list(self._busy), timeout=STEP):  # in steps, as `result_of` does
-                self._hear(self._busy[connection])  # type: ignore[index]
+            ready = wait(list(self._busy), timeout=STEP)  # in steps, as `result_of` does
+            for worker in [worker for connection, worker in self._busy.items() if connection in ready]:
+                self._hear(worker)
             while self._given and self._given[0][0].number in self._fits:
                 piece, _ = self._given.popleft()
                 yield piece, self._fits.pop(piece.number)
@@ -130,10 +132,8 @@ class _Round:
         if kind == "next":
             self._asking.append(worker)
         elif kind == "fit":
-            number, fit = content
-            # Needs that came through a pickle may be equal to ours in content only.
-            fit.states = dict(zip(self._needs, fit.states.values(), strict=True))
-            self._fits[number] = fit
+            number, states, n, seen = content
+            self._fits[number] = Fit(dict(zip(self._needs, map(pickle.loads, states), strict=True)), n, seen)
         elif kind == "done":
             del self._busy[worker.connection]
         else:
@@ -174,14 +174,6 @@ class _Worker:
             self.connection.send(content)
         except OSError:
             raise self._gone() from None
-
-    def send_source(self, source: Source, needs: tuple[Need, ...], how: How) -> None:
-        for name, part in ((source.name, source), *((str(need), need) for need in needs)):
-            try:
-                pickle.dumps(part)
-            except Exception as error:  # a caller's class may raise anything
-                raise InputError(f"{name} cannot be sent to another process: {error}") from error
-        self.send(pickle.dumps((source, needs, how)))
 
     def receive(self) -> Any:
         """Return the next message of the process; raise the exception that it raised, or `DeviceError` if it ended."""
@@ -224,10 +216,12 @@ def _serve(connection: "Connection[Any, Any]", recipe: Recipe, threads: int, dow
         facts = engine.open(recipe, messages, download_bar=download_bar)
         connection.send((facts, messages))
         while True:
-            source, needs, how = pickle.loads(connection.recv())
+            parts, how = connection.recv()
+            source, *needs = map(pickle.loads, parts)
             how = replace(how, progress=lambda done: connection.send(("done so far", done)))
             for piece, fit in engine.fit(needs, _asked_for(connection, source), how):
-                connection.send(("fit", piece.number, _sendable(fit)))
+                states = [_pickled(str(need), state) for need, state in fit.states.items()]
+                connection.send(("fit", piece.number, states, fit.n, fit.seen))
             connection.send(("done",))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent has closed the connection
@@ -253,10 +247,8 @@ def _picklable(error: BaseException) -> BaseException:
     return error
 
 
-def _sendable(fit: Fit) -> Fit:
-    for need, state in fit.states.items():
-        try:
-            pickle.dumps(state)
-        except Exception as error:  # a caller's class may raise anything
-            raise InputError(f"{need} cannot be sent to another process: {error}") from error
-    return fit
+def _pickled(name: str, part: object) -> bytes:
+    try:
+        return pickle.dumps(part)
+    except Exception as error:  # a caller's class may raise anything
+        raise InputError(f"{name} cannot be sent to another process: {error}") from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +14,9 @@ from numpy.typing import NDArray
 from ..errors import ImageError, InputError
 from ..images.observed import Seen
 from ..images.preprocess import Kernel
+from ..progress import Progress
 from ..provenance import Provenance
-from ..sources import Item
+from ..sources import Item, Piece, read_batches
 from ..threads import num_threads
 from .pipeline import Result, pipeline
 from .session import Session
@@ -48,31 +52,6 @@ class Opened:
     def roles(self) -> dict[str, int]:
         """Length of a row of each role."""
         return self.session.roles
-
-    @property
-    def dims(self) -> int:
-        """Length of a row of "features", even if they are not one of the roles."""
-        return self.provenance.dims
-
-    @property
-    def mode(self) -> str:
-        """Preprocessing."""
-        return self.provenance.mode
-
-    @property
-    def device(self) -> str:
-        """Device that runs the network: "cpu" or "cuda:N"."""
-        return self.session.device
-
-    @property
-    def precision(self) -> str:
-        """Arithmetic of the network."""
-        return self.session.precision
-
-    @property
-    def batch_size(self) -> int:
-        """Images per run of the network."""
-        return self.session.batch_size
 
     def rows(self, images: int | None) -> int:
         """Return the images per batch for a source of `images` images: the batch size, or all if they are fewer."""
@@ -130,6 +109,50 @@ class Opened:
                     return
                 if batch is None or line.flying == line.depth:
                     yield line.get()
+
+    def results_of(
+        self,
+        pieces: Iterable[Piece],
+        *,
+        num_workers: int | None = None,
+        on_error: str = "raise",
+        progress: Progress | None = None,
+    ) -> Generator[tuple[Piece, Result], None, None]:
+        """Run the network on pieces of one source, in order; close the iterator if you stop early.
+
+        Parameters
+        ----------
+        pieces : iterable of Piece
+        num_workers, on_error
+            As for `results`, which also says what is raised.
+        progress : callable, optional
+            Called with the number of images done. An exception that it raises is passed on.
+
+        Yields
+        ------
+        piece : Piece
+        result : Result
+            Of each batch of the piece. A batch has images of one piece only.
+        """
+        pieces = iter(pieces)
+        first = next(pieces, None)
+        if first is None:
+            return
+        rows = self.rows(first.of)
+        of_batches: deque[Piece] = deque()  # the piece of each batch in the pipeline
+
+        def batches() -> Iterator[list[Item]]:
+            for piece, batch in read_batches(chain([first], pieces), rows):
+                of_batches.append(piece)
+                yield batch
+
+        done = 0
+        with closing(self.results(batches(), rows=rows, num_workers=num_workers, on_error=on_error)) as results:
+            for result in results:
+                done += len(result.seen)
+                if progress is not None:
+                    progress(done)
+                yield of_batches.popleft(), result
 
     def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
         image = item.decode()

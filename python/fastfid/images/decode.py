@@ -6,7 +6,7 @@ import threading
 import warnings
 from hashlib import blake2b
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ def from_pil(image: "PillowImage.Image", name: str) -> Decoded:
         return _convert(image)
 
 
-def is_pil(image: object) -> bool:
+def is_pil(image: object) -> TypeGuard["PillowImage.Image"]:
     """Return True for a PIL image, without importing PIL."""
     module = sys.modules.get("PIL.Image")  # not imported, so no such image can exist
     return module is not None and isinstance(image, module.Image)
@@ -133,7 +133,7 @@ def as_decoded(image: object, name: str) -> Decoded:
     if isinstance(image, bytes | bytearray | memoryview):
         return decode(bytes(image), name)
     if is_pil(image):
-        return from_pil(image, name)  # type: ignore[arg-type]
+        return from_pil(image, name)
     if hasattr(image, "__array__"):
         return Decoded(as_rgb(to_array(image, name, copy=False), name))
     raise InputError(f"{name}: a {type(image).__name__} is not an array, a PIL image or the bytes of an image file")

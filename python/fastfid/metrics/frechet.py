@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import _core
-from ..checks import finite_array, real_array, require_finite, shown
+from ..checks import finite_array, one_of, real_array, require_finite, shown
 from ..errors import InputError
 from ..messages import warn
 
@@ -58,8 +58,7 @@ class Distance:
 
 def check_method(method: str) -> None:
     """Raise `InputError` if there is no such method."""
-    if not isinstance(method, str) or method not in METHODS:
-        raise InputError(f"method must be one of {', '.join(METHODS)}; got {shown(method)}")
+    one_of("method", method, METHODS)
 
 
 def distance(a: Gaussian, b: Gaussian, *, method: str = "auto", eps: float = 1e-6) -> Distance:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import shown, whole_number
+from ..checks import one_of, whole_number
 from ..errors import InputError
 from .base import Metric, Need, Score
 from .rows import Rows
@@ -63,8 +63,7 @@ class InceptionScore(Metric):
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        if self.convention not in CONVENTIONS:
-            raise InputError(f"convention must be one of {', '.join(CONVENTIONS)}; got {shown(self.convention)}")
+        one_of("convention", self.convention, CONVENTIONS)
         whole_number("splits", self.splits, 1)
 
     def value(self, a: "Fit") -> Score:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import seed_number, shown, whole_number
+from ..checks import one_of, seed_number, whole_number
 from ..errors import InputError
 from .base import Metric, Need, Score
 from .rows import Rows
@@ -84,8 +84,7 @@ class KID(Metric):
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        if self.convention not in CONVENTIONS:
-            raise InputError(f"convention must be one of {', '.join(CONVENTIONS)}; got {shown(self.convention)}")
+        one_of("convention", self.convention, CONVENTIONS)
         given = [name for name in ("subsets", "subset_size", "subset_seed") if getattr(self, name) is not None]
         if given and self.convention not in TOOLS:
             raise InputError(f"{given[0]} needs a convention with subsets: {', '.join(TOOLS)}")

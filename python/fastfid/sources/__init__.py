@@ -4,13 +4,14 @@ from .arrays import is_statistics_file
 from .base import Item, Source
 from .look import GLANCE, glance
 from .open import open_source
-from .pieces import Piece, expected, pieces, read_batches, read_items, read_pieces
+from .pieces import Piece, check_limit, expected, pieces, read_batches, read_items, read_pieces
 
 __all__ = [
     "GLANCE",
     "Item",
     "Piece",
     "Source",
+    "check_limit",
     "expected",
     "glance",
     "is_statistics_file",

@@ -98,7 +98,7 @@ def _loader(element: object, name: str) -> Callable[[], Decoded]:
     if is_file(element):
         return partial(decode, _read(element, name), name)
     if is_pil(element):
-        return partial(given, from_pil(element, name))  # type: ignore[arg-type]
+        return partial(given, from_pil(element, name))
     if not hasattr(element, "__array__"):
         pair = "; from (image, label) pairs give only the images" if isinstance(element, tuple | list) else ""
         raise InputError(f"{name}: a {type(element).__name__} is not {_KINDS}{pair}")

@@ -66,10 +66,8 @@ def open_source(source: object, *, recursive: bool = True, endings: str | Collec
     (4, 'the array')
     """
     counted = Endings.of(endings)
-    for test, open_kind in _TYPES:
-        if test(source):
-            return open_kind(source, recursive and not counted.exact, counted)
-    raise InputError(f"a {type(source).__name__} cannot be scored: give {_KINDS}")
+    open_kind = next(open_kind for test, open_kind in _TYPES if test(source))
+    return open_kind(source, recursive and not counted.exact, counted)
 
 
 # Each kind is opened by a function of the input, `recursive` and the endings that count as images.
@@ -174,6 +172,7 @@ _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (_are_moments, _refuse_moments),
     (_with("__iter__", "__getitem__"), lambda source, *_: Elements(source)),
     (is_pil, _refuse_pil),
+    (_of(object), _refuse_type),
 )
 
 #: Kinds of addresses: texts that begin with ``scheme://`` and are not paths.

@@ -44,6 +44,20 @@ class Piece:
     of: int | None
 
 
+def check_limit(source: Source, limit: int | None, seed: int) -> None:
+    """Raise the errors of `choose`, without choosing."""
+    check_source(source)
+    if limit is None:
+        return
+    whole_number("limit", limit, 2)
+    if source.size is None:
+        raise InputError(
+            f"limit={limit} needs to know how many images there are, and {source.name} does not say: "
+            f"give a list, or the first ones with itertools.islice(images, {limit})"
+        )
+    seed_number(seed)
+
+
 def choose(source: Source, limit: int | None = None, seed: int = 0) -> Indices | None:
     """Return the indices of the images that `limit` and `seed` choose; None for a source of unknown size.
 
@@ -61,17 +75,10 @@ def choose(source: Source, limit: int | None = None, seed: int = 0) -> Indices |
     InputError
         If `limit` is below 2, the seed is out of range, or the size is unknown and there is a limit.
     """
-    check_source(source)
-    if limit is None:
-        return None if source.size is None else range(source.size)
-    limit = whole_number("limit", limit, 2)
+    check_limit(source, limit, seed)
     if source.size is None:
-        raise InputError(
-            f"limit={limit} needs to know how many images there are, and {source.name} does not say: "
-            f"give a list, or the first ones with itertools.islice(images, {limit})"
-        )
-    seed = seed_number(seed)
-    if limit >= source.size:
+        return None
+    if limit is None or limit >= source.size:
         return range(source.size)
     return np.sort(np.random.RandomState(seed).permutation(source.size)[:limit])
 
