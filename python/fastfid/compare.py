@@ -184,6 +184,8 @@ def compare(
         open_side(given, name, needs_of(asked, place), options, messages)
         for place, (given, name) in enumerate(((a, "the first side"), (b, "the second side")))
     ]
+    for metric in asked:
+        metric.check(*(side.n for side in sides[: metric.sides]))
     with opened_engine(sides, options, messages) as (engine, facts):
         sides, forced = check_sides(sides, facts, options.force, messages)
         sides = [glanced(side, options) for side in sides]

@@ -103,6 +103,8 @@ class Score:
         Which values are better.
     warnings : tuple of str
         Facts that a reader of the number should know.
+    role : str
+        The output of the network that it is computed from; filled in from the needs of the metric if empty.
     """
 
     value: float
@@ -112,6 +114,7 @@ class Score:
     n: tuple[int | None, ...] = ()
     better: str = "lower"
     warnings: tuple[str, ...] = ()
+    role: str = ""
 
 
 class Metric(ABC):
@@ -134,6 +137,17 @@ class Metric(ABC):
     @abstractmethod
     def needs(self) -> tuple[Need, ...]:
         """The accumulators that the metric needs from each side."""
+
+    def check(self, *n: int | None) -> None:  # noqa: B027 - most metrics take any number of images
+        """Raise `InputError` if the score cannot be computed from so many images of each side.
+
+        Called before any image is read.
+
+        Parameters
+        ----------
+        n : int or None
+            Number of images of each side; None if it is not known yet.
+        """
 
     @abstractmethod
     def value(self, *sides: Any) -> Score:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 from ..errors import InputError
@@ -58,7 +58,7 @@ def score_of(metric: Metric, sides: Sequence[Any]) -> Score:
     found: Any = metric.value(*(side if own else deepcopy(side) for side in sides[: metric.sides]))
     if not isinstance(found, Score):
         raise InputError(f"metrics: {metric.name}.value must return a fastfid.Score, got a {type(found).__name__}")
-    return found
+    return found if found.role else replace(found, role=", ".join(dict.fromkeys(need.role for need in metric.needs)))
 
 
 def needs_of(metrics: list[Metric], place: int) -> tuple[Need, ...]:
