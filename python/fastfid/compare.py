@@ -7,12 +7,14 @@ from .arguments import default
 from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
+from .errors import InputError
+from .fit import Side
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
 from .metrics.base import Metric
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
-from .metrics.registry import asked_for, needs_of, score_of
+from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .options import Model, Options
 from .progress import ProgressOption
 from .sides import check_sides, fitted, glanced, moments_of, open_side, read
@@ -35,6 +37,7 @@ def score(
     on_error: str = "raise",
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
+    features: bool = False,
     force: bool = False,
     progress: ProgressOption = None,
     engine: str | Engine | None = None,
@@ -75,6 +78,8 @@ def score(
     endings : str or collection of str, optional
         File endings that count as images, such as "png,jpg", in upper or lower case. "pytorch-fid" selects exactly the
         files that pytorch-fid reads: its endings in lower case only, and no subfolders.
+    features : bool
+        The sides are matrices of features, shape (n, dims): arrays, or an ``.npy`` or ``.npz`` each. No network runs.
     force : bool
         Compare statistics even if their model or mode differs, or if a covariance is not symmetric. The result records
         this.
@@ -129,6 +134,7 @@ def score(
         on_error=on_error,
         recursive=recursive,
         endings=endings,
+        features=features,
         force=force,
         progress=progress,
         engine=engine,
@@ -137,7 +143,7 @@ def score(
 
 def compare(
     a: Any,
-    b: Any,
+    b: Any = None,
     *,
     model: Model = "inception-v3",
     mode: str | Preprocessing = default("pytorch"),
@@ -152,18 +158,21 @@ def compare(
     on_error: str = "raise",
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
+    features: bool = False,
     force: bool = False,
     progress: ProgressOption = None,
     bootstrap: int = 0,
     metrics: Sequence[str | Metric] = ("fid",),
     engine: str | Engine | None = None,
 ) -> Comparison:
-    """Fréchet Inception Distance with its terms, its error estimate and its provenance.
+    """Fréchet Inception Distance with its terms, its error estimate and its provenance; and other metrics.
 
     Takes the parameters of `score` and these:
 
     Parameters
     ----------
+    b : path, array, Statistics or iterable, optional
+        May be left out if all metrics take one side, as ``metrics=["is"]`` does.
     bootstrap : int
         Number of replicates for a 95 % confidence interval; 0 for none. If no side has more images than dims, the rows
         are resampled. Otherwise a jackknife leaves out one of 20 groups of images at a time, on each side. It always
@@ -180,10 +189,7 @@ def compare(
     options = Options.of(locals())
     asked, messages = asked_for(options.metrics, options), Messages()
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
-    sides = [
-        open_side(given, name, needs_of(asked, place), options, messages)
-        for place, (given, name) in enumerate(((a, "the first side"), (b, "the second side")))
-    ]
+    sides = _opened(asked, (a, b), options, messages)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
     with opened_engine(sides, options, messages) as (engine, facts):
@@ -194,17 +200,33 @@ def compare(
         tell_of_sides(sides, facts, messages)
     scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
     tell_of_scores(scores, messages)
-    first, second = (side.result() for side in sides)
     return Comparison(
         scores=scores,
-        a=first,
-        b=second,
+        a=sides[0].result(),
+        b=sides[1].result() if len(sides) > 1 else None,
         method=str(scores["fid"].parameters["method"] if "fid" in scores else options.method),
-        provenance=sides[0].provenance or sides[1].provenance,
+        provenance=next((side.provenance for side in sides if side.provenance), None),
         forced=forced,
         warnings=tuple(messages.warnings),
         notes=tuple(messages.notes),
     )
+
+
+def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, messages: Messages) -> list[Side]:
+    """Open the first side, and the second if a metric compares two."""
+    both = [metric.name for metric in asked if metric.sides > 1]
+    if both and given[1] is None:
+        raise InputError(f"{both[0]} compares two sides, and only one is given{_metrics_of_one()}")
+    if not both and given[1] is not None:
+        messages.note(f"the second side is not read: {', '.join(metric.name for metric in asked)} takes one side")
+    return [
+        open_side(given[place], name, needs_of(asked, place), options, messages)
+        for place, name in enumerate(("the first side", "the second side")[: 2 if both else 1])
+    ]
+
+
+def _metrics_of_one() -> str:
+    return f"; metrics of one side are {', '.join(name for name, kind in METRICS.items() if kind.sides == 1)}"
 
 
 def statistics(

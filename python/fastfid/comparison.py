@@ -23,7 +23,7 @@ class Comparison:
     scores : dict of str to Score
         The result of each metric, by its name.
     a, b : Side
-        Name, number of images and rejected images of each side.
+        Name, number of images and rejected images of each side. `b` is None if only one side was given.
     method : str
         "auto" or "schur": how the FID was computed.
     provenance : Provenance or None
@@ -36,7 +36,7 @@ class Comparison:
 
     scores: Mapping[str, Score]
     a: Side
-    b: Side
+    b: Side | None
     method: str
     provenance: Provenance | None
     forced: bool
@@ -93,7 +93,7 @@ class Comparison:
             **({"fid": fid.value, **_plain(fid.parts)} if fid else {}),
             **({"scores": others} if others else {}),
             "a": self.a.as_dict(),
-            "b": self.b.as_dict(),
+            "b": self.b.as_dict() if self.b else None,
             "method": self.method,
             "provenance": _plain(self.provenance),
             "forced": self.forced,

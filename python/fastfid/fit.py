@@ -50,11 +50,18 @@ class Fit:
         Number of images; None if a statistics file does not say it.
     seen : Tally
         What was observed about the images while they were decoded.
+    provenance : Provenance or None
+        How the features were made; None if it is not known.
     """
 
     states: dict[Need, Accumulator]
     n: int | None = 0
     seen: Tally = field(default_factory=Tally)
+    provenance: Provenance | None = None
+
+    def __repr__(self) -> str:
+        made_by = f", {self.provenance.model}, {self.provenance.mode}" if self.provenance else ""
+        return f"Fit(n={self.n}, {', '.join(map(str, self.states)) or 'nothing'}{made_by})"
 
     @classmethod
     def empty(cls, needs: Iterable[Need], roles: Mapping[str, int]) -> Self:
@@ -194,6 +201,7 @@ class Side:
     n: int | None
     rejected: tuple[str, ...] = ()
     # Used during the run only; the result of a comparison does not have these.
+    # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
     source: Source | None = field(default=None, repr=False, compare=False)
     fit: Fit | None = field(default=None, repr=False, compare=False)

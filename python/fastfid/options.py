@@ -173,6 +173,15 @@ class Options:
         good=("png,jpg", ["png", ".JPG"], "pytorch-fid"),
         metavar="LIST",
     )
+    features: bool = option(
+        False,
+        help="the paths are matrices of features, .npy or .npz of shape (n, dims), not images",
+        check=partial(truth, "features"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("score", "compare"),
+        switch=True,
+    )
     force: bool = option(
         False,
         help="compare statistics that were made in different ways; with --save-stats, replace an existing file",

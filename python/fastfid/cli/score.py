@@ -25,7 +25,10 @@ For a folder that has the name of a command, write ./demo.
 
 def command(arguments: Sequence[str]) -> None:
     """Run the main command."""
-    typed = make_parser().parse_args(expand(arguments))
+    parser = make_parser()
+    typed = parser.parse_args(expand(arguments))
+    if len(typed.path) != 2 and (typed.save_stats or len(typed.path) > 2 or "metrics" not in typed):
+        parser.error(f"give two paths, not {len(typed.path)}")
     for code in typed.silence:
         warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
     if typed.save_stats:
@@ -38,14 +41,17 @@ def make_parser() -> Parser:
     """Return the parser of the main command, with every option of the table and the flags of the command line only."""
     parser = Parser(
         prog="fastfid",
-        usage="fastfid [options] path path",
+        usage="fastfid [options] path [path]",
         description="Compute the Fréchet Inception Distance (FID) between two sets of images.\n"
         "The last line on stdout is FID:  <value>.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "path", nargs=2, help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics .npz"
+        "path",
+        nargs="+",
+        help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics .npz: generated images "
+        "first, then real ones; one path suffices for metrics of one side",
     )
     parser.add_argument(
         "--save-stats",
