@@ -1,6 +1,8 @@
 """`score`, `compare` and `statistics`: the flow from two sources to a number."""
 
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any
 
 from .arguments import default
@@ -16,6 +18,7 @@ from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
 from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .options import Model, Options
+from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .sides import check_sides, fitted, glanced, moments_of, open_side, read
 
@@ -163,6 +166,7 @@ def compare(
     progress: ProgressOption = None,
     bootstrap: int = 0,
     metrics: Sequence[str | Metric] = ("fid",),
+    per_class: bool = False,
     engine: str | Engine | None = None,
 ) -> Comparison:
     """Fréchet Inception Distance with its terms, its error estimate and its provenance; and other metrics.
@@ -181,6 +185,9 @@ def compare(
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
+    per_class : bool
+        Also compute the metrics of each class. The class of an image is the name of the subfolder that it is in, and
+        both sides need folders or archives. ``Comparison.classes`` has the scores.
 
     Returns
     -------
@@ -192,16 +199,22 @@ def compare(
     sides = _opened(asked, (a, b), options, messages)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
-    with opened_engine(sides, options, messages) as (engine, facts):
+    common = check_classes(sides, options.limit, options.seed, messages) if options.per_class else ()
+    with opened_engine(sides, options, messages) as (engine, facts), ExitStack() as stack:
         sides, forced = check_sides(sides, facts, options.force, messages)
+        if options.per_class:
+            sides = [replace(side, shelf=stack.enter_context(closing(Shelf()))) for side in sides]
         sides = [glanced(side, options) for side in sides]
         tell_of_sides(sides, facts, messages)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
         tell_of_sides(sides, facts, messages)
-    scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
-    tell_of_scores(scores, messages)
+        scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
+        tell_of_scores(scores, messages)
+        classes = scores_of_classes(common, [side.shelf for side in sides if side.shelf], asked)
+    tell_of_classes(classes, facts.roles.get("features", 0), messages)
     return Comparison(
         scores=scores,
+        classes=classes,
         a=sides[0].result(),
         b=sides[1].result() if len(sides) > 1 else None,
         method=str(scores["fid"].parameters["method"] if "fid" in scores else options.method),

@@ -1,8 +1,9 @@
 """The result of a comparison of two sets of images."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from math import isnan
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ class Comparison:
         True if the two sides were made in different ways and compared only because of ``force=True``.
     warnings, notes : tuple of str
         Messages issued during the run.
+    classes : dict of str to dict of str to Score
+        The result of each metric for each class, by the names of both; empty without ``per_class``.
     """
 
     scores: Mapping[str, Score]
@@ -42,6 +45,17 @@ class Comparison:
     forced: bool
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    classes: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+
+    def over_classes(self, metric: str = "fid") -> tuple[float, str]:
+        """Return the mean of a metric over the classes, and the class with the worst value."""
+        if not self.classes:
+            raise InputError("there are no classes: compare with per_class=True")
+        if metric not in self.scores:
+            raise InputError(f"{metric} was not asked for; the metrics were {', '.join(self.scores)}")
+        values = {name: scores[metric].value for name, scores in self.classes.items()}
+        worst = max if self.scores[metric].better == "lower" else min
+        return fmean(values.values()), worst(values, key=lambda name: values[name])
 
     @property
     def fid(self) -> float:
@@ -79,6 +93,10 @@ class Comparison:
         interval: Interval | None = self._fid.parts["interval"]
         return interval
 
+    def _over_classes(self) -> dict[str, dict[str, Any]]:
+        summaries = {name: self.over_classes(name) for name in self.scores}
+        return {name: {"mean": mean, "worst": worst} for name, (mean, worst) in summaries.items()}
+
     @property
     def _fid(self) -> Score:
         if "fid" not in self.scores:
@@ -92,6 +110,7 @@ class Comparison:
         return {
             **({"fid": fid.value, **_plain(fid.parts)} if fid else {}),
             **({"scores": others} if others else {}),
+            **({"classes": _plain(self.classes), "over_classes": self._over_classes()} if self.classes else {}),
             "a": self.a.as_dict(),
             "b": self.b.as_dict() if self.b else None,
             "method": self.method,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from .images.observed import Seen, Tally
 from .metrics.base import Accumulator, Need
 from .provenance import Provenance
 from .sources import Piece, Source
+
+if TYPE_CHECKING:
+    from .per_class import Shelf
 
 
 @dataclass(frozen=True)
@@ -207,6 +210,7 @@ class Side:
     fit: Fit | None = field(default=None, repr=False, compare=False)
     seen: Tally | None = field(default=None, repr=False, compare=False)
     provenance: Provenance | None = field(default=None, repr=False, compare=False)
+    shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
 
     def result(self) -> "Side":
         """Return the side without the fields that only the run needs."""

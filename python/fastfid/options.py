@@ -220,6 +220,15 @@ class Options:
         read=list_text,
         metavar="LIST",
     )
+    per_class: bool = option(
+        False,
+        help="also compute the metrics of each class; the subfolders of both paths are the classes",
+        check=partial(truth, "per_class"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("compare",),
+        switch=True,
+    )
     engine: str | Engine | None = option(
         None,
         help="what runs the network: local is this process, processes starts one process per device (default: local "

@@ -20,6 +20,7 @@ from .progress import progress_bar
 from .provenance import differences
 from .sources import Source, check_limit, expected, glance, is_statistics_file, open_source, pieces
 from .sources.arrays import images_beside_statistics
+from .sources.classes import class_pieces
 
 
 def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
@@ -146,9 +147,9 @@ def fitted(
         return side
     with progress_bar(options.progress, side.n, source.name) as show:
         how = How(options.num_workers, options.on_error, show)
-        cut = partial(pieces, source, options.limit, options.seed)
+        cut = partial(class_pieces if side.shelf else pieces, source, options.limit, options.seed)
         fits = checked(engine.fit(side.needs, cut(), how), cut(), facts, type(engine).__name__)
-        fit = fold(fits, Fit.empty(side.needs, facts.roles))
+        fit = fold(side.shelf.keep(fits) if side.shelf else fits, Fit.empty(side.needs, facts.roles))
     fit.provenance = facts.provenance
     for need, state in fit.states.items():
         if isinstance(state, Statistics) and need.role == FEATURES:

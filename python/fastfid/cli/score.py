@@ -3,9 +3,10 @@
 import argparse
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from .. import __version__
+from ..comparison import Comparison
 from ..errors import FastFIDWarning
 from ..messages import CODES
 from ..metrics.base import Score
@@ -85,11 +86,31 @@ def print_score(typed: argparse.Namespace) -> None:
         if "fid" in result.scores and result.interval is not None:
             i = result.interval
             say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
+        for line in _table_of_classes(result):
+            show(line)
         for name, score in result.scores.items():
             if name != "fid":
                 show(_line(name, score))
         if "fid" in result.scores:
             show(f"FID:  {result.fid}")
+
+
+def _table_of_classes(result: Comparison) -> Iterator[str]:
+    """One line for each class, the worst first, and the mean."""
+    if not result.classes:
+        return
+    first = next(iter(result.scores))
+    worst_first = sorted(
+        result.classes.items(),
+        key=lambda item: item[1][first].value,
+        reverse=result.scores[first].better == "lower",
+    )
+    for name, scores in worst_first:
+        counts = " and ".join(str(n) for n in scores[first].n)
+        values = ", ".join(f"{metric.upper()} {score.value:.6g}" for metric, score in scores.items())
+        yield f"{name}: {values}  ({counts} images)"
+    means = ", ".join(f"{metric.upper()} {result.over_classes(metric)[0]}" for metric in result.scores)
+    yield f"mean of {len(result.classes)} classes: {means}"
 
 
 def _line(name: str, score: Score) -> str:
