@@ -20,6 +20,7 @@ from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .options import Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
+from .protocols import protocol_of
 from .sides import check_sides, fitted, glanced, moments_of, open_side, read
 
 
@@ -166,6 +167,7 @@ def compare(
     progress: ProgressOption = None,
     bootstrap: int = 0,
     metrics: Sequence[str | Metric] = ("fid",),
+    protocol: str | None = None,
     per_class: bool = False,
     engine: str | Engine | None = None,
 ) -> Comparison:
@@ -185,6 +187,8 @@ def compare(
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
+    protocol : {"adm"}, optional
+        Compute what a published protocol does. It fixes mode and metrics; docs/protocols.md lists the protocols.
     per_class : bool
         Also compute the metrics of each class. The class of an image is the name of the subfolder that it is in, and
         both sides need folders or archives. ``Comparison.classes`` has the scores.
@@ -195,12 +199,15 @@ def compare(
     """
     options = Options.of(locals())
     asked, messages = asked_for(options.metrics, options), Messages()
+    followed = protocol_of(options.protocol)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = _opened(asked, (a, b), options, messages)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
     common = check_classes(sides, options.limit, options.seed, messages) if options.per_class else ()
     with opened_engine(sides, options, messages) as (engine, facts), ExitStack() as stack:
+        if followed is not None:
+            followed.check_dims(facts.provenance.model if facts.provenance else "this", facts.roles.get("features"))
         sides, forced = check_sides(sides, facts, options.force, messages)
         if options.per_class:
             sides = [replace(side, shelf=stack.enter_context(closing(Shelf()))) for side in sides]
@@ -222,6 +229,7 @@ def compare(
         forced=forced,
         warnings=tuple(messages.warnings),
         notes=tuple(messages.notes),
+        protocol=followed,
     )
 
 

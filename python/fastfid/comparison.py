@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ._core import __version__
 from .errors import InputError
 from .fit import Side
 from .metrics.base import Score
 from .metrics.intervals import Interval
+from .protocols import Protocol
 from .provenance import Provenance
 
 
@@ -35,6 +37,8 @@ class Comparison:
         Messages issued during the run.
     classes : dict of str to dict of str to Score
         The result of each metric for each class, by the names of both; empty without ``per_class``.
+    protocol : Protocol or None
+        The published protocol that was followed.
     """
 
     scores: Mapping[str, Score]
@@ -46,6 +50,21 @@ class Comparison:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     classes: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    protocol: Protocol | None = None
+
+    @property
+    def citation(self) -> str:
+        """What to state beside the numbers: protocol, tool and version, numbers of images, weights."""
+        made, counts = self.provenance, [side.n for side in (self.a, self.b) if side]
+        n = " and ".join("unknown" if count is None else str(count) for count in counts)
+        facts = [
+            f"protocol {self.protocol.name}, as {self.protocol.tool}" if self.protocol else "",
+            f"fastfid {__version__}",
+            f"n {n}",
+            f"mode {made.mode}" if made else "",
+            f"{made.model} (SHA-256 {made.sha256[:12]})" if made else "",
+        ]
+        return "; ".join(fact for fact in facts if fact)
 
     def over_classes(self, metric: str = "fid") -> tuple[float, str]:
         """Return the mean of a metric over the classes, and the class with the worst value."""
@@ -111,6 +130,8 @@ class Comparison:
             **({"fid": fid.value, **_plain(fid.parts)} if fid else {}),
             **({"scores": others} if others else {}),
             **({"classes": _plain(self.classes), "over_classes": self._over_classes()} if self.classes else {}),
+            **({"protocol": self.protocol.name} if self.protocol else {}),
+            "citation": self.citation,
             "a": self.a.as_dict(),
             "b": self.b.as_dict() if self.b else None,
             "method": self.method,

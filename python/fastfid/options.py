@@ -28,6 +28,7 @@ from .metrics.intervals import check_replicates
 from .metrics.registry import check_name
 from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
+from .protocols import PROTOCOLS, Protocol, check_protocol, protocol_of
 from .sources.names import Endings
 
 if TYPE_CHECKING:
@@ -220,6 +221,14 @@ class Options:
         read=list_text,
         metavar="LIST",
     )
+    protocol: str | None = option(
+        None,
+        help="compute what a published protocol does, which fixes mode and metrics",
+        check=check_protocol,
+        bad=("adm2", 5),
+        functions=("compare",),
+        choices=tuple(PROTOCOLS),
+    )
     per_class: bool = option(
         False,
         help="also compute the metrics of each class; the subfolders of both paths are the classes",
@@ -257,7 +266,21 @@ class Options:
         >>> Options.of({"a": "generated", "limit": 50}).limit
         50
         """
-        return cls(**{name: checked(name, arguments[name]) for name in names() if name in arguments})
+        asked = {name: checked(name, arguments[name]) for name in names() if name in arguments}
+        protocol = protocol_of(asked.get("protocol"))
+        return cls(**(asked if protocol is None else {**asked, **_fixed(protocol, asked)}))
+
+
+def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a protocol fixes; raise `InputError` if something else was asked for."""
+    for name, value in protocol.fixed.items():
+        if name not in asked:
+            continue
+        own, usual = asked[name], getattr(Options, name)
+        explicit = own != usual if given(usual) else given(own)
+        if explicit and own != value:
+            raise InputError(f"protocol {protocol.name} fixes {name}; leave {name}={shown(own)} out")
+    return {name: value for name, value in protocol.fixed.items() if name in asked}
 
 
 def names() -> Iterator[str]:

@@ -88,6 +88,11 @@ def print_score(typed: argparse.Namespace) -> None:
             say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
         for line in _table_of_classes(result):
             show(line)
+        if result.protocol:
+            for printed in result.protocol.lines:
+                show(printed.of(result.scores))
+            show(result.citation)
+            return
         for name, score in result.scores.items():
             if name != "fid":
                 show(_line(name, score))
