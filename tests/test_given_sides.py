@@ -168,3 +168,50 @@ def test_a_fit_that_is_given_stays_as_it_is():
     fit = Fit({ROWS: Rows.of(X.astype(np.float32))}, len(X))
     assert compare(fit, fit).fid == pytest.approx(0, abs=1e-12)
     assert list(fit.states) == [ROWS]
+
+
+class TestFit:
+    def test_one_pass_serves_all_metrics_later(self, extractor):
+        a, b = pictures(12), pictures(13, seed=1)
+        metrics = ["fid", "kid", "is"]
+        fits = [fastfid.fit(images, model=extractor, metrics=metrics) for images in (a, b)]
+        expected, found = compare(a, b, metrics=metrics, model=extractor), compare(*fits, metrics=metrics)
+        for metric in metrics:
+            assert found.scores[metric].value == expected.scores[metric].value
+        assert found.provenance == expected.provenance == fits[0].provenance
+
+    def test_it_keeps_rows_for_other_accumulators(self, extractor):
+        class Own(fastfid.Metric):
+            name = "own"
+            needs = (fastfid.Need("features", Largest),)
+
+            def value(self, a, b):
+                return fastfid.Score(float(abs(a[self.needs[0]].most - b[self.needs[0]].most)))
+
+        a, b = pictures(5), pictures(6, seed=1)
+        fits = [fastfid.fit(images, model=extractor, metrics=[Own()]) for images in (a, b)]
+        assert list(fits[0].states) == [MOMENTS, ROWS]
+        expected = compare(a, b, metrics=[Own()], model=extractor).scores["own"].value
+        assert compare(*fits, metrics=[Own()]).scores["own"].value == expected
+
+    def test_what_is_not_there_is_named(self, extractor):
+        fit = fastfid.fit(pictures(5), model=extractor)
+        assert str(fit) == "Fit(n=5, Statistics of features, inception-v3-random, pytorch)"
+        with pytest.raises(InputError, match="which have no Rows of logits_unbiased"):
+            compare(fit, metrics=["is"])
+
+    def test_different_networks_are_noticed(self, extractor):
+        other = fastfid.fit(pictures(5), model="inception-v3-random", mode="tensorflow", dims=64, metrics=["kid"])
+        with pytest.raises(fastfid.StatisticsMismatch, match="mode pytorch in .*, tensorflow in"):
+            compare(pictures(5), other, metrics=["kid"], model=extractor)
+
+
+class Largest(fastfid.Accumulator):
+    def __init__(self, dims):
+        self.most = 0.0
+
+    def update(self, rows):
+        self.most = max(self.most, float(rows.max()))
+
+    def merge(self, other):
+        self.most = max(self.most, other.most)
