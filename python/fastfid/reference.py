@@ -116,11 +116,12 @@ def _arrays(
 
 def _stored(source: Source, images: int, options: Options) -> Stream:
     """Return the images to store, which are decoded while they are written."""
-    chosen = choose(source, images, options.seed)
-    if chosen is None:
+    if source.size is None:
         raise InputError(
-            f"{source.name} can be read only once, and its images are needed twice: give a list or a folder"
+            f"{source.name} can be read only once, and the images are needed twice: give a list or a folder"
         )
+    chosen = choose(source, images, options.seed)
+    assert chosen is not None
     first = next(read_checked(source, chosen[:1])).decode().pixels.shape
     return Stream((len(chosen), *first), np.dtype(np.uint8), _pixels(source, chosen, first))
 
