@@ -12,6 +12,7 @@ from .engines.base import Engine, How
 from .errors import InputError, StatisticsMismatch
 from .fit import Facts, Fit, Side, checked, fold
 from .messages import Messages, tell_of_run, tell_of_sides
+from .metrics import statistics_file
 from .metrics.base import Need
 from .metrics.fid import MOMENTS
 from .metrics.kid import ROWS
@@ -29,8 +30,10 @@ def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Opti
     if isinstance(given, Statistics):
         return replace(_saved(given, name, options, messages), needs=needs)
     if isinstance(given, str | os.PathLike) and is_statistics_file(given):
-        loaded = Statistics._load(given, messages.warn, force=options.force)
-        return replace(_saved(loaded, name, options, messages), needs=needs)
+        stored = statistics_file.load(given, messages.warn, force=options.force)
+        for text in stored.notes:
+            messages.note(text)
+        return replace(_saved(Statistics._of_file(stored), name, options, messages), needs=needs)
     source = open_source(given, recursive=options.recursive, endings=options.endings)
     check_limit(source, options.limit, options.seed)
     if source.size is not None and source.size < 2:

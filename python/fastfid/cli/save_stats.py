@@ -17,21 +17,22 @@ def save_stats(typed: argparse.Namespace) -> None:
     from .. import statistics
 
     source, target = typed.path
+    form = typed.format or "fastfid"
     force = given_options(typed, "compare").get("force", False)  # here it only allows overwriting the file
-    check_target(target, force)
+    check_target(target, force, form)
     if typed.json:
         check_stdout()
     result = statistics(source, **given_options(typed, "statistics"))
-    saved = result.save(target, overwrite=force)
+    saved = result.save(target, overwrite=force, format=form)
     if typed.json:
         show(json.dumps({"saved": str(saved), "n": result.n, "dims": result.dims}))
     else:
         say_saved(result, saved)
 
 
-def check_target(target: str, force: bool) -> None:
+def check_target(target: str, force: bool, form: str = "fastfid") -> None:
     """Raise `InputError` or `OSError` if statistics could not be saved to `target`, before they are computed."""
-    path = statistics_path(target)
+    path = statistics_path(target, form)
     if os.path.lexists(path) and not force:
         raise exists_already(path)
     check_writable(path)

@@ -9,6 +9,7 @@ from .. import __version__
 from ..errors import FastFIDWarning
 from ..messages import CODES
 from ..metrics.base import Score
+from ..metrics.foreign_files import FORMATS
 from ..options import names
 from ..terminal import check_stdout, say, show
 from .parser import Parser, add_option, expand, given_options
@@ -25,7 +26,10 @@ For a folder that has the name of a command, write ./demo.
 
 def command(arguments: Sequence[str]) -> None:
     """Run the main command."""
-    typed = make_parser().parse_args(expand(arguments))
+    parser = make_parser()
+    typed = parser.parse_args(expand(arguments))
+    if typed.format and not typed.save_stats:
+        parser.error("--format says how --save-stats writes its file, and needs that option")
     for code in typed.silence:
         warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
     if typed.save_stats:
@@ -51,6 +55,12 @@ def make_parser() -> Parser:
         "--save-stats",
         action="store_true",
         help="write the statistics of the first path to the second, an .npz",
+    )
+    parser.add_argument(
+        "--format",
+        choices=list(FORMATS),
+        help="with --save-stats, the tool that shall read the file (default: fastfid, which pytorch-fid, clean-fid and "
+        "EDM read too)",
     )
     for name in names():
         add_option(parser, name)
