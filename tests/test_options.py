@@ -18,7 +18,7 @@ from fastfid.options import Options
 
 FUNCTIONS = {"score": fastfid.score, "compare": fastfid.compare, "statistics": fastfid.statistics}
 PATHS = {"score": ("no-such-a", "no-such-b"), "compare": ("no-such-a", "no-such-b"), "statistics": ("no-such-a",)}
-ONLY_FLAGS = {"help", "path", "save_stats", "silence", "json", "version"}
+ONLY_FLAGS = {"help", "path", "save_stats", "format", "silence", "json", "version"}
 
 
 class Row(typing.NamedTuple):
