@@ -2,9 +2,11 @@
 
     python bench/interop.py A B --weights W.pth --tools-python /path/to/tools/bin/python
                             [--features flowers_pool3.npz] [--adm-evaluator evaluations/evaluator.py]
+                            [--checkouts FOLDER] [--only checkouts]
 
 Statistics of the first 100 images of the folders A and B, which are far from full rank; with --features (an array
 `features` of 2600 rows or more, 2048 wide) also ones of full rank. ADM's evaluator is openai/guided-diffusion's file.
+`bench/interop_checkouts.py` says which repositories --checkouts looks for; it needs --features.
 
 Asserts that the tool agrees within 1e-6 relative with `--method schur`, which computes what the tools compute, and also
 with our default if both sides have full rank. Otherwise the default may be 1e-4 off: the tools take the square root of
@@ -18,9 +20,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from interop_checkouts import exchange_checkouts
 from machine import describe
+from numpy.typing import NDArray
 
 import fastfid
 
@@ -104,8 +109,10 @@ def exchange_clean_fid(run: Interop, a: str, b: str) -> None:
     for what, file in {
         "clean-fid reads ours as custom statistics, beside a folder": ours,
         "we read clean-fid's custom statistics, beside a folder": theirs,
+        "we read clean-fid's features (`_kid.npz`), beside a folder": f"{theirs}.kid.npz",
     }.items():
-        run.compare(what, run.tool("clean-fid", b, file, run.weights), file, b, "--mode", "clean")
+        known = file.removesuffix(".kid.npz")
+        run.compare(what, run.tool("clean-fid", b, known, run.weights), file, b, "--mode", "clean")
 
 
 def exchange_adm(run: Interop, evaluator: str) -> None:
@@ -123,9 +130,7 @@ def exchange_adm(run: Interop, evaluator: str) -> None:
         print(f"| ADM's evaluator reads ours | {str(error).splitlines()[-1]} | | | | |")
 
 
-def exchange_full_rank(run: Interop, features: str) -> None:
-    with np.load(features) as file:
-        rows = file["features"]
+def exchange_full_rank(run: Interop, rows: NDArray[Any]) -> None:
     ours, theirs = ([run.path(f"{who}-full-{side}.npz") for side in "ab"] for who in ("ours", "theirs"))
     for part, out, out2 in zip((rows[:2600], rows[-2600:]), ours, theirs, strict=True):
         fastfid.Statistics(part.shape[1]).update(part).save(out)
@@ -144,7 +149,13 @@ def main() -> None:
     parser.add_argument("--tools-python", required=True)
     parser.add_argument("--features", metavar="F.npz")
     parser.add_argument("--adm-evaluator", metavar="PY")
+    parser.add_argument("--checkouts", metavar="FOLDER")
+    parser.add_argument("--only", choices=["checkouts"])
     options = parser.parse_args()
+    rows = None
+    if options.features:
+        with np.load(options.features) as file:
+            rows = file["features"]
     print(describe("pillow"))
     print("| files | the tool | ours | relative difference | ours, `--method schur` | relative difference |")
     print("|---|---|---|---|---|---|")
@@ -153,12 +164,15 @@ def main() -> None:
         a, b = run.path("a"), run.path("b")
         for folder, out in ((options.a, a), (options.b, b)):
             first_images(folder, out, 100)
-        exchange_pytorch_fid(run, a, b)
-        exchange_clean_fid(run, a, b)
-        if options.adm_evaluator:
-            exchange_adm(run, options.adm_evaluator)
-        if options.features:
-            exchange_full_rank(run, options.features)
+        if not options.only:
+            exchange_pytorch_fid(run, a, b)
+            exchange_clean_fid(run, a, b)
+            if options.adm_evaluator:
+                exchange_adm(run, options.adm_evaluator)
+            if rows is not None:
+                exchange_full_rank(run, rows)
+        if options.checkouts and rows is not None:
+            exchange_checkouts(run, options.checkouts, rows, a, b)
 
 
 if __name__ == "__main__":

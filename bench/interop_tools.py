@@ -4,6 +4,8 @@ python bench/interop_tools.py pytorch-fid ARGUMENTS...            its command li
 python bench/interop_tools.py clean-stats FOLDER OUT.npz W.pth    clean-fid's make_custom_stats
 python bench/interop_tools.py clean-fid FOLDER STATS.npz W.pth    clean-fid of a folder against custom statistics
 python bench/interop_tools.py adm EVALUATOR.py A.npz B.npz        ADM's reader and distance, without TensorFlow
+
+`bench/interop_readers.py` has the commands for tools that are checkouts.
 """
 
 import runpy
@@ -13,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
+import interop_readers
 from rivals import declare_missing_operators
 
 
@@ -32,6 +35,7 @@ def make_clean_stats(folder: str, out: str, weights: str) -> None:
         with mock.patch.object(fid, "build_feature_extractor", return_value=extract):
             fid.make_custom_stats("known", folder, num_workers=0, device=torch.device("cpu"), verbose=False)
         shutil.copyfile(Path(scratch) / "stats" / "known_clean_custom_na.npz", out)
+        shutil.copyfile(Path(scratch) / "stats" / "known_clean_custom_na_kid.npz", f"{out}.kid.npz")
 
 
 def score_clean(folder: str, stats: str, weights: str) -> None:
@@ -73,6 +77,7 @@ COMMANDS = {
     "clean-stats": make_clean_stats,
     "clean-fid": score_clean,
     "adm": score_adm,
+    **interop_readers.COMMANDS,
 }
 
 

@@ -30,6 +30,7 @@ from .metrics.inception_score import InceptionScore
 from .metrics.intervals import Interval
 from .metrics.kid import KID
 from .metrics.moments import Statistics
+from .metrics.saved import load, save
 from .provenance import Provenance
 from .reference import reference
 from .sources import Item, Piece, Source
@@ -72,7 +73,9 @@ __all__ = [
     "fit",
     "frechet_distance",
     "frechet_distance_from_features",
+    "load",
     "reference",
+    "save",
     "score",
     "set_num_threads",
     "sqrtm",

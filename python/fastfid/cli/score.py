@@ -6,13 +6,15 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from .. import __version__
+from ..checks import list_text
 from ..comparison import Comparison
 from ..errors import FastFIDWarning
 from ..messages import CODES
 from ..metrics.base import Score
-from ..options import names
+from ..metrics.foreign_files import FORMATS
+from ..options import checked, names
 from ..terminal import check_stdout, say, show
-from .parser import Parser, add_option, expand, given_options
+from .parser import Parser, add_option, expand, given_options, passing
 from .save_stats import save_stats
 
 _EPILOG = """\
@@ -31,6 +33,9 @@ def command(arguments: Sequence[str]) -> None:
     typed = parser.parse_args(expand(arguments))
     if len(typed.path) != 2 and (typed.save_stats or len(typed.path) > 2 or "metrics" not in typed):
         parser.error(f"give two paths, not {len(typed.path)}")
+    for flag in ("format", "with"):
+        if getattr(typed, {"with": "with_metrics"}.get(flag, flag)) and not typed.save_stats:
+            parser.error(f"--{flag} says what --save-stats writes, and needs that option")
     for code in typed.silence:
         warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
     if typed.save_stats:
@@ -59,6 +64,19 @@ def make_parser() -> Parser:
         "--save-stats",
         action="store_true",
         help="write the statistics of the first path to the second, an .npz",
+    )
+    parser.add_argument(
+        "--with",
+        dest="with_metrics",
+        type=passing(lambda text: checked("metrics", list_text(text))),
+        metavar="LIST",
+        help="metrics that the file of --save-stats is to serve besides the FID, separated by commas",
+    )
+    parser.add_argument(
+        "--format",
+        choices=list(FORMATS),
+        help="with --save-stats, the tool that shall read the file (default: fastfid, which pytorch-fid, clean-fid and "
+        "EDM read too)",
     )
     for name in names():
         add_option(parser, name)
