@@ -38,7 +38,7 @@ EXCHANGES = {
 
 
 def exchange_checkouts(run: "Interop", checkouts: str, rows: NDArray[Any], a: str, b: str) -> None:
-    """Compare distances of files that the tools write and read, from rows at full rank; and whole runs of the images."""
+    """Compare distances of files that tools write and read, from rows at full rank; and whole runs of images."""
     sides = rows[:2600], rows[-2600:]
     for name, exchange in EXCHANGES.items():
         checkout = Path(checkouts, exchange.repository)

@@ -277,6 +277,22 @@ class TestBombs:
         whole = {"raw_mean": np.zeros(10), "raw_cov": np.eye(10), "num_items": 9_000_000, "all_features": [part] * 9000}
         self.measured(tmp_path, pickle.dumps(whole), "larger than the file|at most")
 
+    def test_dicts_that_repeat_one_dict(self, tmp_path):
+        inner = {str(number): 1 for number in range(10_000)}
+        self.measured(tmp_path, pickle.dumps(dict.fromkeys(map(str, range(10_000)), inner)), "more than 250,000 keys")
+
+    def test_dicts_that_repeat_one_list(self, tmp_path):
+        parts = [MATRIX] * 30_000
+        self.measured(tmp_path, pickle.dumps(dict.fromkeys(map(str, range(20_000)), parts)), "more than 250,000 keys")
+
+    def test_a_key_that_is_repeated_before_others(self, tmp_path):
+        whole = {"a" * 10**6: {str(number): 1 for number in range(20_000)}}
+        self.measured(tmp_path, pickle.dumps(whole), "a key of more than 200 characters")
+
+    def test_a_text_that_is_encoded_again_and_again(self, tmp_path):
+        start = b"\x80\x02]c_codecs\nencode\nq\0X" + struct.pack("<I", 10**6) + b"a" * 10**6 + b"q\1X\6\0\0\0latin1q\2"
+        self.measured(tmp_path, start + b"h\0h\1h\2\x86R" * 20_000 + b".", "makes more bytes of its texts")
+
     def test_a_text_that_grows(self, tmp_path):
         text = b"a" * 10**6 + "\U0001f600".encode()
         self.measured(tmp_path, b"\x80\x02X" + struct.pack("<I", len(text)) + text + b".", "beyond latin-1")
