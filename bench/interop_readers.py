@@ -14,6 +14,7 @@ import pickle
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -121,7 +122,7 @@ def score_stylegan(checkout: str, a: str, b: str) -> float:
 def fadtk(checkout: str) -> Any:
     absent = ("torchaudio", "hypy_utils", "hypy_utils.tqdm_utils", "hypy_utils.logging_utils", "hypy_utils.nlp_utils")
     with mock.patch("subprocess.check_output", return_value=b""):
-        sys.modules["fadtk"] = package = mock.MagicMock()  # its __init__ imports every model
+        sys.modules["fadtk"] = package = ModuleType("fadtk")  # its __init__ imports every model
         package.__path__ = [str(Path(checkout, "fadtk"))]
         tool = load(checkout, "fadtk.fad", *absent, "fadtk.model_loader")
     tool.find_sox_formats = mock.Mock(return_value=[])

@@ -353,6 +353,11 @@ _PARTS = [
 ]
 
 LOOKED_UP = []
+_OWN = {
+    "fastfid.errors",
+    "numpy._core._internal",
+    "numpy.core._internal",
+}  # what the core and NumPy import for an error
 _WATCHED = threading.local()
 
 
@@ -371,9 +376,7 @@ def watch(monkeypatch):
     plain = builtins.__import__
 
     def importing(name, *arguments, **options):
-        if (
-            getattr(_WATCHED, "on", False) and name != "fastfid.errors"
-        ):  # the core imports its errors when it raises one
+        if getattr(_WATCHED, "on", False) and name not in _OWN:
             LOOKED_UP.append(("__import__", name))
         return plain(name, *arguments, **options)
 
