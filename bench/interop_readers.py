@@ -4,6 +4,7 @@ python bench/interop_tools.py write NAME CHECKOUT ROWS.npy OUT   statistics of r
 python bench/interop_tools.py score NAME CHECKOUT A B            the tool's distance of two files that it reads
 python bench/interop_tools.py fork-folder CHECKOUT A STATS W.pth  the call of MAR and JiT
 python bench/interop_tools.py mlperf CHECKOUT A STATS            MLPerf's compute_fid on the images of a folder
+python bench/interop_tools.py imf-inputs CHECKOUT A OUT.npy       the images of a folder as iMF's network gets them
 python bench/interop_tools.py edm-subset CHECKOUT A NUM SEED OUT  copies the images that EDM's dataset chooses
 
 Modules that these functions do not need (JAX, audio, the command line) are replaced by mocks.
@@ -205,4 +206,20 @@ def edm_subset(checkout: str, folder: str, num: str, seed: str, out: str) -> Non
         shutil.copyfile(Path(folder, chosen._image_fnames[index]), Path(out, chosen._image_fnames[index]))
 
 
-COMMANDS = {"write": write, "score": score, "fork-folder": fork_folder, "mlperf": mlperf, "edm-subset": edm_subset}
+def imf_inputs(checkout: str, folder: str, out: str) -> None:
+    from PIL import Image
+
+    resize = load(checkout, "utils.jax_fid.resize", "utils.jax_fid.inception")
+    images = [np.asarray(Image.open(file).convert("RGB")) for file in sorted(Path(folder).iterdir())]
+    inputs = [resize.forward(torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32))[None]) for image in images]
+    np.save(out, torch.cat(inputs).numpy())
+
+
+COMMANDS = {
+    "write": write,
+    "score": score,
+    "fork-folder": fork_folder,
+    "mlperf": mlperf,
+    "edm-subset": edm_subset,
+    "imf-inputs": imf_inputs,
+}
