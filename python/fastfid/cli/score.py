@@ -49,7 +49,7 @@ def make_parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "path", nargs=2, help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics .npz"
+        "path", nargs=2, help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics file"
     )
     parser.add_argument(
         "--save-stats",
