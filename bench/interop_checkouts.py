@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 import fastfid
+from fastfid.images.modes import kernel
 
 if TYPE_CHECKING:
     from interop import Interop
@@ -46,6 +48,7 @@ def exchange_checkouts(run: "Interop", checkouts: str, rows: NDArray[Any], a: st
             exchange_files(run, name, exchange, str(checkout), sides)
     folder_against_file(run, checkouts, a, b)
     subset(run, checkouts, a, b)
+    inputs(run, checkouts, a)
 
 
 def exchange_files(
@@ -108,3 +111,19 @@ def subset(run: "Interop", checkouts: str, a: str, b: str) -> None:
     theirs, ours = run.ours(run.path("chosen"), reference), run.ours(a, reference, "--limit", "60", "--seed", "1")
     assert theirs == ours, f"EDM chooses other images: {theirs}, {ours}"
     print(f"| EDM: `--num 60 --seed 1`, ours: `--limit 60 --seed 1` | {theirs:.9f} | {ours:.9f} | 0 | | |", flush=True)
+
+
+def inputs(run: "Interop", checkouts: str, folder: str) -> None:
+    """Compare what iMF's network gets with what ours gets: iMF resizes like pytorch-fid, but takes (x - 128) / 128."""
+    if not Path(checkouts, "imeanflow").is_dir():
+        return
+    run.tool("imf-inputs", str(Path(checkouts, "imeanflow")), folder, run.path("inputs.npy"))
+    theirs, worst = np.load(run.path("inputs.npy")), {"pytorch": 0.0, "tensorflow": 0.0}
+    for file, expected in zip(sorted(Path(folder).iterdir()), theirs, strict=True):
+        image, out = np.array(Image.open(file).convert("RGB")), np.empty((3, 299, 299), np.float32)
+        for mode in worst:
+            kernel(mode)(image, out)
+            worst[mode] = max(worst[mode], float(np.abs(out - expected).max()))
+    cells = " | ".join(f"mode {mode}: {value:.1e}" for mode, value in worst.items())
+    print(f"| iMF's input of the network, on [−1, 1]: largest difference | | {cells} | | |", flush=True)
+    assert worst["pytorch"] < 1 / 127

@@ -4,6 +4,7 @@ python bench/interop_tools.py write NAME CHECKOUT ROWS.npy OUT   statistics of r
 python bench/interop_tools.py score NAME CHECKOUT A B            the tool's distance of two files that it reads
 python bench/interop_tools.py fork-folder CHECKOUT A STATS W.pth  the call of MAR and JiT
 python bench/interop_tools.py mlperf CHECKOUT A STATS            MLPerf's compute_fid on the images of a folder
+python bench/interop_tools.py imf-inputs CHECKOUT A OUT.npy       the images of a folder as iMF's network gets them
 python bench/interop_tools.py edm-subset CHECKOUT A NUM SEED OUT  copies the images that EDM's dataset chooses
 
 Modules that these functions do not need (JAX, audio, the command line) are replaced by mocks.
@@ -14,6 +15,7 @@ import pickle
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -121,7 +123,7 @@ def score_stylegan(checkout: str, a: str, b: str) -> float:
 def fadtk(checkout: str) -> Any:
     absent = ("torchaudio", "hypy_utils", "hypy_utils.tqdm_utils", "hypy_utils.logging_utils", "hypy_utils.nlp_utils")
     with mock.patch("subprocess.check_output", return_value=b""):
-        sys.modules["fadtk"] = package = mock.MagicMock()  # its __init__ imports every model
+        sys.modules["fadtk"] = package = ModuleType("fadtk")  # its __init__ imports every model
         package.__path__ = [str(Path(checkout, "fadtk"))]
         tool = load(checkout, "fadtk.fad", *absent, "fadtk.model_loader")
     tool.find_sox_formats = mock.Mock(return_value=[])
@@ -204,4 +206,20 @@ def edm_subset(checkout: str, folder: str, num: str, seed: str, out: str) -> Non
         shutil.copyfile(Path(folder, chosen._image_fnames[index]), Path(out, chosen._image_fnames[index]))
 
 
-COMMANDS = {"write": write, "score": score, "fork-folder": fork_folder, "mlperf": mlperf, "edm-subset": edm_subset}
+def imf_inputs(checkout: str, folder: str, out: str) -> None:
+    from PIL import Image
+
+    resize = load(checkout, "utils.jax_fid.resize", "utils.jax_fid.inception")
+    images = [np.asarray(Image.open(file).convert("RGB")) for file in sorted(Path(folder).iterdir())]
+    inputs = [resize.forward(torch.from_numpy(image.transpose(2, 0, 1).astype(np.float32))[None]) for image in images]
+    np.save(out, torch.cat(inputs).numpy())
+
+
+COMMANDS = {
+    "write": write,
+    "score": score,
+    "fork-folder": fork_folder,
+    "mlperf": mlperf,
+    "edm-subset": edm_subset,
+    "imf-inputs": imf_inputs,
+}

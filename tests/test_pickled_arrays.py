@@ -1,5 +1,6 @@
 """Pickles of arrays: read without unpickling, whatever they hold."""
 
+import builtins
 import functools
 import io
 import os
@@ -206,10 +207,11 @@ class TestRefused:
         refused(tmp_path, pickle.dumps({"mu": value}, 4), "it (has|calls|describes) .*array")
 
     def test_the_state_of_an_array_is_set_once(self, tmp_path):
-        whole = pickle.dumps({"mu": Reduced(RECONSTRUCT, (np.ndarray, (0,), b"b"), STATE)}, 2)
+        array = pickle.dumps(Reduced(RECONSTRUCT, (np.ndarray, (0,), b"b"), STATE), 2)[2:-1]
         state = pickle.dumps(STATE, 2)[2:-1]
-        assert b"b" in whole
-        refused(tmp_path, whole[:-2] + state + b"b" + whole[-2:], "describes an array in an unknown way|memo|\\d")
+        once = b"\x80\x02}X\x01\0\0\0a" + array
+        np.testing.assert_array_equal(read(tmp_path, once + b"s."), np.zeros(2))
+        refused(tmp_path, once + state + b"bs.", "describes an array in an unknown way")
 
     def test_what_a_dict_and_a_list_cannot_do(self, tmp_path):
         for pushed in (b"}N", b"}]", b")", b"K\x05", b"X\x01\0\0\0a"):
@@ -277,6 +279,22 @@ class TestBombs:
         whole = {"raw_mean": np.zeros(10), "raw_cov": np.eye(10), "num_items": 9_000_000, "all_features": [part] * 9000}
         self.measured(tmp_path, pickle.dumps(whole), "larger than the file|at most")
 
+    def test_dicts_that_repeat_one_dict(self, tmp_path):
+        inner = {str(number): 1 for number in range(10_000)}
+        self.measured(tmp_path, pickle.dumps(dict.fromkeys(map(str, range(10_000)), inner)), "more than 250,000 keys")
+
+    def test_dicts_that_repeat_one_list(self, tmp_path):
+        parts = [MATRIX] * 30_000
+        self.measured(tmp_path, pickle.dumps(dict.fromkeys(map(str, range(20_000)), parts)), "more than 250,000 keys")
+
+    def test_a_key_that_is_repeated_before_others(self, tmp_path):
+        whole = {"a" * 10**6: {str(number): 1 for number in range(20_000)}}
+        self.measured(tmp_path, pickle.dumps(whole), "a key of more than 200 characters")
+
+    def test_a_text_that_is_encoded_again_and_again(self, tmp_path):
+        start = b"\x80\x02]c_codecs\nencode\nq\0X" + struct.pack("<I", 10**6) + b"a" * 10**6 + b"q\1X\6\0\0\0latin1q\2"
+        self.measured(tmp_path, start + b"h\0h\1h\2\x86R" * 20_000 + b".", "makes more bytes of its texts")
+
     def test_a_text_that_grows(self, tmp_path):
         text = b"a" * 10**6 + "\U0001f600".encode()
         self.measured(tmp_path, b"\x80\x02X" + struct.pack("<I", len(text)) + text + b".", "beyond latin-1")
@@ -335,6 +353,11 @@ _PARTS = [
 ]
 
 LOOKED_UP = []
+_OWN = {
+    "fastfid.errors",
+    "numpy._core._internal",
+    "numpy.core._internal",
+}  # what the core and NumPy import for an error
 _WATCHED = threading.local()
 
 
@@ -344,12 +367,20 @@ def _watch(event, arguments):
 
 
 @pytest.fixture
-def watch():
+def watch(monkeypatch):
     """Record every global that a pickle looks up, and every import, while the readers run."""
     if not hasattr(_WATCHED, "hooked"):
         sys.addaudithook(_watch)
         _WATCHED.hooked = True
     LOOKED_UP.clear()
+    plain = builtins.__import__
+
+    def importing(name, *arguments, **options):
+        if getattr(_WATCHED, "on", False) and name not in _OWN:
+            LOOKED_UP.append(("__import__", name))
+        return plain(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", importing)  # an audit hook does not see what is loaded already
     yield LOOKED_UP
     _WATCHED.on = False
 

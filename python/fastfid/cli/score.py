@@ -57,7 +57,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "path",
         nargs="+",
-        help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics .npz: generated images "
+        help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics file: generated images "
         "first, then real ones; one path suffices for metrics of one side",
     )
     parser.add_argument(

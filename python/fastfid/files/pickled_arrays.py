@@ -32,6 +32,8 @@ NAMES = frozenset({_NDARRAY, _DTYPE, _ENCODE}) | _RECONSTRUCT | _FROM_BUFFER
 _PLAIN_DTYPE = re.compile(r"[fiu](2|4|8|16)|[iub]1")
 _TYPED = re.compile(r"[<>]?[fiu][248]")
 _MOST_AXES = 8
+_MOST_STEPS = 250_000
+_LONGEST_KEY = 200
 
 
 class _Name(str):
@@ -54,6 +56,10 @@ class _Array:
 class _Arrays(Machine):
     subject: ClassVar[str] = "statistics"
 
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._left = size  # bytes that texts may still turn into; one that is turned again and again would fill memory
+
     def named(self, name: str) -> _Name:
         if name not in NAMES:
             raise ValueError(f"it asks for {name.replace(' ', '.'):.80}, which statistics do not need: refused")
@@ -64,6 +70,9 @@ class _Arrays(Machine):
             raise ValueError("it calls something that is not a function")
         match arguments:
             case (str(text), "latin1" | "latin-1") if function == _ENCODE:
+                self._left -= len(text)
+                if self._left < 0:
+                    raise ValueError("it makes more bytes of its texts than it has")
                 return text.encode("latin-1")
             case (str(text), bool() | int(), bool() | int()) if function == _DTYPE and _PLAIN_DTYPE.fullmatch(text):
                 return _Dtype(text)
@@ -117,20 +126,27 @@ class PickledArrays:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         with open_regular(path, most=MOST_BYTES) as file:
             self._size = os.fstat(file.fileno()).st_size
-            whole = _Arrays().evaluate(file)
+            whole = _Arrays(self._size).evaluate(file)
         if type(whole) is not dict:
             raise ValueError("it is not a pickled dict of arrays")
-        self._parts = dict(_leaves(whole))
-        self.keys = list(self._parts)
+        self._values: dict[str, Any] = {}
+        steps = 0
+        for key, value in _items(whole):
+            steps += 1 + (len(value) if isinstance(value, list) else 0)
+            if steps > _MOST_STEPS:  # parts that are repeated again and again take no space in the file
+                raise ValueError(f"it has more than {_MOST_STEPS:,} keys and parts of arrays")
+            if (known := _known(value)) is not None:
+                self._values[key] = known
+        self.keys = list(self._values)
 
     def header(self, key: str) -> Header:
         """Return the shape and dtype of one array."""
-        shape, dtype = _form(self._parts[key])
+        shape, dtype = _form(self._values[key])
         return Header(shape, False, dtype, 0)
 
     def read(self, key: str, most: int) -> NDArray[Any]:
         """Return a copy of one array of at most `most` bytes."""
-        header, parts = self.header(key), self._parts[key]
+        header, parts = self.header(key), self._values[key]
         if header.nbytes > most:
             raise ValueError(f"{key} {header.shape} has {header.nbytes:,} bytes; at most {most:,} are read")
         if isinstance(parts, list) and header.nbytes > self._size:  # parts that are repeated take no space in the file
@@ -138,26 +154,28 @@ class PickledArrays:
         return np.concatenate(parts) if isinstance(parts, list) else np.array(parts)
 
 
-def _leaves(whole: dict[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the keys and values that are arrays, numbers, texts and lists of matrices."""
+def _items(whole: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the items of a dict and of the dicts inside it, with the keys of the file."""
     for key, value in whole.items():
-        match value:
-            case dict() if not prefix:
-                yield from _leaves(value, f"{key}.")
-            case _Array(value=np.ndarray() as array):
-                yield f"{prefix}{key}", array
-            case [_Array(), *_]:
-                parts = [part.value if isinstance(part, _Array) else None for part in value]
-                if _are_matrices(parts):
-                    yield f"{prefix}{key}", parts
-            case bool():
-                pass
-            case int() | float() | str():
-                yield f"{prefix}{key}", value
+        inside = value.items() if isinstance(value, dict) else [("", value)]
+        for last, each in inside:
+            if len(name := f"{key}.{last}" if isinstance(value, dict) else f"{key}") > _LONGEST_KEY:
+                raise ValueError(f"it has a key of more than {_LONGEST_KEY} characters")
+            yield name, each
+
+
+def _known(value: Any) -> Any:
+    """Return an array, a list of matrices, a number or a text as it is kept, and None for anything else."""
+    if isinstance(value, _Array):
+        return value.value
+    if isinstance(value, list):
+        parts = [part.value for part in value if isinstance(part, _Array)]
+        return parts if len(parts) == len(value) and _are_matrices(parts) else None
+    return value if isinstance(value, int | float | str) and not isinstance(value, bool) else None
 
 
 def _are_matrices(parts: list[NDArray[Any] | None]) -> bool:
-    first = parts[0]
+    first = parts[0] if parts else None
     return first is not None and all(
         part is not None and part.ndim == 2 and part.shape[1] == first.shape[1] and part.dtype == first.dtype
         for part in parts
