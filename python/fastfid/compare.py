@@ -1,20 +1,26 @@
 """`score`, `compare` and `statistics`: the flow from two sources to a number."""
 
 from collections.abc import Collection, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any
 
 from .arguments import default
 from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
+from .errors import InputError
+from .fit import Side
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
 from .metrics.base import Metric
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
-from .metrics.registry import asked_for, needs_of, score_of
+from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .options import Model, Options
+from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
+from .protocols import protocol_of
 from .sides import check_sides, fitted, glanced, moments_of, open_side, read
 
 
@@ -35,6 +41,7 @@ def score(
     on_error: str = "raise",
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
+    features: bool = False,
     force: bool = False,
     progress: ProgressOption = None,
     engine: str | Engine | None = None,
@@ -75,6 +82,8 @@ def score(
     endings : str or collection of str, optional
         File endings that count as images, such as "png,jpg", in upper or lower case. "pytorch-fid" selects exactly the
         files that pytorch-fid reads: its endings in lower case only, and no subfolders.
+    features : bool
+        The sides are matrices of features, shape (n, dims): arrays, or an ``.npy`` or ``.npz`` each. No network runs.
     force : bool
         Compare statistics even if their model or mode differs, or if a covariance is not symmetric. The result records
         this.
@@ -129,6 +138,7 @@ def score(
         on_error=on_error,
         recursive=recursive,
         endings=endings,
+        features=features,
         force=force,
         progress=progress,
         engine=engine,
@@ -137,7 +147,7 @@ def score(
 
 def compare(
     a: Any,
-    b: Any,
+    b: Any = None,
     *,
     model: Model = "inception-v3",
     mode: str | Preprocessing = default("pytorch"),
@@ -152,18 +162,23 @@ def compare(
     on_error: str = "raise",
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
+    features: bool = False,
     force: bool = False,
     progress: ProgressOption = None,
     bootstrap: int = 0,
     metrics: Sequence[str | Metric] = ("fid",),
+    protocol: str | None = None,
+    per_class: bool = False,
     engine: str | Engine | None = None,
 ) -> Comparison:
-    """Fréchet Inception Distance with its terms, its error estimate and its provenance.
+    """Fréchet Inception Distance with its terms, its error estimate and its provenance; and other metrics.
 
     Takes the parameters of `score` and these:
 
     Parameters
     ----------
+    b : path, array, Statistics or iterable, optional
+        May be left out if all metrics take one side, as ``metrics=["is"]`` does.
     bootstrap : int
         Number of replicates for a 95 % confidence interval; 0 for none. If no side has more images than dims, the rows
         are resampled. Otherwise a jackknife leaves out one of 20 groups of images at a time, on each side. It always
@@ -172,6 +187,11 @@ def compare(
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
+    protocol : {"adm"}, optional
+        Compute what a published protocol does. It fixes mode and metrics; docs/protocols.md lists the protocols.
+    per_class : bool
+        Also compute the metrics of each class. The class of an image is the name of the subfolder that it is in, and
+        both sides need folders or archives. ``Comparison.classes`` has the scores.
 
     Returns
     -------
@@ -179,32 +199,55 @@ def compare(
     """
     options = Options.of(locals())
     asked, messages = asked_for(options.metrics, options), Messages()
+    followed = protocol_of(options.protocol)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
-    sides = [
-        open_side(given, name, needs_of(asked, place), options, messages)
-        for place, (given, name) in enumerate(((a, "the first side"), (b, "the second side")))
-    ]
+    sides = _opened(asked, (a, b), options, messages)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
-    with opened_engine(sides, options, messages) as (engine, facts):
+    common = check_classes(sides, options.limit, options.seed, messages) if options.per_class else ()
+    with opened_engine(sides, options, messages) as (engine, facts), ExitStack() as stack:
+        if followed is not None:
+            followed.check_dims(facts.provenance.model if facts.provenance else "this", facts.roles.get("features"))
         sides, forced = check_sides(sides, facts, options.force, messages)
+        if options.per_class:
+            sides = [replace(side, shelf=stack.enter_context(closing(Shelf()))) for side in sides]
         sides = [glanced(side, options) for side in sides]
         tell_of_sides(sides, facts, messages)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
         tell_of_sides(sides, facts, messages)
-    scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
-    tell_of_scores(scores, messages)
-    first, second = (side.result() for side in sides)
+        scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
+        tell_of_scores(scores, messages)
+        classes = scores_of_classes(common, [side.shelf for side in sides if side.shelf], asked)
+    tell_of_classes(classes, facts.roles.get("features", 0), messages)
     return Comparison(
         scores=scores,
-        a=first,
-        b=second,
+        classes=classes,
+        a=sides[0].result(),
+        b=sides[1].result() if len(sides) > 1 else None,
         method=str(scores["fid"].parameters["method"] if "fid" in scores else options.method),
-        provenance=sides[0].provenance or sides[1].provenance,
+        provenance=next((side.provenance for side in sides if side.provenance), None),
         forced=forced,
         warnings=tuple(messages.warnings),
         notes=tuple(messages.notes),
+        protocol=followed,
     )
+
+
+def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, messages: Messages) -> list[Side]:
+    """Open the first side, and the second if a metric compares two."""
+    both = [metric.name for metric in asked if metric.sides > 1]
+    if both and given[1] is None:
+        raise InputError(f"{both[0]} compares two sides, and only one is given{_metrics_of_one()}")
+    if not both and given[1] is not None:
+        messages.note(f"the second side is not read: {', '.join(metric.name for metric in asked)} takes one side")
+    return [
+        open_side(given[place], name, needs_of(asked, place), options, messages)
+        for place, name in enumerate(("the first side", "the second side")[: 2 if both else 1])
+    ]
+
+
+def _metrics_of_one() -> str:
+    return f"; metrics of one side are {', '.join(name for name, kind in METRICS.items() if kind.sides == 1)}"
 
 
 def statistics(

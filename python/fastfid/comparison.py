@@ -1,16 +1,19 @@
 """The result of a comparison of two sets of images."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from math import isnan
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
+from ._core import __version__
 from .errors import InputError
 from .fit import Side
 from .metrics.base import Score
 from .metrics.intervals import Interval
+from .protocols import Protocol
 from .provenance import Provenance
 
 
@@ -23,7 +26,7 @@ class Comparison:
     scores : dict of str to Score
         The result of each metric, by its name.
     a, b : Side
-        Name, number of images and rejected images of each side.
+        Name, number of images and rejected images of each side. `b` is None if only one side was given.
     method : str
         "auto" or "schur": how the FID was computed.
     provenance : Provenance or None
@@ -32,16 +35,46 @@ class Comparison:
         True if the two sides were made in different ways and compared only because of ``force=True``.
     warnings, notes : tuple of str
         Messages issued during the run.
+    classes : dict of str to dict of str to Score
+        The result of each metric for each class, by the names of both; empty without ``per_class``.
+    protocol : Protocol or None
+        The published protocol that was followed.
     """
 
     scores: Mapping[str, Score]
     a: Side
-    b: Side
+    b: Side | None
     method: str
     provenance: Provenance | None
     forced: bool
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    classes: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    protocol: Protocol | None = None
+
+    @property
+    def citation(self) -> str:
+        """What to state beside the numbers: protocol, tool and version, numbers of images, weights."""
+        made, counts = self.provenance, [side.n for side in (self.a, self.b) if side]
+        n = " and ".join("unknown" if count is None else str(count) for count in counts)
+        facts = [
+            f"protocol {self.protocol.name}, as {self.protocol.tool}" if self.protocol else "",
+            f"fastfid {__version__}",
+            f"n {n}",
+            f"mode {made.mode}" if made else "",
+            f"{made.model} (SHA-256 {made.sha256[:12]})" if made else "",
+        ]
+        return "; ".join(fact for fact in facts if fact)
+
+    def over_classes(self, metric: str = "fid") -> tuple[float, str]:
+        """Return the mean of a metric over the classes, and the class with the worst value."""
+        if not self.classes:
+            raise InputError("there are no classes: compare with per_class=True")
+        if metric not in self.scores:
+            raise InputError(f"{metric} was not asked for; the metrics were {', '.join(self.scores)}")
+        values = {name: scores[metric].value for name, scores in self.classes.items()}
+        worst = max if self.scores[metric].better == "lower" else min
+        return fmean(values.values()), worst(values, key=lambda name: values[name])
 
     @property
     def fid(self) -> float:
@@ -79,6 +112,10 @@ class Comparison:
         interval: Interval | None = self._fid.parts["interval"]
         return interval
 
+    def _over_classes(self) -> dict[str, dict[str, Any]]:
+        summaries = {name: self.over_classes(name) for name in self.scores}
+        return {name: {"mean": mean, "worst": worst} for name, (mean, worst) in summaries.items()}
+
     @property
     def _fid(self) -> Score:
         if "fid" not in self.scores:
@@ -92,8 +129,11 @@ class Comparison:
         return {
             **({"fid": fid.value, **_plain(fid.parts)} if fid else {}),
             **({"scores": others} if others else {}),
+            **({"classes": _plain(self.classes), "over_classes": self._over_classes()} if self.classes else {}),
+            **({"protocol": self.protocol.name} if self.protocol else {}),
+            "citation": self.citation,
             "a": self.a.as_dict(),
-            "b": self.b.as_dict(),
+            "b": self.b.as_dict() if self.b else None,
             "method": self.method,
             "provenance": _plain(self.provenance),
             "forced": self.forced,

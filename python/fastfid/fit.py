@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from .images.observed import Seen, Tally
 from .metrics.base import Accumulator, Need
 from .provenance import Provenance
 from .sources import Piece, Source
+
+if TYPE_CHECKING:
+    from .per_class import Shelf
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,18 @@ class Fit:
         Number of images; None if a statistics file does not say it.
     seen : Tally
         What was observed about the images while they were decoded.
+    provenance : Provenance or None
+        How the features were made; None if it is not known.
     """
 
     states: dict[Need, Accumulator]
     n: int | None = 0
     seen: Tally = field(default_factory=Tally)
+    provenance: Provenance | None = None
+
+    def __repr__(self) -> str:
+        made_by = f", {self.provenance.model}, {self.provenance.mode}" if self.provenance else ""
+        return f"Fit(n={self.n}, {', '.join(map(str, self.states)) or 'nothing'}{made_by})"
 
     @classmethod
     def empty(cls, needs: Iterable[Need], roles: Mapping[str, int]) -> Self:
@@ -194,11 +204,13 @@ class Side:
     n: int | None
     rejected: tuple[str, ...] = ()
     # Used during the run only; the result of a comparison does not have these.
+    # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
     source: Source | None = field(default=None, repr=False, compare=False)
     fit: Fit | None = field(default=None, repr=False, compare=False)
     seen: Tally | None = field(default=None, repr=False, compare=False)
     provenance: Provenance | None = field(default=None, repr=False, compare=False)
+    shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
 
     def result(self) -> "Side":
         """Return the side without the fields that only the run needs."""

@@ -36,6 +36,8 @@ CODES = {
     "duplicates": "exact copies, within a side or across both",
     "few-images": "fewer images than dims",
     "unequal-n": "very different numbers of images",
+    "classes": "classes that only one side has",
+    "small-classes": "classes with fewer images than dims",
 }
 # The losses that `decode` reports, as the end of a sentence that begins with "N images".
 _LOSSES = {

@@ -28,6 +28,7 @@ from .metrics.intervals import check_replicates
 from .metrics.registry import check_name
 from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
+from .protocols import PROTOCOLS, Protocol, check_protocol, protocol_of
 from .sources.names import Endings
 
 if TYPE_CHECKING:
@@ -173,6 +174,15 @@ class Options:
         good=("png,jpg", ["png", ".JPG"], "pytorch-fid"),
         metavar="LIST",
     )
+    features: bool = option(
+        False,
+        help="the paths are matrices of features, .npy or .npz of shape (n, dims), not images",
+        check=partial(truth, "features"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("score", "compare"),
+        switch=True,
+    )
     force: bool = option(
         False,
         help="compare statistics that were made in different ways; with --save-stats, replace an existing file",
@@ -211,6 +221,23 @@ class Options:
         read=list_text,
         metavar="LIST",
     )
+    protocol: str | None = option(
+        None,
+        help="compute what a published protocol does, which fixes mode and metrics",
+        check=check_protocol,
+        bad=("adm2", 5),
+        functions=("compare",),
+        choices=tuple(PROTOCOLS),
+    )
+    per_class: bool = option(
+        False,
+        help="also compute the metrics of each class; the subfolders of both paths are the classes",
+        check=partial(truth, "per_class"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("compare",),
+        switch=True,
+    )
     engine: str | Engine | None = option(
         None,
         help="what runs the network: local is this process, processes starts one process per device (default: local "
@@ -239,7 +266,21 @@ class Options:
         >>> Options.of({"a": "generated", "limit": 50}).limit
         50
         """
-        return cls(**{name: checked(name, arguments[name]) for name in names() if name in arguments})
+        asked = {name: checked(name, arguments[name]) for name in names() if name in arguments}
+        protocol = protocol_of(asked.get("protocol"))
+        return cls(**(asked if protocol is None else {**asked, **_fixed(protocol, asked)}))
+
+
+def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a protocol fixes; raise `InputError` if something else was asked for."""
+    for name, value in protocol.fixed.items():
+        if name not in asked:
+            continue
+        own, usual = asked[name], getattr(Options, name)
+        explicit = own != usual if given(usual) else given(own)
+        if explicit and own != value:
+            raise InputError(f"protocol {protocol.name} fixes {name}; leave {name}={shown(own)} out")
+    return {name: value for name, value in protocol.fixed.items() if name in asked}
 
 
 def names() -> Iterator[str]:

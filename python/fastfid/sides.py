@@ -6,31 +6,28 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
-import numpy as np
-
 from .engines.base import Engine, How
 from .errors import InputError, StatisticsMismatch
 from .fit import Facts, Fit, Side, checked, fold
 from .messages import Messages, tell_of_run, tell_of_sides
 from .metrics.base import Need
 from .metrics.fid import MOMENTS
-from .metrics.kid import ROWS
 from .metrics.moments import Statistics
-from .metrics.rows import Rows
+from .metrics.saved import fill, fit_of_features, fit_of_statistics
+from .networks.roles import FEATURES
 from .options import Options
 from .progress import progress_bar
 from .provenance import differences
 from .sources import Source, check_limit, expected, glance, is_statistics_file, open_source, pieces
+from .sources.arrays import images_beside_statistics
+from .sources.classes import class_pieces
 
 
 def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
     """Open the input for a side, and check everything that can be checked before the first image is read."""
     name = _name(given, otherwise)
-    if isinstance(given, Statistics):
-        return replace(_saved(given, name, options, messages), needs=needs)
-    if isinstance(given, str | os.PathLike) and is_statistics_file(given):
-        loaded = Statistics._load(given, messages.warn, force=options.force)
-        return replace(_saved(loaded, name, options, messages), needs=needs)
+    if (saved := _saved(given, name, options, messages)) is not None:
+        return _known(given, name, saved, needs, options, messages)
     source = open_source(given, recursive=options.recursive, endings=options.endings)
     check_limit(source, options.limit, options.seed)
     if source.size is not None and source.size < 2:
@@ -47,13 +44,31 @@ def _name(given: Any, otherwise: str) -> str:
     return own or f"{otherwise} ({type(given).__name__})"
 
 
-def _saved(statistics: Statistics, name: str, options: Options, messages: Messages) -> Side:
+def _saved(given: Any, name: str, options: Options, messages: Messages) -> Fit | None:
+    """Return the fit of a side that was given as statistics or features; None for images."""
+    if isinstance(given, Fit):
+        return replace(given, states=dict(given.states))
+    if isinstance(given, Statistics):
+        return fit_of_statistics(given)
+    if isinstance(given, str | os.PathLike) and is_statistics_file(given):
+        return fit_of_statistics(Statistics._load(given, messages.warn, force=options.force))
+    return fit_of_features(given, name) if options.features else None
+
+
+def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
+    """Return a side whose fit is known, with the images of the same file if the fit lacks something."""
+    fill(fit, needs)
+    missing = tuple(need for need in needs if not need.optional and need not in fit.states)
+    source = images_beside_statistics(given) if missing else None
+    if missing and source is None:
+        raise InputError(
+            f"{name} holds statistics, which have no {missing[0]}: give the images, or statistics that were saved with "
+            "what the metrics need"
+        )
     if options.limit is not None:
         messages.warn(f"limit={options.limit} does not apply to {name}: it has no images to choose from")
-    fit = Fit({MOMENTS: statistics}, statistics.n)
-    if (rows := statistics.rows) is not None:
-        fit.states[ROWS] = Rows(statistics.dims).update(rows.astype(np.float32))
-    return Side(name, statistics.n, fit=fit, provenance=statistics.provenance)
+    provenance = fit.provenance or getattr(fit.get(MOMENTS), "provenance", None)
+    return Side(name, fit.n, needs=missing, source=source, fit=fit, provenance=provenance)
 
 
 def moments_of(side: Side) -> Statistics:
@@ -74,34 +89,41 @@ def require_roles(sides: Sequence[Side], facts: Facts) -> None:
 
 
 def check_sides(sides: Sequence[Side], facts: Facts, force: bool, messages: Messages) -> tuple[list[Side], bool]:
-    """Add the provenance to each side, and check that the two can be compared.
+    """Add the provenance to each side, and check that two can be compared.
 
     Returns
     -------
     sides : list of Side
-        The same sides; those with images now have the provenance of the network.
+        The same sides; those with images now have the provenance of the network, unless a file states its own.
     forced : bool
         True if they were made in different ways and only `force` allows the comparison.
 
     Raises
     ------
-    InputError
-        If a side is statistics and a metric needs its images.
     StatisticsMismatch
         If the two cannot be compared.
     """
-    for side in sides:
-        missing = [need for need in side.needs if side.fit and not need.optional and not side.fit.get(need)]
-        if missing:
-            raise InputError(f"{side.name} holds statistics, which have no {missing[0]}: give the images")
-    a, b = (replace(side, provenance=facts.provenance) if side.source else side for side in sides)
-    first, second = (moments_of(side).dims if side.fit else facts.roles.get("features") for side in (a, b))
-    if None not in (first, second) and first != second:  # different lengths cannot even be forced
-        raise StatisticsMismatch(f"these cannot be compared: dims {first} in {a.name}, {second} in {b.name}")
+    made = [replace(side, provenance=side.provenance or facts.provenance) if side.source else side for side in sides]
+    if len(made) < 2:
+        return made, False
+    a, b = made
+    for role in facts.roles:
+        first, second = (_dims(side, role, facts) for side in (a, b))
+        if None not in (first, second) and first != second:  # different lengths cannot even be forced
+            raise StatisticsMismatch(f"these cannot be compared: dims {first} in {a.name}, {second} in {b.name}")
     texts, forced = differences(a.provenance, b.provenance, (a.name, b.name), force=force)
     for text in texts:
         messages.warn(text)
-    return [a, b], forced
+    return made, forced
+
+
+def _dims(side: Side, role: str, facts: Facts) -> int | None:
+    return roles_of(side.fit).get(role) if side.fit else facts.roles.get(role)
+
+
+def roles_of(fit: Fit) -> dict[str, int]:
+    """Return the dims of each role of which a fit has something."""
+    return {need.role: state.dims for need, state in fit.states.items() if hasattr(state, "dims")}
 
 
 def glanced(side: Side, options: Options) -> Side:
@@ -125,14 +147,18 @@ def fitted(
         return side
     with progress_bar(options.progress, side.n, source.name) as show:
         how = How(options.num_workers, options.on_error, show)
-        cut = partial(pieces, source, options.limit, options.seed)
+        cut = partial(class_pieces if side.shelf else pieces, source, options.limit, options.seed)
         fits = checked(engine.fit(side.needs, cut(), how), cut(), facts, type(engine).__name__)
-        fit = fold(fits, Fit.empty(side.needs, facts.roles))
-    if (moments := fit.get(MOMENTS)) is not None:
-        cast(Statistics, moments).provenance = facts.provenance
+        fit = fold(side.shelf.keep(fits) if side.shelf else fits, Fit.empty(side.needs, facts.roles))
+    fit.provenance = facts.provenance
+    for need, state in fit.states.items():
+        if isinstance(state, Statistics) and need.role == FEATURES:
+            state.provenance = facts.provenance
     if (fit.n or 0) < 2:
         raise InputError(f"{source.name} gave {fit.n} readable images; a covariance needs at least 2")
     tell_of_run(source.name, fit.seen, facts.provenance, messages)
+    if side.fit is not None:  # the file had statistics, too
+        fit = replace(fit, states={**side.fit.states, **fit.states})
     return replace(side, n=fit.n, rejected=tuple(fit.seen.rejected), fit=fit, seen=fit.seen)
 
 

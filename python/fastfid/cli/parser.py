@@ -13,7 +13,15 @@ T = TypeVar("T")
 # pytorch-fid accepts these abbreviated, and some abbreviations (--b, --n, --s) would be ambiguous here.
 _PYTORCH_FID = ("--batch-size", "--num-workers", "--device", "--dims", "--save-stats")
 # Version 0.1.0 accepted these abbreviations, which would be ambiguous now.
-_EARLIER = {"--e": "--endings", "--en": "--endings", "--me": "--method", "--met": "--method"}
+_EARLIER = {
+    "--e": "--endings",
+    "--en": "--endings",
+    "--me": "--method",
+    "--met": "--method",
+    "--f": "--force",
+    "--p": "--precision",
+    "--pr": "--precision",
+}
 
 
 class Parser(argparse.ArgumentParser):

@@ -3,9 +3,10 @@
 import argparse
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from .. import __version__
+from ..comparison import Comparison
 from ..errors import FastFIDWarning
 from ..messages import CODES
 from ..metrics.base import Score
@@ -25,7 +26,10 @@ For a folder that has the name of a command, write ./demo.
 
 def command(arguments: Sequence[str]) -> None:
     """Run the main command."""
-    typed = make_parser().parse_args(expand(arguments))
+    parser = make_parser()
+    typed = parser.parse_args(expand(arguments))
+    if len(typed.path) != 2 and (typed.save_stats or len(typed.path) > 2 or "metrics" not in typed):
+        parser.error(f"give two paths, not {len(typed.path)}")
     for code in typed.silence:
         warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
     if typed.save_stats:
@@ -38,14 +42,17 @@ def make_parser() -> Parser:
     """Return the parser of the main command, with every option of the table and the flags of the command line only."""
     parser = Parser(
         prog="fastfid",
-        usage="fastfid [options] path path",
+        usage="fastfid [options] path [path]",
         description="Compute the Fréchet Inception Distance (FID) between two sets of images.\n"
         "The last line on stdout is FID:  <value>.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "path", nargs=2, help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics .npz"
+        "path",
+        nargs="+",
+        help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics .npz: generated images "
+        "first, then real ones; one path suffices for metrics of one side",
     )
     parser.add_argument(
         "--save-stats",
@@ -79,11 +86,36 @@ def print_score(typed: argparse.Namespace) -> None:
         if "fid" in result.scores and result.interval is not None:
             i = result.interval
             say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
+        for line in _table_of_classes(result):
+            show(line)
+        if result.protocol:
+            for printed in result.protocol.lines:
+                show(printed.of(result.scores))
+            show(result.citation)
+            return
         for name, score in result.scores.items():
             if name != "fid":
                 show(_line(name, score))
         if "fid" in result.scores:
             show(f"FID:  {result.fid}")
+
+
+def _table_of_classes(result: Comparison) -> Iterator[str]:
+    """One line for each class, the worst first, and the mean."""
+    if not result.classes:
+        return
+    first = next(iter(result.scores))
+    worst_first = sorted(
+        result.classes.items(),
+        key=lambda item: item[1][first].value,
+        reverse=result.scores[first].better == "lower",
+    )
+    for name, scores in worst_first:
+        counts = " and ".join(str(n) for n in scores[first].n)
+        values = ", ".join(f"{metric.upper()} {score.value:.6g}" for metric, score in scores.items())
+        yield f"{name}: {values}  ({counts} images)"
+    means = ", ".join(f"{metric.upper()} {result.over_classes(metric)[0]}" for metric in result.scores)
+    yield f"mean of {len(result.classes)} classes: {means}"
 
 
 def _line(name: str, score: Score) -> str:

@@ -14,7 +14,7 @@ from ..images.modes import resolve
 from ..messages import Messages
 from ..options import Options
 from ..progress import on_a_terminal
-from ..sides import moments_of, require_roles
+from ..sides import require_roles, roles_of
 from .base import Engine
 from .local import Local
 from .processes import Processes
@@ -26,13 +26,13 @@ _BROUGHT = ("mode", "dims", "batch_size", "device", "precision")  # settings tha
 def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -> Iterator[tuple[Engine | None, Facts]]:
     """Yield an engine that has opened the network, and the facts about that network; None if no side has images."""
     if not any(side.source for side in sides):
-        yield None, Facts({"features": moments_of(sides[0]).dims})
+        yield None, Facts(roles_of(sides[0].fit) if sides[0].fit else {})
         return
     own = options.model if isinstance(options.model, Extractor) else None
     devices = _devices(options, own)
     if own is not None:
         _check_brought(own, options, several=len(devices) > 1)
-    roles = tuple(dict.fromkeys(need.role for side in sides for need in side.needs))
+    roles = tuple(dict.fromkeys(need.role for side in sides if side.source for need in side.needs))
     recipe = _recipe(options, devices[0], roles)
     with _engine(options, devices, own) as engine:
         for side in sides:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .. import networks
 from ..arguments import default, given
 from ..errors import ModelError
-from ..images.modes import Protocol, resolve
+from ..images.modes import Resolved, resolve
 from ..images.preprocess import Preprocessing
 from ..messages import Messages
 from ..networks.roles import FEATURES, check_roles
@@ -87,7 +87,7 @@ class Recipe:
         network = networks.load(self.model, dims=self.dims, mode=mode, roles=roles, progress=progress)
         if network.note is not None:
             messages.note(network.note)
-        protocol = _protocol(network, asked, messages)
+        protocol = _resolved(network, asked, messages)
         session = Session(
             network.onnx,
             network.name,
@@ -138,7 +138,7 @@ class Recipe:
             )
 
 
-def _protocol(network: networks.Network, asked: Protocol, messages: Messages) -> Protocol:
+def _resolved(network: networks.Network, asked: Resolved, messages: Messages) -> Resolved:
     """Return the preprocessing that a network states, or else the requested one."""
     if network.mode is None:
         messages.note(f"{network.name} does not state its preprocessing: mode {asked.name} is applied")

@@ -19,7 +19,7 @@ MODES: dict[str, Kernel] = {
 LEGACY = {"legacy_pytorch": "pytorch", "legacy_tensorflow": "tensorflow"}
 
 
-class Protocol(NamedTuple):
+class Resolved(NamedTuple):
     """A mode, ready for use.
 
     Attributes
@@ -41,8 +41,8 @@ class Protocol(NamedTuple):
     layout: str | None = None
 
 
-def resolve(mode: str | Preprocessing) -> Protocol:
-    """Return the protocol of a mode.
+def resolve(mode: str | Preprocessing) -> Resolved:
+    """Return a mode ready for use.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def resolve(mode: str | Preprocessing) -> Protocol:
 
     Returns
     -------
-    Protocol
+    Resolved
 
     Raises
     ------
@@ -72,7 +72,7 @@ def resolve(mode: str | Preprocessing) -> Protocol:
     1.0
     """
     if isinstance(mode, str) and mode in MODES:
-        return Protocol(str(mode), MODES[mode])
+        return Resolved(str(mode), MODES[mode])
     if isinstance(mode, str) and (mode.strip() in PRESETS or "=" in mode):
         mode = Preprocessing.parse(mode)
     if isinstance(mode, str) and mode in LEGACY:
@@ -82,7 +82,7 @@ def resolve(mode: str | Preprocessing) -> Protocol:
             f"mode must be one of {', '.join(MODES)}; got {mode!r}. "
             f"For a network other than Inception: {', '.join(PRESETS)}, or {HOW}"
         )
-    return Protocol(str(replace(mode, layout=None)), own_kernel(mode), size_of(mode), mode.layout)
+    return Resolved(str(replace(mode, layout=None)), own_kernel(mode), size_of(mode), mode.layout)
 
 
 def kernel(mode: str | Preprocessing) -> Kernel:

@@ -69,7 +69,7 @@ def score_of(metric: Metric, sides: Sequence[Any]) -> Score:
     return found if found.role else replace(found, role=", ".join(dict.fromkeys(need.role for need in metric.needs)))
 
 
-def needs_of(metrics: list[Metric], place: int) -> tuple[Need, ...]:
+def needs_of(metrics: Sequence[Metric], place: int) -> tuple[Need, ...]:
     """Return what the metrics need, each need once."""
     return tuple(dict.fromkeys(need for metric in metrics if metric.sides > place for need in metric.needs))
 

@@ -77,6 +77,15 @@ def is_statistics_file(path: str | os.PathLike[str]) -> bool:
             return {"mu", "sigma"} <= set(npz.keys)
 
 
+def images_beside_statistics(given: object) -> Source | None:
+    """Return the images that a statistics file also has, in ``arr_0``; None if there are none."""
+    if not (isinstance(given, str | os.PathLike) and Path(given).suffix.lower() == ".npz"):
+        return None
+    with failures(f"cannot read {os.fspath(given)}"), Npz(given) as npz:
+        found = "arr_0" in npz.keys and len(npz.header("arr_0").shape) in (3, 4)
+    return open_npz(Path(given)) if found else None
+
+
 class _Npy(Source):
     """A C-ordered array in a file. Each image is read when it is loaded."""
 

@@ -125,6 +125,14 @@ class Source(ABC):
             For a source of unknown size they are endless, and `read` returns after the last image.
         """
 
+    def name_of(self, index: int) -> str:
+        """Return how messages name an image, without reading it."""
+        return f"image {index} of {self.name}"
+
+    def folder_of(self, index: int) -> str:
+        """Return the folder of an image within the source, with "/" between its parts; "" if it is in none."""
+        return ""
+
 
 def check_source(source: Source) -> None:
     """Raise `InputError` if the class of a source does not call ``super().__init__``."""

@@ -27,8 +27,16 @@ class Folder(Source):
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
         for index in indices:
-            path = str(self._folder / self._files[index])
+            path = self.name_of(index)
             yield Item(path, partial(self._load, path, path))
+
+    def name_of(self, index: int) -> str:
+        """Return the path of an image."""
+        return str(self._folder / self._files[index])
+
+    def folder_of(self, index: int) -> str:
+        """Return the subfolder of an image."""
+        return Path(self._files[index]).parent.as_posix().removeprefix(".")
 
 
 def open_folder(folder: Path, recursive: bool, endings: Endings) -> Source:

@@ -46,5 +46,13 @@ class Kept(Source):
             image = self._images.pop(asked.popleft(), None) if asked else None
             yield item if image is None else Item(item.name, partial(given, image))
 
+    def name_of(self, index: int) -> str:
+        """Return how messages name an image."""
+        return self._source.name_of(index)
+
+    def folder_of(self, index: int) -> str:
+        """Return the folder of an image within the source."""
+        return self._source.folder_of(index)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_images": {}}

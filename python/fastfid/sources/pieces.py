@@ -36,12 +36,15 @@ class Piece:
         Indices of its images in the source, in ascending order.
     of : int or None
         Number of images of all pieces of the run together; None if it is unknown until they are read.
+    label : str
+        The class of its images, if the run asks for classes.
     """
 
     source: Source
     number: int
     indices: Indices
     of: int | None
+    label: str = ""
 
 
 def check_limit(source: Source, limit: int | None, seed: int) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
+from posixpath import dirname
+from typing import Any
 
 from ..errors import InputError
 from .archive import Archive, Listing, compressed
@@ -47,10 +49,23 @@ class Shards(Source):
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
         for index in indices:
-            shard = bisect_right(self._ends, index)
-            archive, listing = self._archives[shard], self._listings[shard]
-            name, place = (column[index - self._ends[shard]] for column in (listing.names, listing.places))
+            archive, name, place = self._at(index)
             yield Item(f"{archive.path}/{name}", partial(archive.load, name, place))
+
+    def name_of(self, index: int) -> str:
+        """Return the path of the archive, and the name of an image in it."""
+        archive, name, _ = self._at(index)
+        return f"{archive.path}/{name}"
+
+    def folder_of(self, index: int) -> str:
+        """Return the folder of an image in its archive."""
+        return dirname(self._at(index)[1])
+
+    def _at(self, index: int) -> tuple[Archive, str, Any]:
+        shard = bisect_right(self._ends, index)
+        listing = self._listings[shard]
+        name, place = (column[index - self._ends[shard]] for column in (listing.names, listing.places))
+        return self._archives[shard], name, place
 
 
 def _open(path: Path) -> Archive:

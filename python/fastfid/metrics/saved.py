@@ -1,0 +1,109 @@
+"""Fits that come from statistics or from features instead of images."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..checks import numbers
+from ..errors import InputError
+from ..files.npy import Header, exactly, read_header
+from ..files.npz import Npz
+from ..files.reading import failures, open_regular
+from ..fit import Fit
+from .base import Need
+from .feature_rows import snapshots
+from .fid import MOMENTS
+from .kid import ROWS
+from .moments import Statistics
+from .rows import Rows
+
+_BLOCK = 16 << 20  # bytes read at a time
+
+
+def fit_of_statistics(statistics: Statistics) -> Fit:
+    """Return a fit with the mean and covariance, and with the rows while the statistics keep them."""
+    fit = Fit({MOMENTS: statistics}, statistics.n)
+    if (rows := statistics.rows) is not None:
+        fit.states[ROWS] = Rows(statistics.dims).update(rows.astype(np.float32))
+    return fit
+
+
+def fit_of_features(given: Any, name: str) -> Fit:
+    """Return a fit of a matrix of features: an array, or an ``.npy`` or ``.npz`` that holds one.
+
+    Raises
+    ------
+    InputError
+        If it is not a matrix (n, dims) of finite numbers with at least two rows.
+    """
+    blocks = _read(Path(given), name) if isinstance(given, str | os.PathLike) else _blocks(given, name)
+    fit = Fit({}, 0)
+    for block in blocks:
+        if not fit.states:
+            fit.states = {MOMENTS: Statistics(block.shape[1]), ROWS: Rows(block.shape[1])}
+        with failures(name):
+            cast(Statistics, fit[MOMENTS]).update(block)
+        cast(Rows, fit[ROWS]).update(block.astype(np.float32, copy=False))
+        fit.n = (fit.n or 0) + len(block)
+    if (fit.n or 0) < 2:
+        raise InputError(f"{name} has {fit.n} rows; a covariance needs at least 2")
+    return fit
+
+
+def fill(fit: Fit, needs: Iterable[Need]) -> None:
+    """Compute what a fit lacks from its rows, where it has them."""
+    for need in needs:
+        rows = fit.get(Need(need.role, Rows))
+        if need in fit.states or rows is None:
+            continue
+        state = need.accumulator(cast(Rows, rows).dims)
+        for block in cast(Rows, rows).blocks():
+            state.update(np.asarray(block, dtype=np.float32))
+        fit.states[need] = state
+
+
+def _blocks(given: Any, name: str) -> Iterator[NDArray[Any]]:
+    array = numbers(given, name)
+    _check(array.shape, name)
+    yield from snapshots(array)
+
+
+def _read(path: Path, name: str) -> Iterator[NDArray[Any]]:
+    if path.suffix.lower() not in (".npy", ".npz") or path.is_dir():
+        raise InputError(f"{name} is not a matrix of features: give an .npy or .npz of shape (n, dims)")
+    with failures(f"cannot read {name}"):
+        if path.suffix.lower() == ".npz":
+            with Npz(path) as npz:
+                keys = [key for key in npz.keys if len(npz.header(key).shape) == 2]
+                if len(keys) != 1:
+                    held = ", ".join(npz.keys) or "nothing"
+                    raise InputError(f"{name} must hold one matrix of features; it holds {held}")
+                header, values = npz.open(keys[0])
+                yield from _read_rows(values, header, name)
+        else:
+            with open_regular(path) as file:
+                yield from _read_rows(file, read_header(file, os.fstat(file.fileno()).st_size), name)
+
+
+def _read_rows(file: Any, header: Header, name: str) -> Iterator[NDArray[Any]]:
+    _check(header.shape, name)
+    if header.dtype.kind not in "fiu":
+        raise InputError(f"{name} must be real numbers, got dtype {header.dtype}")
+    n, dims = header.shape
+    if header.fortran:
+        raise InputError(f"{name} is stored column by column: save np.ascontiguousarray(array) instead")
+    step = max(1, _BLOCK // (dims * header.dtype.itemsize))
+    for first in range(0, n, step):
+        count = min(step, n - first)
+        raw = exactly(file, count * dims * header.dtype.itemsize)
+        block = np.frombuffer(raw, header.dtype).reshape(count, dims)
+        yield block if block.dtype == np.float32 else block.astype(np.float64)
+
+
+def _check(shape: tuple[int, ...], name: str) -> None:
+    if len(shape) != 2 or 0 in shape:
+        raise InputError(f"{name} must be a matrix of features, shape (n, dims); it has shape {shape}")

@@ -1,0 +1,51 @@
+"""The classes of images: the subfolders that they are in."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ..errors import InputError
+from .base import Source
+from .pieces import PIECE, Indices, Piece, choose
+
+
+def classes_of(source: Source, limit: int | None = None, seed: int = 0) -> dict[str, Indices]:
+    """Return the images of each class, sorted by class, from those that `limit` and `seed` choose.
+
+    The class of an image is the first folder that its path has below the folders that all images share.
+
+    Raises
+    ------
+    InputError
+        If an image is in no subfolder, or the source cannot be read class by class.
+    """
+    chosen = choose(source, limit, seed)
+    if chosen is None or source.ordered:
+        raise InputError(f"{source.name} cannot be read class by class: give a folder with a subfolder for each class")
+    folders = [source.folder_of(int(index)).split("/") for index in chosen]
+    depth = _shared(folders)
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for index, parts in zip(chosen, folders, strict=True):
+        if not parts[depth:] or not parts[depth]:
+            raise InputError(f"{source.name_of(int(index))} is in no subfolder; its class is the name of a subfolder")
+        found[parts[depth]].append(int(index))
+    return {name: np.array(found[name]) for name in sorted(found)}
+
+
+def class_pieces(source: Source, limit: int | None = None, seed: int = 0) -> Iterator[Piece]:
+    """Cut the chosen images into pieces of one class each, class by class."""
+    classes = classes_of(source, limit, seed)
+    of, number = sum(map(len, classes.values())), 0
+    for name, indices in classes.items():
+        for first in range(0, len(indices), PIECE):
+            yield Piece(source, number, indices[first : first + PIECE], of, name)
+            number += 1
+
+
+def _shared(folders: Sequence[Sequence[str]]) -> int:
+    """Return how many leading folders all paths share, at least one folder below them."""
+    depth, least = 0, min(map(len, folders))
+    while depth < least - 1 and len({parts[depth] for parts in folders}) == 1:
+        depth += 1
+    return depth
