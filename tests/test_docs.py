@@ -17,12 +17,14 @@ import pytest
 import fastfid
 from fastfid import networks
 from fastfid.cli.main import main
+from fastfid.metrics import inception_score, kid, prdc, registry
 from pictures import folder, pictures
 from test_own_extractor import write_network
 
 README = Path(__file__).parents[1] / "README.md"
 COMING_FROM = README.parent / "docs" / "coming-from.md"
 DOCUMENTS = [README, *README.parent.glob("docs/*.md")]
+METRICS = README.parent / "docs" / "metrics.md"
 MODULES = [
     "fastfid",
     *sorted(
@@ -94,6 +96,26 @@ def test_the_python_block_for_mlperf_runs(offline):
     expected = fastfid.score(flat[:2], fastfid.statistics("real"))  # the image that is logged again does not count
     fastfid.statistics("real").save("val2014.npz")
     assert float(scope["accuracy"]("log.json", "val2014.npz")["FID_SCORE"]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_python_blocks_of_the_metrics_run(offline):
+    folder(offline / "generated", pictures(6))  # enough for k = 3
+    folder(offline / "real", pictures(6, seed=1))
+    scope = {}
+    for block in blocks("python", METRICS):
+        exec(compile(block, str(METRICS), "exec"), scope)
+    assert set(scope["result"].scores) == {"fid", "length-gap"}
+    with pytest.raises(fastfid.InputError, match="digits must be a whole number of at least 0"):
+        scope["LengthGap"](digits=-1)
+
+
+def test_every_metric_and_convention_is_in_the_metrics():
+    text = METRICS.read_text()
+    named = re.findall(r"^\| `([a-z]+)` \| `(\w+)` \|.* (lower|higher) \|", text, re.MULTILINE)
+    assert {name: kind for name, kind, _ in named} == {name: kind.__name__ for name, kind in registry.METRICS.items()}
+    for module in (kid, prdc, inception_score):
+        for tool in module.TOOLS:
+            assert f"| `{tool}`" in text, tool
 
 
 def test_every_flag_that_is_named_exists(capsys):

@@ -7,8 +7,10 @@ from hypothesis import strategies as st
 
 import fastfid
 from fastfid import KID, Fit, InputError, Statistics
+from fastfid.metrics import kid
 from fastfid.metrics.kid import ROWS, mmd
 from fastfid.metrics.rows import Rows
+from given_rows import GOLDEN, agree
 from pictures import pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
@@ -46,6 +48,45 @@ def test_clean_fid_after_a_seed():
         total += (a.sum() - np.diag(a).sum()) / (m - 1) - b.sum() * 2 / m
     score = KID("clean-fid", subsets=12, subset_size=50, subset_seed=7).value(fit(X), fit(Y))
     assert score.value == pytest.approx(total / 12 / m, rel=1e-12)
+
+
+def test_clean_fid_itself():
+    """It was run as kernel_distance(X, Y) after numpy.random.seed(7), so its first set is X."""
+    score = KID("clean-fid", subsets=12, subset_size=50, subset_seed=7).value(fit(X), fit(Y))
+    assert score.value == pytest.approx(GOLDEN["kid"]["clean-fid"], rel=1e-12)
+
+
+def test_torchmetrics_has_our_spread():
+    """Its subsets come from torch's random numbers: 20 of its runs against 20 of ours, and the value they estimate."""
+    theirs = np.array(GOLDEN["kid"]["torchmetrics"])
+    asked = {"convention": "torchmetrics", "subsets": 10, "subset_size": 100}
+    ours = [KID(**asked, subset_seed=seed).value(fit(Y), fit(X)) for seed in range(20)]
+    agree([score.value for score in ours], theirs[:, 0])
+    agree([score.parts["subset_std"] for score in ours], theirs[:, 1])
+    exact = KID().value(fit(Y), fit(X)).value
+    assert theirs[:, 0].min() <= exact <= theirs[:, 0].max()
+
+
+@pytest.mark.parametrize(("convention", "real_first"), [("torchmetrics", True), ("dgm-eval", True), ("mmd-gan", False)])
+def test_the_order_of_the_draws(convention, real_first):
+    generated, real, rng, values = Y[:200], X, np.random.RandomState(3), []
+    for _ in range(4):
+        pair = (real, generated) if real_first else (generated, real)
+        values.append(mmd(*(side[rng.choice(len(side), 60, replace=False)] for side in pair))[0])
+    score = KID(convention, subsets=4, subset_size=60, subset_seed=3).value(fit(generated), fit(real))
+    assert score.value == pytest.approx(np.mean(values), rel=1e-12)
+    assert score.parts["subset_std"] == pytest.approx(np.std(values), rel=1e-12)
+
+
+def test_the_defaults_of_the_tools():
+    found = {name: (tool.subsets, tool.size, tool.seed, tool.any_n) for name, tool in kid.TOOLS.items()}
+    assert found == {
+        "torch-fidelity": (100, 1000, 2020, False),
+        "clean-fid": (100, 1000, 0, True),
+        "torchmetrics": (100, 1000, 0, False),
+        "dgm-eval": (100, 1000, 13579, True),
+        "mmd-gan": (50, 1000, 0, False),
+    }
 
 
 @given(st.integers(2, 9), st.integers(2, 9), st.integers(1, 5), st.integers(0, 2**32 - 1))
@@ -105,7 +146,10 @@ def test_few_images_have_no_error():
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"convention": "stylegan"}, "convention must be one of all-pairs, torch-fidelity, clean-fid; got 'stylegan'"),
+        (
+            {"convention": "stylegan"},
+            "convention must be one of all-pairs, torch-fidelity, clean-fid, .*; got 'stylegan'",
+        ),
         ({"subsets": 10}, "subsets needs a convention with subsets"),
         ({"convention": "clean-fid", "subsets": 0}, "subsets must be at least 1"),
         ({"convention": "clean-fid", "subset_size": 1}, "subset_size must be at least 2"),

@@ -22,24 +22,35 @@ from .extractor import Extractor
 from .fit import Facts, Fit, Side
 from .images.preprocess import Preprocessing
 from .linalg import sqrtm
+from .metrics.authpct import AuthPct
 from .metrics.base import Accumulator, Metric, Need, Score
+from .metrics.cmmd import CMMD
 from .metrics.extrapolation import Extrapolation, fid_infinity
 from .metrics.fid import FID
 from .metrics.frechet import frechet_distance, frechet_distance_from_features
 from .metrics.inception_score import InceptionScore
 from .metrics.intervals import Interval
 from .metrics.kid import KID
+from .metrics.mind import MIND
 from .metrics.moments import Statistics
+from .metrics.prdc import PRDC
 from .metrics.saved import load, save
+from .metrics.sfid import SFID
+from .metrics.vendi import Vendi
 from .provenance import Provenance
 from .reference import reference
 from .sources import Item, Piece, Source
 from .threads import set_num_threads
 
 __all__ = [
+    "CMMD",
     "FID",
     "KID",
+    "MIND",
+    "PRDC",
+    "SFID",
     "Accumulator",
+    "AuthPct",
     "Comparison",
     "DeviceError",
     "Engine",
@@ -67,6 +78,7 @@ __all__ = [
     "Source",
     "Statistics",
     "StatisticsMismatch",
+    "Vendi",
     "__version__",
     "compare",
     "fid_infinity",

@@ -22,7 +22,7 @@ from .options import Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .protocols import protocol_of
-from .sides import check_sides, fitted, glanced, moments_of, open_side, read
+from .sides import check_sides, fitted, glanced, moments_of, open_side, read, with_names
 
 
 def score(
@@ -217,6 +217,7 @@ def compare(
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
         tell_of_sides(sides, facts, messages)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
+        scores = {name: with_names(score, sides, options) for name, score in scores.items()}
         tell_of_scores(scores, messages)
         classes = scores_of_classes(common, [side.shelf for side in sides if side.shelf], asked)
     tell_of_classes(classes, facts.roles.get("features", 0), messages)

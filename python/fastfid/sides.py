@@ -12,7 +12,7 @@ from .engines.base import Engine, How
 from .errors import InputError, StatisticsMismatch
 from .fit import Facts, Fit, Side, checked, fold
 from .messages import Messages, tell_of_run, tell_of_sides
-from .metrics.base import Need
+from .metrics.base import Need, Score
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
 from .metrics.saved import fill, fit_of_features, fit_of_file, fit_of_statistics
@@ -163,6 +163,17 @@ def fitted(
     if side.fit is not None:  # the file had statistics, too
         fit = replace(fit, states={**side.fit.states, **fit.states})
     return replace(side, n=fit.n, rejected=tuple(fit.seen.rejected), fit=fit, seen=fit.seen)
+
+
+def with_names(score: Score, sides: Sequence[Side], options: Options) -> Score:
+    """Replace the rows in the pairs that a score lists by the names of their images."""
+    if "copies" not in score.parts:
+        return score
+    named = tuple(
+        (*(name_of_row(side, row, options) for side, row in zip(sides, rows, strict=True)), distance)
+        for *rows, distance in score.parts["copies"]
+    )
+    return replace(score, parts={**score.parts, "copies": named})
 
 
 def name_of_row(side: Side, row: int, options: Options) -> str:

@@ -17,6 +17,7 @@ from ..terminal import check_stdout, say, show
 from .parser import Parser, add_option, expand, given_options, passing
 from .save_stats import save_stats
 
+_MOST_PAIRS = 5
 _EPILOG = """\
 other commands:
   fastfid merge OUT.npz IN.npz...         merge statistics of disjoint sets
@@ -114,7 +115,8 @@ def print_score(typed: argparse.Namespace) -> None:
             return
         for name, score in result.scores.items():
             if name != "fid":
-                show(_line(name, score))
+                for line in _lines(name, score):
+                    show(line)
         if "fid" in result.scores:
             show(f"FID:  {result.fid}")
 
@@ -137,7 +139,10 @@ def _table_of_classes(result: Comparison) -> Iterator[str]:
     yield f"mean of {len(result.classes)} classes: {means}"
 
 
-def _line(name: str, score: Score) -> str:
-    """One metric's value, and its other numbers."""
-    parts = ", ".join(f"{part} {value}" for part, value in score.parts.items())
-    return f"{name.upper()}:  {score.value}" + (f"  ({parts})" if parts else "")
+def _lines(name: str, score: Score) -> Iterator[str]:
+    """One metric's value with its other numbers, and below it the pairs that it lists; long arrays are in --json."""
+    numbers = {part: value for part, value in score.parts.items() if isinstance(value, int | float)}
+    parts = ", ".join(f"{part} {value}" for part, value in numbers.items())
+    yield f"{name.upper()}:  {score.value}" + (f"  ({parts})" if parts else "")
+    for a, b, distance in score.parts.get("copies", ())[:_MOST_PAIRS]:
+        yield f"  {a} is nearest to {b} (distance {distance:.6g})"

@@ -2,17 +2,17 @@
 
     p = softmax(logits),  score = exp(mean over images of sum p (log p - log mean p)),  over each split
 
-float32 logits without the bias of the last layer (as ADM, improved-gan and torch-fidelity take them) -> float64.
+float32 logits without the bias of the last layer (as every tool here takes them) -> float64.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import one_of, whole_number
+from ..checks import one_of, seed_number, whole_number
 from ..errors import InputError
 from .base import Metric, Need, Score
 from .rows import Rows
@@ -21,11 +21,45 @@ if TYPE_CHECKING:
     from ..fit import Fit
 
 LOGITS = Need("logits_unbiased", Rows)
-CONVENTIONS = ("torch-fidelity", "improved-gan", "adm")
-_SEED = 2020  # torch-fidelity's
 _ADM_SPLIT = 5000  # images
 
 Matrix = NDArray[np.float64]
+Bounds = list[tuple[int, int]]
+
+
+def _even(n: int, splits: int) -> Bounds:
+    return [(i * n // splits, (i + 1) * n // splits) for i in range(splits)]
+
+
+def _chunks(n: int, splits: int) -> Bounds:
+    size = -(-n // splits)  # rounded up, so that there may be fewer chunks, and the last may be smaller
+    return [(first, min(first + size, n)) for first in range(0, n, size)]
+
+
+def _equal(n: int, splits: int) -> Bounds:
+    size = n // splits  # the rest is dropped
+    return [(i * size, (i + 1) * size) for i in range(splits)]
+
+
+def _blocks(n: int, splits: int) -> Bounds:
+    return [(first, min(first + _ADM_SPLIT, n)) for first in range(0, n, _ADM_SPLIT)]
+
+
+class _Tool(NamedTuple):
+    """How a tool orders the images, cuts them into parts, and takes the spread over the parts."""
+
+    cut: Callable[[int, int], Bounds]
+    seed: int | None  # of the shuffle; None if it takes the images in their order
+    ddof: int = 0
+
+
+TOOLS = {
+    "torch-fidelity": _Tool(_even, 2020),
+    "improved-gan": _Tool(_even, None),
+    "adm": _Tool(_blocks, None),
+    "torchmetrics": _Tool(_chunks, 0, ddof=1),
+    "dgm-eval": _Tool(_equal, 2020),
+}
 
 
 @dataclass(frozen=True)
@@ -34,15 +68,21 @@ class InceptionScore(Metric):
 
     Parameters
     ----------
-    convention : {"torch-fidelity", "improved-gan", "adm"}
-        "torch-fidelity" shuffles the images with its seed 2020 and cuts them into `splits` parts; "improved-gan" does
-        not shuffle. "adm" takes blocks of 5000 images in order. The score is the mean over the parts.
+    convention : {"torch-fidelity", "improved-gan", "adm", "torchmetrics", "dgm-eval"}
+        How the images are cut into parts; the score is the mean over the parts. "torch-fidelity" shuffles the images
+        with its seed 2020 and cuts them evenly into `splits` parts. It is the default because the number then does not
+        depend on whether the files are sorted by class. "improved-gan", the first code, does the same without
+        shuffling. "adm" takes blocks of 5000 images in order. "torchmetrics" shuffles with torch, whose random numbers
+        differ from these, and cuts as ``torch.chunk`` does. "dgm-eval" shuffles with seed 2020 and leaves out the last
+        ``n % splits`` images.
     splits : int
         Number of parts; not used by "adm".
+    shuffle_seed : int, optional
+        Seed of the shuffle, by default the tool's, and 0 for "torchmetrics".
 
     Notes
     -----
-    ``Score.parts`` has ``std``, the standard deviation over the parts (ddof 0).
+    ``Score.parts`` has ``std``, the standard deviation over the parts: ddof 1 for "torchmetrics", 0 for the others.
 
     References
     ----------
@@ -56,6 +96,7 @@ class InceptionScore(Metric):
 
     convention: str = "torch-fidelity"
     splits: int = 10
+    shuffle_seed: int | None = None
 
     name: ClassVar[str] = "is"
     sides: ClassVar[int] = 1
@@ -63,30 +104,32 @@ class InceptionScore(Metric):
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        one_of("convention", self.convention, CONVENTIONS)
+        one_of("convention", self.convention, TOOLS)
         whole_number("splits", self.splits, 1)
+        if self.shuffle_seed is not None:
+            seed_number(self.shuffle_seed)
+            if TOOLS[self.convention].seed is None:
+                raise InputError(f"shuffle_seed needs a convention that shuffles; {self.convention} does not")
+
+    def check(self, *n: int | None) -> None:
+        """Raise `InputError` if there are fewer images than splits."""
+        if self.convention != "adm" and n[0] is not None and n[0] < self.splits:
+            raise InputError(f"the Inception Score needs an image for each of its {self.splits} splits, got {n[0]}")
 
     def value(self, a: "Fit") -> Score:
         """Return the score and its spread over the parts."""
-        logits = cast(Rows, a[LOGITS]).matrix.astype(np.float64)
-        if len(logits) < self.splits:
-            raise InputError(
-                f"the Inception Score needs an image for each of its {self.splits} splits, got {len(logits)}"
-            )
-        scores = [_score(part) for part in self._parts(logits)]
-        parameters = {} if self.convention == "adm" else {"splits": self.splits}
-        spread = {"std": float(np.std(scores))}
-        return Score(float(np.mean(scores)), spread, self.convention, parameters, (len(logits),), "higher")
-
-    def _parts(self, logits: Matrix) -> Iterator[Matrix]:
+        logits, tool = cast(Rows, a[LOGITS]).matrix, TOOLS[self.convention]
         n = len(logits)
-        if self.convention == "adm":
-            yield from (logits[first : first + _ADM_SPLIT] for first in range(0, n, _ADM_SPLIT))
-            return
-        if self.convention == "torch-fidelity":
-            logits = logits[np.random.RandomState(_SEED).permutation(n)]
-        for i in range(self.splits):
-            yield logits[i * n // self.splits : (i + 1) * n // self.splits]
+        self.check(n)
+        parameters: dict[str, Any] = {} if self.convention == "adm" else {"splits": self.splits}
+        order = np.arange(n)
+        if tool.seed is not None:
+            parameters["shuffle_seed"] = tool.seed if self.shuffle_seed is None else self.shuffle_seed
+            order = np.random.RandomState(parameters["shuffle_seed"]).permutation(n)
+        parts = tool.cut(n, self.splits)
+        scores = [_score(logits[order[first:last]].astype(np.float64)) for first, last in parts]
+        spread = {"std": float(np.std(scores, ddof=tool.ddof)) if len(scores) > tool.ddof else float("nan")}
+        return Score(float(np.mean(scores)), spread, self.convention, parameters, (n,), "higher")
 
 
 def _score(logits: Matrix) -> float:

@@ -42,6 +42,9 @@ class _Tool(NamedTuple):
 TOOLS = {
     "torch-fidelity": _Tool(100, 1000, 2020, second_first=False, any_n=False),
     "clean-fid": _Tool(100, 1000, 0, second_first=True, any_n=True),
+    "torchmetrics": _Tool(100, 1000, 0, second_first=True, any_n=False),
+    "dgm-eval": _Tool(100, 1000, 13579, second_first=True, any_n=True),
+    "mmd-gan": _Tool(50, 1000, 0, second_first=False, any_n=False),
 }
 CONVENTIONS = ("all-pairs", *TOOLS)
 
@@ -52,11 +55,14 @@ class KID(Metric):
 
     Parameters
     ----------
-    convention : {"all-pairs", "torch-fidelity", "clean-fid"}
-        "all-pairs" uses every pair of images once. The others average random subsets as the tool does: torch-fidelity
-        with its seed 2020; clean-fid, which sets no seed, as after ``numpy.random.seed(subset_seed)``.
+    convention : {"all-pairs", "torch-fidelity", "clean-fid", "torchmetrics", "dgm-eval", "mmd-gan"}
+        "all-pairs" uses every pair of images once. It is the default because it is what the others estimate, without
+        their random error. The others average random subsets as the tool does: "torch-fidelity" with its seed 2020;
+        "clean-fid", "dgm-eval" and "mmd-gan", which set no seed here, as after ``numpy.random.seed(subset_seed)``.
+        "torchmetrics" draws its subsets with torch, whose random numbers differ from these.
     subsets, subset_size, subset_seed : int, optional
-        Number, size and seed of the subsets, by default the tool's: 100 of 1000 images.
+        Number, size and seed of the subsets, by default the tool's: 100 of 1000 images, 50 of 1000 for "mmd-gan".
+        "clean-fid" and "dgm-eval" take smaller subsets if a side has fewer images.
 
     Notes
     -----

@@ -6,12 +6,20 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 from ..errors import InputError
+from .authpct import AuthPct
 from .base import Metric, Need, Score
+from .cmmd import CMMD
 from .fid import FID
 from .inception_score import InceptionScore
 from .kid import KID
+from .mind import MIND
+from .prdc import PRDC
+from .sfid import SFID
+from .vendi import Vendi
 
-METRICS: dict[str, type[Metric]] = {metric.name: metric for metric in (FID, KID, InceptionScore)}
+METRICS: dict[str, type[Metric]] = {
+    metric.name: metric for metric in (FID, KID, InceptionScore, PRDC, SFID, CMMD, MIND, Vendi, AuthPct)
+}
 
 
 def check_name(name: object) -> None:
