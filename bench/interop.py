@@ -14,6 +14,7 @@ a singular product, which is only accurate to about 1e-6.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -130,6 +131,23 @@ def exchange_adm(run: Interop, evaluator: str) -> None:
         print(f"| ADM's evaluator reads ours | {str(error).splitlines()[-1]} | | | | |")
 
 
+def exchange_references(run: Interop, evaluator: str, a: str, b: str) -> None:
+    """ADM's evaluator reads what `fastfid reference` writes: statistics of both kinds, and the images."""
+    paths = [run.path(f"reference-{side}.npz") for side in "ab"]
+    for folder, path in zip((a, b), paths, strict=True):
+        fastfid.reference(folder, path, images=50, model=run.weights, progress=False)
+    theirs = json.loads(run.tool("adm-references", evaluator, *paths))
+    ours = fastfid.compare(*paths, metrics=[fastfid.FID("schur"), fastfid.SFID("schur")]).scores
+    for path, total in zip(paths, theirs["sums"], strict=True):
+        with np.load(path) as file:
+            assert int(file["arr_0"].sum()) == total
+    for name in ("fid", "sfid"):
+        found, expected = ours[name].value, theirs[name]
+        assert abs(found - expected) <= 1e-6 * expected, f"{name}: {found} is not {expected}"
+        what = f"ADM's evaluator reads `fastfid reference`: {name}"
+        print(f"| {what} | {expected:.9f} | | | {found:.9f} | {abs(found / expected - 1):.0e} |", flush=True)
+
+
 def exchange_full_rank(run: Interop, rows: NDArray[Any]) -> None:
     ours, theirs = ([run.path(f"{who}-full-{side}.npz") for side in "ab"] for who in ("ours", "theirs"))
     for part, out, out2 in zip((rows[:2600], rows[-2600:]), ours, theirs, strict=True):
@@ -150,7 +168,7 @@ def main() -> None:
     parser.add_argument("--features", metavar="F.npz")
     parser.add_argument("--adm-evaluator", metavar="PY")
     parser.add_argument("--checkouts", metavar="FOLDER")
-    parser.add_argument("--only", choices=["checkouts"])
+    parser.add_argument("--only", choices=["checkouts", "references"])
     options = parser.parse_args()
     rows = None
     if options.features:
@@ -171,6 +189,8 @@ def main() -> None:
                 exchange_adm(run, options.adm_evaluator)
             if rows is not None:
                 exchange_full_rank(run, rows)
+        if options.adm_evaluator and options.only in (None, "references"):
+            exchange_references(run, options.adm_evaluator, a, b)
         if options.checkouts and rows is not None:
             exchange_checkouts(run, options.checkouts, rows, a, b)
 
