@@ -44,8 +44,8 @@ def blocks(language, document=README):
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
     """A folder with two sets, where the official weights are the built-in ones and nothing is downloaded."""
-    folder(tmp_path / "generated", pictures(3))
-    folder(tmp_path / "real", pictures(3, seed=1))
+    folder(tmp_path / "generated", pictures(10))  # enough for k = 5 and 10 splits
+    folder(tmp_path / "real", pictures(10, seed=1))
     write_network(tmp_path / "dinov2.onnx", "dinov2")
     write_network(tmp_path / "own.onnx", "clip")
     plain = networks.load
@@ -69,12 +69,14 @@ def test_the_python_blocks_of_the_readme_run(offline):
 def test_the_commands_of_the_readme_run(offline, capsys):
     fastfid.Statistics(3).update([[0, 1, 2], [3, 4, 4.5]]).save("shard0.npz")
     fastfid.Statistics(3).update([[0, 1, 2], [3, 4, 4.5]]).save("shard1.npz")
+    np.savez("samples.npz", pictures(6))
+    fastfid.reference("real", "VIRTUAL_imagenet256_labeled.npz", progress=False)
     lines = [line.partition("#")[0] for block in blocks("sh") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("fastfid") and "fetch" not in line and "path" not in line]
-    assert len(commands) >= 8
+    assert len(commands) >= 13
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0, command
-    assert capsys.readouterr().out.count("FID:  ") == 5
+    assert len(re.findall("^FID:  ", capsys.readouterr().out, re.MULTILINE)) == 5
 
 
 def test_the_python_block_for_people_from_torchmetrics_runs(offline):
@@ -96,6 +98,17 @@ def test_the_python_block_for_mlperf_runs(offline):
     expected = fastfid.score(flat[:2], fastfid.statistics("real"))  # the image that is logged again does not count
     fastfid.statistics("real").save("val2014.npz")
     assert float(scope["accuracy"]("log.json", "val2014.npz")["FID_SCORE"]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_a_statistics_file_serves(offline, capsys):
+    document = README.parent / "docs" / "statistics-file.md"
+    for line in "".join(blocks("sh", document)).splitlines():
+        assert main(shlex.split(line)[1:]) == 0, line
+    printed = capsys.readouterr().out
+    assert all(f"{name}:  " in printed for name in ("FID", "KID", "PRDC", "SFID"))
+    Path("real.npz").unlink()
+    for block in blocks("python", document):
+        exec(compile(block, str(document), "exec"), {})
 
 
 def test_the_python_blocks_of_the_metrics_run(offline):
