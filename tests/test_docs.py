@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 import pkgutil
 import re
 import shlex
@@ -10,6 +11,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastfid
@@ -21,6 +23,7 @@ from test_own_extractor import write_network
 
 README = Path(__file__).parents[1] / "README.md"
 COMING_FROM = README.parent / "docs" / "coming-from.md"
+DOCUMENTS = [README, *README.parent.glob("docs/*.md")]
 METRICS = README.parent / "docs" / "metrics.md"
 MODULES = [
     "fastfid",
@@ -75,12 +78,24 @@ def test_the_commands_of_the_readme_run(offline, capsys):
 
 
 def test_the_python_block_for_people_from_torchmetrics_runs(offline):
-    (block,) = blocks("python", COMING_FROM)
+    block, _ = blocks("python", COMING_FROM)
     scope = {}
     exec(compile(block, str(COMING_FROM), "exec"), scope)
     for seed in range(4):
         scope["update"](pictures(3, seed=seed), is_real=bool(seed % 2))
     assert scope["compute"]() > 0
+
+
+def test_the_python_block_for_mlperf_runs(offline):
+    _, block = blocks("python", COMING_FROM)
+    scope = {}
+    exec(compile(block, str(COMING_FROM), "exec"), scope)
+    flat = [np.full((1024, 1024, 3), grey, np.uint8) for grey in (50, 150, 200)]
+    log = [{"qsl_idx": index, "data": flat[place].tobytes().hex()} for place, index in enumerate((3, 7, 3))]
+    Path("log.json").write_text(json.dumps(log))
+    expected = fastfid.score(flat[:2], fastfid.statistics("real"))  # the image that is logged again does not count
+    fastfid.statistics("real").save("val2014.npz")
+    assert float(scope["accuracy"]("log.json", "val2014.npz")["FID_SCORE"]) == pytest.approx(expected, rel=1e-9)
 
 
 def test_the_python_blocks_of_the_metrics_run(offline):
@@ -107,7 +122,7 @@ def test_every_flag_that_is_named_exists(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
-    ours = re.findall(r"`((?:python -m )?fastfid .*?)`", README.read_text() + COMING_FROM.read_text())
+    ours = re.findall(r"`((?:python -m )?fastfid .*?)`", "".join(document.read_text() for document in DOCUMENTS))
     used = {flag for command in ours for flag in re.findall(r"(--[a-z-]+)", command)}
     assert len(used) > 6
     assert used <= known

@@ -9,6 +9,8 @@ from .errors import ModelError
 from .metrics.base import Metric, Score
 from .metrics.fid import FID
 from .metrics.inception_score import InceptionScore
+from .metrics.prdc import PRDC
+from .metrics.sfid import SFID
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,14 @@ PROTOCOLS: dict[str, Protocol] = {
             name="adm",
             tool="evaluations/evaluator.py of guided-diffusion (Dhariwal and Nichol 2021)",
             settings={"mode": "tensorflow"},
-            metrics=(InceptionScore("adm"), FID()),
-            lines=(Line("Inception Score", "is"), Line("FID", "fid")),
+            metrics=(InceptionScore("adm"), FID(), SFID(), PRDC("adm")),
+            lines=(
+                Line("Inception Score", "is"),
+                Line("FID", "fid"),
+                Line("sFID", "sfid"),
+                Line("Precision", "prdc", "precision"),
+                Line("Recall", "prdc", "recall"),
+            ),
         ),
     )
 }
