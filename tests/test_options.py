@@ -16,8 +16,9 @@ from fastfid.cli.score import make_parser
 from fastfid.extraction.device import parse_devices
 from fastfid.options import Options
 
-FUNCTIONS = {"score": fastfid.score, "compare": fastfid.compare, "statistics": fastfid.statistics}
-PATHS = {"score": ("no-such-a", "no-such-b"), "compare": ("no-such-a", "no-such-b"), "statistics": ("no-such-a",)}
+FUNCTIONS = {name: getattr(fastfid, name) for name in ("score", "compare", "statistics", "fit", "reference")}
+PATHS = {name: ("no-such-a",) if name in ("statistics", "fit") else ("no-such-a", "no-such-b") for name in FUNCTIONS}
+OWN = {"reference": ["images", "overwrite"]}  # keywords that are not options
 ONLY_FLAGS = {"help", "path", "save_stats", "silence", "json", "version"}
 
 
@@ -53,7 +54,8 @@ def disagreements(rows: dict[str, Row]) -> list[str]:
 def _of_signatures(rows):
     for name, function in FUNCTIONS.items():
         parameters = inspect.signature(function).parameters
-        found = {key: p for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY}
+        own = OWN.get(name, [])
+        found = {key: p for key, p in parameters.items() if p.kind is p.KEYWORD_ONLY and key not in own}
         wanted = {key: row for key, row in rows.items() if name in row.option.functions}
         if list(found) != list(wanted):
             yield f"{name} has {list(found)}, not {list(wanted)}"
@@ -79,7 +81,7 @@ def _of_docstrings(rows):
                 yield f"the docstring of {name} says nothing of {key}"
             elif choices and not found[key].startswith(f"{{{choices}}}"):
                 yield f"the docstring of {name} has other choices for {key}: {found[key]}"
-        for key in own.keys() - rows.keys() - {"a", "b", "source"}:
+        for key in own.keys() - rows.keys() - {"a", "b", "source", "path", *OWN.get(name, [])}:
             yield f"the docstring of {name} has {key}"
 
 

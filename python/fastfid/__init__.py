@@ -5,7 +5,7 @@
 """
 
 from ._core import __version__
-from .compare import compare, score, statistics
+from .compare import compare, fit, score, statistics
 from .comparison import Comparison
 from .engines.base import Engine, How
 from .errors import (
@@ -37,6 +37,7 @@ from .metrics.prdc import PRDC
 from .metrics.sfid import SFID
 from .metrics.vendi import Vendi
 from .provenance import Provenance
+from .reference import reference
 from .sources import Item, Piece, Source
 from .threads import set_num_threads
 
@@ -80,8 +81,10 @@ __all__ = [
     "__version__",
     "compare",
     "fid_infinity",
+    "fit",
     "frechet_distance",
     "frechet_distance_from_features",
+    "reference",
     "score",
     "set_num_threads",
     "sqrtm",

@@ -79,6 +79,7 @@ class Options:
         help=f"whose preprocessing to apply: {', '.join(MODES)}; or, for a network other than Inception, "
         f"{', '.join(PRESETS)}, or fields such as '{PRESETS['dinov2']}'",
         check=keeping_value(resolve),
+        functions=("score", "compare", "statistics", "fit"),
         bad=("cubist", "size=224", 5, None),
         good=(*MODES, *PRESETS, Preprocessing(size=8, resize="box")),
     )
@@ -86,6 +87,7 @@ class Options:
         default(2048),
         help="which features of the network to use: 64, 192, 768, 2048, or 1008 for the logits",
         check=partial(whole_number, "dims", least=1),
+        functions=("score", "compare", "statistics", "fit"),
         bad=("64", 64.0, 0, -64, None),
         good=(64, 1008),
         read=whole_text,
@@ -135,6 +137,7 @@ class Options:
         None,
         help="use a random subset of N images of each side",
         check=optional(partial(whole_number, "limit", least=2)),
+        functions=("score", "compare", "statistics", "fit"),
         bad=(1, 0, 5.0, "5"),
         good=(2, 50_000),
         read=whole_text,
@@ -153,6 +156,7 @@ class Options:
         "raise",
         help="what to do about an image that cannot be decoded: raise ends the run, skip leaves it out and lists it",
         check=check_on_error,
+        functions=("score", "compare", "statistics", "fit"),
         bad=("ignore", None),
         choices=ON_ERROR,
     )
@@ -180,7 +184,7 @@ class Options:
         check=partial(truth, "features"),
         bad=("yes", None, 2),
         good=(True,),
-        functions=("score", "compare"),
+        functions=("score", "compare", "fit"),
         switch=True,
     )
     force: bool = option(
@@ -217,7 +221,7 @@ class Options:
         check=_metrics,
         bad=([], (), "fid", [5], [""], ["fod"], None),
         good=(["fid"], ("fid",)),
-        functions=("compare",),
+        functions=("compare", "fit"),
         read=list_text,
         metavar="LIST",
     )
@@ -283,9 +287,9 @@ def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in protocol.fixed.items() if name in asked}
 
 
-def names() -> Iterator[str]:
-    """Yield the names of the options, in the order of the table."""
-    return (each.name for each in fields(Options))
+def names(function: str = "") -> Iterator[str]:
+    """Yield the names of the options, in the order of the table; only those that `function` takes, if it is given."""
+    return (each.name for each in fields(Options) if not function or function in option_of(each.name).functions)
 
 
 def checked(name: str, value: Any) -> Any:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
+import numpy as np
+
 from .engines.base import Engine, How
 from .errors import InputError, StatisticsMismatch
 from .fit import Facts, Fit, Side, checked, fold
@@ -20,7 +22,8 @@ from .progress import progress_bar
 from .provenance import differences
 from .sources import Source, check_limit, expected, glance, is_statistics_file, open_source, pieces
 from .sources.arrays import images_beside_statistics
-from .sources.classes import class_pieces
+from .sources.classes import class_pieces, classes_of
+from .sources.pieces import choose
 
 
 def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
@@ -160,6 +163,18 @@ def fitted(
     if side.fit is not None:  # the file had statistics, too
         fit = replace(fit, states={**side.fit.states, **fit.states})
     return replace(side, n=fit.n, rejected=tuple(fit.seen.rejected), fit=fit, seen=fit.seen)
+
+
+def name_of_row(side: Side, row: int, options: Options) -> str:
+    """Return how messages name the image of a row of a side that has been read."""
+    if side.source is None or side.seen is None:
+        return f"row {row} of {side.name}"
+    place = side.seen.place_of(row)
+    if side.shelf is not None:
+        by_class = classes_of(side.source, options.limit, options.seed).values()
+        return side.source.name_of(int(np.concatenate(list(by_class))[place]))
+    chosen = choose(side.source, options.limit, options.seed)
+    return side.source.name_of(place if chosen is None else int(chosen[place]))
 
 
 def read(

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import demo, merge, models, score
+from . import demo, merge, models, reference, score
 from .signals import Ended, ending_as_ctrl_c
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "merge": merge.command,
     "models": models.command,
+    "reference": reference.command,
     "demo": demo.command,
 }
 

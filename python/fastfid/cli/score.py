@@ -18,6 +18,7 @@ from .save_stats import save_stats
 _EPILOG = """\
 other commands:
   fastfid merge OUT.npz IN.npz...         merge statistics of disjoint sets
+  fastfid reference FOLDER OUT.npz        write a reference for ADM's evaluator
   fastfid models list|fetch|path|export   find, download and export models
   fastfid demo                            a tour that downloads nothing
 For a folder that has the name of a command, write ./demo.

@@ -1,4 +1,4 @@
-"""Reads the arrays of an ``.npz`` from outside.
+"""Reads the arrays of an ``.npz`` from outside, and writes one.
 
 Usage, for statistics and images::
 
@@ -14,9 +14,13 @@ the bytes that exist. If a name occurs twice, the last one counts, as in NumPy.
 
 import io
 import os
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from . import unzip
@@ -73,3 +77,51 @@ class Npz:
         entry = self._entries[key]
         stream = io.BufferedReader(unzip.Member(self.file, entry), _BUFFER)
         return read_header(stream, entry.size), stream
+
+
+@dataclass(frozen=True)
+class Stream:
+    """An array that is written block by block, along its first axis.
+
+    Attributes
+    ----------
+    shape : tuple of int
+    dtype : numpy.dtype
+    blocks : iterable of ndarray
+        C-contiguous, together of the shape above.
+    """
+
+    shape: tuple[int, ...]
+    dtype: "np.dtype[Any]"
+    blocks: Iterable[NDArray[Any]]
+
+
+def write_npz(file: IO[bytes], arrays: Iterable[tuple[str, NDArray[Any] | Stream]]) -> None:
+    """Write an uncompressed ``.npz``, as `numpy.savez` does, but with arrays that need not fit into memory.
+
+    Each array is written before the next is asked for.
+
+    Raises
+    ------
+    ValueError
+        If the blocks of a stream have another size than its shape says.
+    """
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
+        for key, array in arrays:
+            with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
+                if isinstance(array, Stream):
+                    _write_stream(member, key, array)
+                else:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def _write_stream(member: IO[bytes], key: str, array: Stream) -> None:
+    descr = np.lib.format.dtype_to_descr(array.dtype)
+    facts = {"descr": descr, "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(member, facts)
+    written = 0
+    for block in array.blocks:
+        written += member.write(np.ascontiguousarray(block, array.dtype).data.cast("B"))
+    expected = int(np.prod(array.shape)) * array.dtype.itemsize
+    if written != expected:
+        raise ValueError(f"{key} of shape {array.shape} takes {expected:,} bytes, and {written:,} were written")

@@ -1,5 +1,6 @@
 """Observations about images, made while they are decoded."""
 
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -67,6 +68,10 @@ class Tally:
         Images per run of the network, halved after each out-of-memory error; 0 if it is not known.
     sampled : bool
         True if only a few of the images are counted.
+    accepted : int
+        Number of images that were decoded, which is the number of rows.
+    gaps : list of int
+        For each rejected image, the number of images accepted before it.
     """
 
     rejected: list[str] = field(default_factory=list)
@@ -81,6 +86,8 @@ class Tally:
     damages: list[str] = field(default_factory=list)
     chunk: int = 0
     sampled: bool = False
+    accepted: int = 0
+    gaps: list[int] = field(default_factory=list)
 
     def add(self, images: list[Seen], chunk: int = 0) -> None:
         """Count the images of one batch."""
@@ -88,7 +95,9 @@ class Tally:
         for image in images:
             if image.rejected is not None:
                 self.rejected.append(image.rejected)
+                self.gaps.append(self.accepted)
                 continue
+            self.accepted += 1
             self.losses.update(image.losses)
             self.largest = max(self.largest, image.largest)
             self.sizes[image.size] += 1
@@ -105,6 +114,8 @@ class Tally:
     def merge(self, other: "Tally") -> "Tally":
         """Add the counts of another tally, as if its images came next; return self."""
         self.rejected += other.rejected
+        self.gaps += [self.accepted + gap for gap in other.gaps]
+        self.accepted += other.accepted
         self.losses.update(other.losses)
         self.largest = max(self.largest, other.largest)
         self.sizes.update(other.sizes)
@@ -117,6 +128,10 @@ class Tally:
         self.chunk = _smaller(self.chunk, other.chunk)
         self.sampled |= other.sampled
         return self
+
+    def place_of(self, row: int) -> int:
+        """Return the place of a row among all images, in their order, with those that were left out."""
+        return row + bisect_right(self.gaps, row)
 
     def left_out(self, name: str) -> str | None:
         """Return a warning that lists the images of a source that were left out, or None if there are none."""

@@ -1,7 +1,7 @@
 """Fits that come from statistics or from features instead of images."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from ..files.npy import Header, exactly, read_header
 from ..files.npz import Npz
 from ..files.reading import failures, open_regular
 from ..fit import Fit
-from .base import Need
+from .base import Metric, Need
 from .feature_rows import snapshots
 from .fid import MOMENTS
 from .kid import ROWS
@@ -64,6 +64,15 @@ def fill(fit: Fit, needs: Iterable[Need]) -> None:
         for block in cast(Rows, rows).blocks():
             state.update(np.asarray(block, dtype=np.float32))
         fit.states[need] = state
+
+
+def needs_to_keep(metrics: Sequence[Metric]) -> tuple[Need, ...]:
+    """Return what to keep of one side, so that all metrics can be computed later: moments, and rows for the rest."""
+    kept = [MOMENTS]
+    for metric in metrics:
+        plain = [need if need.accumulator in (Statistics, Rows) else Need(need.role, Rows) for need in metric.needs]
+        kept += plain
+    return tuple(dict.fromkeys(kept))
 
 
 def _blocks(given: Any, name: str) -> Iterator[NDArray[Any]]:

@@ -1,0 +1,217 @@
+"""Sides that are given as features, fits or statistics; one side alone; a file with both statistics and images."""
+
+import json
+
+import numpy as np
+import pytest
+
+import fastfid
+from fastfid import Extractor, Fit, InputError, Statistics, compare
+from fastfid.cli.main import main
+from fastfid.metrics.fid import MOMENTS
+from fastfid.metrics.kid import ROWS
+from fastfid.metrics.rows import Rows
+from fastfid.metrics.saved import fill, fit_of_features
+from pictures import folder, pictures
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
+
+RNG = np.random.RandomState(0)
+X, Y = RNG.randn(40, 6), RNG.randn(50, 6) + 0.3
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return Extractor("inception-v3-random", dims=64, batch_size=4, roles=("features", "logits_unbiased"))
+
+
+class TestFeatures:
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16, np.int64])
+    @pytest.mark.parametrize("ending", [None, ".npy", ".npz"])
+    def test_equal_to_the_distance_of_the_rows(self, tmp_path, dtype, ending):
+        rows = [(10 * side).astype(dtype) for side in (X, Y)]
+        given = rows
+        if ending is not None:
+            given = [tmp_path / f"{name}{ending}" for name in "ab"]
+            for path, side in zip(given, rows, strict=True):
+                (np.save if ending == ".npy" else np.savez)(path, side)
+        result = compare(*given, features=True, metrics=["fid", "kid"])
+        assert result.fid == fastfid.frechet_distance_from_features(*rows)
+        assert result.scores["kid"].n == (40, 50)
+        assert fastfid.score(*given, features=True) == result.fid
+        assert result.provenance is None
+
+    def test_kid_is_that_of_the_float32_rows(self):
+        fits = [Fit({ROWS: Rows.of(side.astype(np.float32))}, len(side)) for side in (X, Y)]
+        assert compare(X, Y, features=True, metrics=["kid"]).scores["kid"].value == fastfid.KID().value(*fits).value
+
+    def test_beside_statistics_and_a_fit(self):
+        statistics = Statistics(6).update(Y)
+        expected = compare(X, Y, features=True).fid
+        assert compare(X, statistics, features=True).fid == expected
+        assert compare(fit_of_features(X, "x"), statistics).fid == expected
+
+    def test_the_interval_counts_both_sides(self):
+        """Rows of a saved side are resampled, too: here both have more rows than dims, so groups are left out."""
+        interval = compare(X, Y, features=True, bootstrap=20).interval
+        assert (interval.method, interval.fixed) == ("jackknife", ())
+
+    @pytest.mark.parametrize(
+        ("given", "message"),
+        [
+            (X[0], r"must be a matrix of features, shape \(n, dims\); it has shape \(6,\)"),
+            (X[:0], "must be a matrix of features"),
+            (X[:1], "has 1 rows; a covariance needs at least 2"),
+            (np.full((3, 2), np.nan), "not finite"),
+            (X.astype(complex), "must be real numbers"),
+            ("nowhere", "not a matrix of features: give an .npy or .npz"),
+            ("nowhere.npy", "nowhere.npy"),
+            (X[:, :5], "dims 5 in .*, 6 in"),
+        ],
+    )
+    def test_errors(self, given, message):
+        with pytest.raises(InputError, match=message):
+            compare(given, Y, features=True)
+
+    def test_errors_of_files(self, tmp_path):
+        for name, values, message in (
+            ("words.npy", np.array([["a"]]), "must be real numbers, got dtype <U1"),
+            ("columns.npy", np.asfortranarray(X), "stored column by column"),
+            ("cube.npy", np.zeros((2, 2, 2)), "must be a matrix of features"),
+        ):
+            np.save(tmp_path / name, values)
+            with pytest.raises(InputError, match=message):
+                compare(tmp_path / name, Y, features=True)
+        np.savez(tmp_path / "two.npz", a=X, b=Y)
+        with pytest.raises(InputError, match="two.npz must hold one matrix of features; it holds a, b"):
+            compare(tmp_path / "two.npz", Y, features=True)
+        cut = tmp_path / "cut.npy"
+        np.save(cut, X)
+        cut.write_bytes(cut.read_bytes()[:-8])
+        with pytest.raises(InputError, match="cannot read .*cut.npy"):
+            compare(cut, Y, features=True)
+
+    def test_the_command(self, tmp_path, capsys):
+        np.save(tmp_path / "x.npy", X)
+        np.save(tmp_path / "y.npy", Y)
+        paths = [str(tmp_path / "x.npy"), str(tmp_path / "y.npy")]
+        assert main(["--features", *paths, "--metrics", "fid,kid", "--json"]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["fid"] == fastfid.frechet_distance_from_features(X, Y)
+
+
+class TestOneSide:
+    def test_equal_to_the_first_of_two(self, tmp_path, extractor):
+        images = pictures(12)
+        alone = compare(images, metrics=["is"], model=extractor)
+        both = compare(images, pictures(5, seed=1), metrics=["is"], model=extractor)
+        assert alone.scores["is"].value == both.scores["is"].value
+        assert alone.b is None
+        assert both.b is None  # not read
+        assert any("the second side is not read: is takes one side" in note for note in both.notes)
+        assert json.loads(json.dumps(alone.as_dict()))["b"] is None
+
+    def test_a_metric_of_two_needs_two(self, extractor):
+        with pytest.raises(InputError, match="fid compares two sides, and only one is given; metrics of one side are"):
+            compare(pictures(3), model=extractor)
+
+    def test_the_command(self, tmp_path, capsys):
+        path = str(folder(tmp_path / "a", pictures(11)))
+        assert main([path, "--metrics", "is", "--model", "inception-v3-random"]) == 0
+        assert capsys.readouterr().out.startswith("IS:  1.0")
+        with pytest.raises(SystemExit):
+            main([path])
+        assert "give two paths, not 1" in capsys.readouterr().err
+        with pytest.raises(SystemExit):
+            main([path, path, path])
+        assert "give two paths, not 3" in capsys.readouterr().err
+
+
+class TestStatisticsWithImages:
+    """As ADM's reference files are: mu and sigma of all images, and some of the images in arr_0."""
+
+    @pytest.fixture
+    def reference(self, tmp_path, extractor):
+        saved = fastfid.statistics(pictures(30, seed=1), model=extractor)
+        np.savez(tmp_path / "ref.npz", mu=saved.mu, sigma=saved.sigma, arr_0=pictures(12, seed=1))
+        return tmp_path / "ref.npz"
+
+    def test_each_metric_takes_what_is_there(self, reference, extractor):
+        images = pictures(9)
+        result = compare(images, reference, metrics=["fid", "kid"], model=extractor)
+        whole = Statistics.load(reference)
+        assert result.fid == compare(images, whole, model=extractor).fid
+        expected = compare(images, pictures(12, seed=1), metrics=["kid"], model=extractor).scores["kid"]
+        assert result.scores["kid"].value == expected.value
+        assert result.scores["kid"].n == (9, 12)
+
+    def test_the_images_are_not_read_for_the_fid(self, reference, extractor):
+        both = fastfid.compare(reference, reference, model=extractor, progress=lambda *_: pytest.fail("read"))
+        assert both.fid == 0
+
+    def test_without_images(self, tmp_path):
+        Statistics(3).update(X[:, :3]).save(tmp_path / "s.npz")
+        with pytest.raises(InputError, match="holds statistics, which have no Rows of features: give the images, or"):
+            compare(tmp_path / "s.npz", tmp_path / "s.npz", metrics=["kid"])
+
+
+def test_fill_computes_only_what_is_missing():
+    fit = Fit({ROWS: Rows.of(X.astype(np.float32))}, len(X))
+    fill(fit, (ROWS, MOMENTS))
+    assert np.array_equal(fit[MOMENTS].mu, Statistics(6).update(X.astype(np.float32)).mu)
+    moments = fit[MOMENTS]
+    fill(fit, (MOMENTS,))
+    assert fit[MOMENTS] is moments
+
+
+def test_a_fit_that_is_given_stays_as_it_is():
+    fit = Fit({ROWS: Rows.of(X.astype(np.float32))}, len(X))
+    assert compare(fit, fit).fid == pytest.approx(0, abs=1e-12)
+    assert list(fit.states) == [ROWS]
+
+
+class TestFit:
+    def test_one_pass_serves_all_metrics_later(self, extractor):
+        a, b = pictures(12), pictures(13, seed=1)
+        metrics = ["fid", "kid", "is"]
+        fits = [fastfid.fit(images, model=extractor, metrics=metrics) for images in (a, b)]
+        expected, found = compare(a, b, metrics=metrics, model=extractor), compare(*fits, metrics=metrics)
+        for metric in metrics:
+            assert found.scores[metric].value == expected.scores[metric].value
+        assert found.provenance == expected.provenance == fits[0].provenance
+
+    def test_it_keeps_rows_for_other_accumulators(self, extractor):
+        class Own(fastfid.Metric):
+            name = "own"
+            needs = (fastfid.Need("features", Largest),)
+
+            def value(self, a, b):
+                return fastfid.Score(float(abs(a[self.needs[0]].most - b[self.needs[0]].most)))
+
+        a, b = pictures(5), pictures(6, seed=1)
+        fits = [fastfid.fit(images, model=extractor, metrics=[Own()]) for images in (a, b)]
+        assert list(fits[0].states) == [MOMENTS, ROWS]
+        expected = compare(a, b, metrics=[Own()], model=extractor).scores["own"].value
+        assert compare(*fits, metrics=[Own()]).scores["own"].value == expected
+
+    def test_what_is_not_there_is_named(self, extractor):
+        fit = fastfid.fit(pictures(5), model=extractor)
+        assert str(fit) == "Fit(n=5, Statistics of features, inception-v3-random, pytorch)"
+        with pytest.raises(InputError, match="which have no Rows of logits_unbiased"):
+            compare(fit, metrics=["is"])
+
+    def test_different_networks_are_noticed(self, extractor):
+        other = fastfid.fit(pictures(5), model="inception-v3-random", mode="tensorflow", dims=64, metrics=["kid"])
+        with pytest.raises(fastfid.StatisticsMismatch, match="mode pytorch in .*, tensorflow in"):
+            compare(pictures(5), other, metrics=["kid"], model=extractor)
+
+
+class Largest(fastfid.Accumulator):
+    def __init__(self, dims):
+        self.most = 0.0
+
+    def update(self, rows):
+        self.most = max(self.most, float(rows.max()))
+
+    def merge(self, other):
+        self.most = max(self.most, other.most)
