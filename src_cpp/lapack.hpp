@@ -30,7 +30,7 @@ namespace lapack {
 
 using Complex = std::complex<double>;
 
-// Threads inside BLAS and LAPACK; process-wide in OpenBLAS.
+// Threads inside BLAS and LAPACK; process-wide in OpenBLAS. Only threads.cpp calls these.
 inline void set_num_threads(int n) { scipy_openblas_set_num_threads(n); }
 inline int get_num_threads() { return scipy_openblas_get_num_threads(); }
 
@@ -58,6 +58,16 @@ void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, double alpha, const A& a, cons
     scipy_cblas_zgemm(CblasColMajor, ta, tb, m, n, as_int(k), &za, a.data(), lda, b.data(), ldb, &zb,
                       c.data(), ldc);
   }
+}
+
+// C (m, n) = A B^T for A (m, d) and B (n, d); all three row-major.
+inline void products_of_rows(const float* a, Index m, const float* b, Index n, Index d, float* c) {
+  scipy_cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, as_int(m), as_int(n), as_int(d), 1.0F, a,
+                    as_int(d), b, as_int(d), 0.0F, c, as_int(n));
+}
+inline void products_of_rows(const double* a, Index m, const double* b, Index n, Index d, double* c) {
+  scipy_cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, as_int(m), as_int(n), as_int(d), 1.0, a,
+                    as_int(d), b, as_int(d), 0.0, c, as_int(n));
 }
 
 // Upper triangle of C (d, d) += A A^T for A (d, k).

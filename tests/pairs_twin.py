@@ -28,7 +28,7 @@ def squared_distances(x: NDArray[np.floating], y: NDArray[np.floating]) -> Array
 
 
 def nearest(x: NDArray[np.floating], y: NDArray[np.floating], k: int, same: bool) -> tuple[Counts, Array]:
-    """Indices and squared distances of the k nearest rows of y to each row of x, ascending, ties by lower index, (n, k).
+    """Indices and squared distances (n, k) of the rows of y nearest to each row of x, ascending, ties by lower index.
 
     With same, y is x and a row is not its own neighbour.
     """

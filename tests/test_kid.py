@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 import fastfid
 from fastfid import KID, Fit, InputError, Statistics
-from fastfid.metrics import kid
 from fastfid.metrics.kid import ROWS, mmd
 from fastfid.metrics.rows import Rows
 from given_rows import GOLDEN, agree
@@ -104,10 +103,26 @@ def test_a_plain_twin(n, m, d, seed):
     assert mmd(x, y)[0] == pytest.approx(xx + yy - 2 * xy, abs=1e-11 * scale)
 
 
-def test_the_blocks_do_not_change_it(monkeypatch):
-    expected = mmd(X, Y)
-    monkeypatch.setattr(kid, "_BLOCK", 7)
-    assert mmd(X, Y) == pytest.approx(expected, rel=1e-12)
+def test_float32_rows():
+    """The products are in float32, of rows rounded to float32: the same value by the same rows in float64."""
+    x, y = X.astype(np.float32), Y.astype(np.float32)
+    value, variance = mmd(x, y)
+    expected = mmd(x.astype(np.float64), y.astype(np.float64))
+    assert value == pytest.approx(expected[0], abs=1e-9)
+    assert variance == pytest.approx(expected[1], rel=1e-5)
+
+
+def test_read_only_memory_mapped_rows(tmp_path):
+    x, y = X.astype(np.float32), Y.astype(np.float32)
+    np.save(tmp_path / "rows.npy", x)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    for metric in (KID(), KID("clean-fid", subsets=2, subset_size=50)):
+        assert metric.value(fit(mapped), fit(y)) == metric.value(fit(x), fit(y))
+
+
+def test_a_side_against_itself():
+    """The pairs across are all pairs, also those of an image with itself."""
+    assert mmd(X, X) == mmd(X, X.copy())
 
 
 @pytest.mark.parametrize(("n", "m", "shift"), [(40, 40, 0.0), (30, 55, 0.0), (55, 30, 0.3)])
@@ -155,8 +170,9 @@ def test_in_a_run_beside_the_fid():
     model = fastfid.Extractor("inception-v3-random", dims=64, batch_size=8)
     one, two = pictures(12), pictures(9, seed=1)
     result = fastfid.compare(one, two, model=model, metrics=["fid", "kid"])
-    expected = mmd(model(one).astype(np.float64), model(two).astype(np.float64))[0]
-    assert result.scores["kid"].value == pytest.approx(expected, rel=1e-12)
+    expected = mmd(model(one), model(two))[0]
+    assert result.scores["kid"].value == expected
+    assert expected == pytest.approx(mmd(model(one).astype(np.float64), model(two).astype(np.float64))[0], rel=1e-6)
     assert result.fid == fastfid.score(one, two, model=model)
     saved = model.fit(two)  # which still has its rows
     assert fastfid.compare(one, saved, model=model, metrics=["kid"]).scores["kid"].value == expected

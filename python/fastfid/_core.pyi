@@ -91,5 +91,41 @@ def interpolate_tensorflow(image: NDArray[np.uint8], out: NDArray[np.float32]) -
 def interpolate_torch_bicubic(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
     """Resize an image (h, w, 3) to (3, H, W), in 0...255 but for overshoots, and write it into out."""
 
+def nearest(
+    x: NDArray[np.float32] | NDArray[np.float64], y: NDArray[np.float32] | NDArray[np.float64], k: int, same: bool
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return indices and squared distances (n, k) of the rows of y nearest to each row of x, ties by lower index.
+
+    With same=True y is x, and a row is not its own neighbour. Here and below x and y have one dtype. Distances are
+    those of float64 arithmetic for either dtype. Raises InputError if rows are not finite or too far apart.
+    """
+
+def balls(
+    x: NDArray[np.float32] | NDArray[np.float64],
+    y: NDArray[np.float32] | NDArray[np.float64],
+    radii_x: NDArray[np.float64],
+    radii_y: NDArray[np.float64],
+    strict: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Count the balls, of given squared radii, around rows of one side that contain rows of the other.
+
+    Returns the number of balls around rows of y that contain each row of x (n,), that of balls around rows of x that
+    contain each row of y (m,), and the squared distance of each row of y to the nearest row of x (m,). With
+    strict=True a ball does not contain its surface.
+    """
+
+def polynomial_sums(
+    x: NDArray[np.float32] | NDArray[np.float64], y: NDArray[np.float32] | NDArray[np.float64], same: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Sum k = (x·y / d + 1)³ over each row (n,) and column (m,), and k² over all pairs.
+
+    With same=True y is x, and the pairs of a row with itself are left out.
+    """
+
+def gaussian_sums(
+    x: NDArray[np.float32] | NDArray[np.float64], y: NDArray[np.float32] | NDArray[np.float64], sigma: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum exp(-|x - y|² / (2 sigma²)) over each row (n,) and column (m,)."""
+
 def set_num_threads(n: int) -> None: ...
 def get_num_threads() -> int: ...

@@ -3,8 +3,8 @@
     k(x, y) = (x·y / d + 1)³
     KID = mean k(x, x') + mean k(y, y') - 2 mean k(x, y)        (x and x', y and y' different images)
 
-float32 rows -> float64 products in blocks of rows -> float64 sums. The tools average this over random subsets; the
-value over all pairs is the expectation of theirs, and has no randomness.
+float32 rows -> float32 products of the centred rows in blocks -> float64 kernel values and sums. The tools average this
+over random subsets; the value over all pairs is the expectation of theirs, and has no randomness.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from ..checks import one_of, seed_number, whole_number
 from ..errors import InputError
 from .base import Metric, Need, Score
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
     from ..fit import Fit
 
 ROWS = Need("features", Rows)
-_BLOCK = 1024  # rows of one product
 _LEAST_FOR_ERROR = 4  # images a side; the variance is estimated from groups of four different ones
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.float32] | NDArray[np.float64]
+Vector = NDArray[np.float64]
 
 
 class _Tool(NamedTuple):
@@ -103,7 +104,7 @@ class KID(Metric):
 
     def value(self, a: "Fit", b: "Fit") -> Score:
         """Return the KID and its spread."""
-        x, y = (cast(Rows, side[ROWS]).matrix.astype(np.float64) for side in (a, b))
+        x, y = (cast(Rows, side[ROWS]).matrix for side in (a, b))
         if self.convention in TOOLS:
             value, parts, parameters = self._of_subsets(x, y, TOOLS[self.convention])
         else:
@@ -131,8 +132,8 @@ class KID(Metric):
 class _Sums(NamedTuple):
     """Sums over a matrix of kernel values: of each row, of each column, and of the squares."""
 
-    rows: Matrix
-    columns: Matrix
+    rows: Vector
+    columns: Vector
     squares: float
 
 
@@ -141,8 +142,8 @@ def mmd(x: Matrix, y: Matrix) -> tuple[float, float]:
 
     Parameters
     ----------
-    x, y : ndarray, shape (n, d) and (m, d), float64
-        n and m at least 2.
+    x, y : ndarray, shape (n, d) and (m, d), both float32 or both float64
+        C-contiguous, n and m at least 2; may be memory-mapped and read-only.
 
     Returns
     -------
@@ -164,22 +165,14 @@ def mmd(x: Matrix, y: Matrix) -> tuple[float, float]:
 
 def _sums(x: Matrix, y: Matrix, *, same: bool = False) -> _Sums:
     """Sum the kernel over all pairs, without those of an image with itself if both sets are the same."""
-    rows, columns, squares = np.empty(len(x)), np.zeros(len(y)), 0.0
-    for start in range(0, len(x), _BLOCK):
-        kernel = (x[start : start + _BLOCK] @ y.T / x.shape[1] + 1) ** 3
-        if same:
-            np.fill_diagonal(kernel[:, start:], 0)
-        rows[start : start + _BLOCK] = kernel.sum(axis=1)
-        columns += kernel.sum(axis=0)
-        squares += float(np.square(kernel).sum())
-    return _Sums(rows, columns, squares)
+    return _Sums(*_core.polynomial_sums(x, y, same))
 
 
 # Below, h(x) is the mean of k(x, .) under one distribution; products of means are estimated over different images, so
 # that each estimate is unbiased.
 
 
-def _first_order(own: _Sums, across: Matrix, xy: _Sums, m: int) -> float:
+def _first_order(own: _Sums, across: Vector, xy: _Sums, m: int) -> float:
     """Variance over x of h(x) under x's distribution minus h(x) under the other's; m images in the other set."""
     n, s, t = len(own.rows), own.rows.sum(), across.sum()
     other = xy.columns if across is xy.rows else xy.rows
