@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -15,11 +16,14 @@ import pytest
 import fastfid
 from fastfid import networks
 from fastfid.cli.main import main
+from fastfid.protocols import PROTOCOLS
 from pictures import folder, pictures
 from test_own_extractor import write_network
+from test_protocols import network_of
 
 README = Path(__file__).parents[1] / "README.md"
 COMING_FROM = README.parent / "docs" / "coming-from.md"
+PROTOCOLS_PAGE = README.parent / "docs" / "protocols.md"
 MODULES = [
     "fastfid",
     *sorted(
@@ -79,6 +83,28 @@ def test_the_python_block_for_people_from_torchmetrics_runs(offline):
     for seed in range(4):
         scope["update"](pictures(3, seed=seed), is_real=bool(seed % 2))
     assert scope["compute"]() > 0
+
+
+def test_the_commands_for_protocols_run(offline, capsys):
+    script = runpy.run_path(str(README.parent / "models" / "export_torch.py"))
+    fdr = 0
+    for command in "".join(blocks("sh", PROTOCOLS_PAGE)).splitlines():
+        program, *arguments = shlex.split(command)
+        if program == "python":  # needs torch and weights: a small network takes its place
+            typed = script["parser"]().parse_args(arguments[1:])
+            network_of(offline, typed.protocol).rename(typed.out)
+            continue
+        assert main(arguments) == 0, command
+        fdr += arguments[0] == "fdr"
+        printed = capsys.readouterr().out.splitlines()
+        assert "fastfid" in printed[-1]
+        assert "n 3 and 3" in printed[-1]
+    assert fdr == 1
+
+
+def test_the_page_of_protocols_names_them_all():
+    text = PROTOCOLS_PAGE.read_text()
+    assert all(f"| `{name}` |" in text for name in PROTOCOLS)
 
 
 def test_every_flag_that_is_named_exists(capsys):

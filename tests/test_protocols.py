@@ -1,8 +1,10 @@
 """Every protocol through Python and the command line, with small networks in place of the published ones."""
 
 import json
+import runpy
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -137,6 +139,18 @@ def test_adm_is_its_metrics(sets, capsys):
         "Recall": parts["recall"],
     }
     assert "guided-diffusion" in citation
+
+
+def test_the_export_script_has_the_same_table():
+    script = runpy.run_path(str(Path(__file__).parents[1] / "models" / "export_torch.py"))
+    kinds = script["PROTOCOLS"]
+    assert list(kinds) == OWN
+    for name, kind in kinds.items():
+        network = PROTOCOLS[name].network
+        assert (kind.command, kind.dims) == (network.export, network.dims)
+        assert resolve(kind.mode).name == resolve(mode_of(name)).name
+        assert (kind.size, kind.size) == resolve(kind.mode).size
+        assert script["parser"]().parse_args([kind.command, "--protocol", name, "x.onnx"]).protocol == name
 
 
 # What a protocol fixes.
