@@ -5,6 +5,7 @@ import importlib
 import json
 import pkgutil
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -18,13 +19,16 @@ import fastfid
 from fastfid import networks
 from fastfid.cli.main import main
 from fastfid.metrics import inception_score, kid, prdc, registry
+from fastfid.protocols import PROTOCOLS
 from pictures import folder, pictures
 from test_own_extractor import write_network
+from test_protocols import network_of
 
 README = Path(__file__).parents[1] / "README.md"
 COMING_FROM = README.parent / "docs" / "coming-from.md"
 DOCUMENTS = [README, *README.parent.glob("docs/*.md")]
 METRICS = README.parent / "docs" / "metrics.md"
+PROTOCOLS_PAGE = README.parent / "docs" / "protocols.md"
 MODULES = [
     "fastfid",
     *sorted(
@@ -112,8 +116,6 @@ def test_what_a_statistics_file_serves(offline, capsys):
 
 
 def test_the_python_blocks_of_the_metrics_run(offline):
-    folder(offline / "generated", pictures(6))  # enough for k = 3
-    folder(offline / "real", pictures(6, seed=1))
     scope = {}
     for block in blocks("python", METRICS):
         exec(compile(block, str(METRICS), "exec"), scope)
@@ -129,6 +131,28 @@ def test_every_metric_and_convention_is_in_the_metrics():
     for module in (kid, prdc, inception_score):
         for tool in module.TOOLS:
             assert f"| `{tool}`" in text, tool
+
+
+def test_the_commands_for_protocols_run(offline, capsys):
+    script = runpy.run_path(str(README.parent / "models" / "export_torch.py"))
+    fdr = 0
+    for command in "".join(blocks("sh", PROTOCOLS_PAGE)).splitlines():
+        program, *arguments = shlex.split(command)
+        if program == "python":  # needs torch and weights: a small network takes its place
+            typed = script["parser"]().parse_args(arguments[1:])
+            network_of(offline, typed.protocol).rename(typed.out)
+            continue
+        assert main(arguments) == 0, command
+        fdr += arguments[0] == "fdr"
+        printed = capsys.readouterr().out.splitlines()
+        assert "fastfid" in printed[-1]
+        assert "n 10 and 10" in printed[-1]
+    assert fdr == 1
+
+
+def test_the_page_of_protocols_names_them_all():
+    text = PROTOCOLS_PAGE.read_text()
+    assert all(f"| `{name}` |" in text for name in PROTOCOLS)
 
 
 def test_every_flag_that_is_named_exists(capsys):

@@ -1,7 +1,7 @@
 """`score`, `compare` and `statistics`: the flow from two sources to a number."""
 
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -188,8 +188,9 @@ def compare(
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
-    protocol : {"adm"}, optional
-        Compute what a published protocol does. It fixes mode and metrics; docs/protocols.md lists the protocols.
+    protocol : {"adm", "fd-dinov2-dgm-eval", "fd-dinov2-edm2", "fd-dinov2-torch-fidelity", "cmmd", "clip-fid"}, optional
+        Compute what a published protocol does. It fixes mode and metrics; docs/protocols.md lists the protocols, and
+        shows how to export the network for each but "adm", which `model` then names.
     per_class : bool
         Also compute the metrics of each class. The class of an image is the name of the subfolder that it is in, and
         both sides need folders or archives. ``Comparison.classes`` has the scores.
@@ -206,9 +207,12 @@ def compare(
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
     common = check_classes(sides, options.limit, options.seed, messages) if options.per_class else ()
-    with opened_engine(sides, options, messages) as (engine, facts), ExitStack() as stack:
-        if followed is not None:
-            followed.check_dims(facts.provenance.model if facts.provenance else "this", facts.roles.get("features"))
+    with ExitStack() as stack:
+        with followed.opening(options.model) if followed and any(side.source for side in sides) else nullcontext():
+            engine, facts = stack.enter_context(opened_engine(sides, options, messages))
+        if followed:
+            followed.check(facts, sides, messages, force=options.force)
+            followed.tell_of_n(sides, messages)
         sides, forced = check_sides(sides, facts, options.force, messages)
         if options.per_class:
             sides = [replace(side, shelf=stack.enter_context(closing(Shelf()))) for side in sides]
@@ -216,6 +220,8 @@ def compare(
         tell_of_sides(sides, facts, messages, fid=fid)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
         tell_of_sides(sides, facts, messages, fid=fid)
+        if followed:
+            followed.tell_of_n(sides, messages)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
         scores = {name: with_names(score, sides, options) for name, score in scores.items()}
         tell_of_scores(scores, messages)

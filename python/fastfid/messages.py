@@ -38,6 +38,7 @@ CODES = {
     "unequal-n": "very different numbers of images",
     "classes": "classes that only one side has",
     "small-classes": "classes with fewer images than dims",
+    "protocol-n": "another number of images than the protocol's",
 }
 # The losses that `decode` reports, as the end of a sentence that begins with "N images".
 _LOSSES = {
