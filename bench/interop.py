@@ -2,9 +2,11 @@
 
     python bench/interop.py A B --weights W.pth --tools-python /path/to/tools/bin/python
                             [--features flowers_pool3.npz] [--adm-evaluator evaluations/evaluator.py]
+                            [--checkouts FOLDER] [--only checkouts]
 
 Statistics of the first 100 images of the folders A and B, which are far from full rank; with --features (an array
 `features` of 2600 rows or more, 2048 wide) also ones of full rank. ADM's evaluator is openai/guided-diffusion's file.
+`bench/interop_checkouts.py` says which repositories --checkouts looks for; it needs --features.
 
 Asserts that the tool agrees within 1e-6 relative with `--method schur`, which computes what the tools compute, and also
 with our default if both sides have full rank. Otherwise the default may be 1e-4 off: the tools take the square root of
@@ -12,15 +14,19 @@ a singular product, which is only accurate to about 1e-6.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from interop_checkouts import exchange_checkouts
 from machine import describe
+from numpy.typing import NDArray
 
 import fastfid
 
@@ -104,8 +110,10 @@ def exchange_clean_fid(run: Interop, a: str, b: str) -> None:
     for what, file in {
         "clean-fid reads ours as custom statistics, beside a folder": ours,
         "we read clean-fid's custom statistics, beside a folder": theirs,
+        "we read clean-fid's features (`_kid.npz`), beside a folder": f"{theirs}.kid.npz",
     }.items():
-        run.compare(what, run.tool("clean-fid", b, file, run.weights), file, b, "--mode", "clean")
+        known = file.removesuffix(".kid.npz")
+        run.compare(what, run.tool("clean-fid", b, known, run.weights), file, b, "--mode", "clean")
 
 
 def exchange_adm(run: Interop, evaluator: str) -> None:
@@ -123,9 +131,24 @@ def exchange_adm(run: Interop, evaluator: str) -> None:
         print(f"| ADM's evaluator reads ours | {str(error).splitlines()[-1]} | | | | |")
 
 
-def exchange_full_rank(run: Interop, features: str) -> None:
-    with np.load(features) as file:
-        rows = file["features"]
+def exchange_references(run: Interop, evaluator: str, a: str, b: str) -> None:
+    """ADM's evaluator reads what `fastfid reference` writes: statistics of both kinds, and the images."""
+    paths = [run.path(f"reference-{side}.npz") for side in "ab"]
+    for folder, path in zip((a, b), paths, strict=True):
+        fastfid.reference(folder, path, images=50, model=run.weights, progress=False)
+    theirs = json.loads(run.tool("adm-references", evaluator, *paths))
+    ours = fastfid.compare(*paths, metrics=[fastfid.FID("schur"), fastfid.SFID("schur")]).scores
+    for path, total in zip(paths, theirs["sums"], strict=True):
+        with np.load(path) as file:
+            assert int(file["arr_0"].sum()) == total
+    for name in ("fid", "sfid"):
+        found, expected = ours[name].value, theirs[name]
+        assert abs(found - expected) <= 1e-6 * expected, f"{name}: {found} is not {expected}"
+        what = f"ADM's evaluator reads `fastfid reference`: {name}"
+        print(f"| {what} | {expected:.9f} | | | {found:.9f} | {abs(found / expected - 1):.0e} |", flush=True)
+
+
+def exchange_full_rank(run: Interop, rows: NDArray[Any]) -> None:
     ours, theirs = ([run.path(f"{who}-full-{side}.npz") for side in "ab"] for who in ("ours", "theirs"))
     for part, out, out2 in zip((rows[:2600], rows[-2600:]), ours, theirs, strict=True):
         fastfid.Statistics(part.shape[1]).update(part).save(out)
@@ -144,7 +167,13 @@ def main() -> None:
     parser.add_argument("--tools-python", required=True)
     parser.add_argument("--features", metavar="F.npz")
     parser.add_argument("--adm-evaluator", metavar="PY")
+    parser.add_argument("--checkouts", metavar="FOLDER")
+    parser.add_argument("--only", choices=["checkouts", "references"])
     options = parser.parse_args()
+    rows = None
+    if options.features:
+        with np.load(options.features) as file:
+            rows = file["features"]
     print(describe("pillow"))
     print("| files | the tool | ours | relative difference | ours, `--method schur` | relative difference |")
     print("|---|---|---|---|---|---|")
@@ -153,12 +182,17 @@ def main() -> None:
         a, b = run.path("a"), run.path("b")
         for folder, out in ((options.a, a), (options.b, b)):
             first_images(folder, out, 100)
-        exchange_pytorch_fid(run, a, b)
-        exchange_clean_fid(run, a, b)
-        if options.adm_evaluator:
-            exchange_adm(run, options.adm_evaluator)
-        if options.features:
-            exchange_full_rank(run, options.features)
+        if not options.only:
+            exchange_pytorch_fid(run, a, b)
+            exchange_clean_fid(run, a, b)
+            if options.adm_evaluator:
+                exchange_adm(run, options.adm_evaluator)
+            if rows is not None:
+                exchange_full_rank(run, rows)
+        if options.adm_evaluator and options.only in (None, "references"):
+            exchange_references(run, options.adm_evaluator, a, b)
+        if options.checkouts and rows is not None:
+            exchange_checkouts(run, options.checkouts, rows, a, b)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ namespace {
 constexpr Index kPass = 256;  // rows that a worker takes at a time in the passes before the products
 
 // The order of the sums is fixed, and nothing is fused (-ffp-contract=off), so wider instructions give the same bits.
-#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__)
+// ThreadSanitizer crashes on the choice between them, which is made before it starts.
+#if defined(__x86_64__) && defined(__gnu_linux__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_THREAD__)
 #define FASTFID_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #define FASTFID_INLINE inline __attribute__((always_inline))
 #else

@@ -2,12 +2,12 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
 from fastfid import Fit
 from fastfid.metrics.kid import ROWS
+from fastfid.metrics.rows import Rows
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "metrics.json").read_text())
 
@@ -18,7 +18,7 @@ REAL, GENERATED = (np.random.RandomState(seed).randint(0, 3, (n, 4)).astype(floa
 
 
 def fit(rows, need=ROWS):
-    return Fit({need: SimpleNamespace(matrix=rows)}, len(rows))
+    return Fit({need: Rows.of(rows)}, len(rows))
 
 
 def rotation(dims, seed=0):

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import json
 import pkgutil
 import re
 import runpy
@@ -11,11 +12,13 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastfid
 from fastfid import networks
 from fastfid.cli.main import main
+from fastfid.metrics import inception_score, kid, prdc, registry
 from fastfid.protocols import PROTOCOLS
 from pictures import folder, pictures
 from test_own_extractor import write_network
@@ -23,6 +26,8 @@ from test_protocols import network_of
 
 README = Path(__file__).parents[1] / "README.md"
 COMING_FROM = README.parent / "docs" / "coming-from.md"
+DOCUMENTS = [README, *README.parent.glob("docs/*.md")]
+METRICS = README.parent / "docs" / "metrics.md"
 PROTOCOLS_PAGE = README.parent / "docs" / "protocols.md"
 MODULES = [
     "fastfid",
@@ -43,8 +48,8 @@ def blocks(language, document=README):
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
     """A folder with two sets, where the official weights are the built-in ones and nothing is downloaded."""
-    folder(tmp_path / "generated", pictures(3))
-    folder(tmp_path / "real", pictures(3, seed=1))
+    folder(tmp_path / "generated", pictures(10))  # enough for k = 5 and 10 splits
+    folder(tmp_path / "real", pictures(10, seed=1))
     write_network(tmp_path / "dinov2.onnx", "dinov2")
     write_network(tmp_path / "own.onnx", "clip")
     plain = networks.load
@@ -68,21 +73,64 @@ def test_the_python_blocks_of_the_readme_run(offline):
 def test_the_commands_of_the_readme_run(offline, capsys):
     fastfid.Statistics(3).update([[0, 1, 2], [3, 4, 4.5]]).save("shard0.npz")
     fastfid.Statistics(3).update([[0, 1, 2], [3, 4, 4.5]]).save("shard1.npz")
+    np.savez("samples.npz", pictures(6))
+    fastfid.reference("real", "VIRTUAL_imagenet256_labeled.npz", progress=False)
     lines = [line.partition("#")[0] for block in blocks("sh") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("fastfid") and "fetch" not in line and "path" not in line]
-    assert len(commands) >= 8
+    assert len(commands) >= 13
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0, command
-    assert capsys.readouterr().out.count("FID:  ") == 5
+    assert len(re.findall("^FID:  ", capsys.readouterr().out, re.MULTILINE)) == 5
 
 
 def test_the_python_block_for_people_from_torchmetrics_runs(offline):
-    (block,) = blocks("python", COMING_FROM)
+    block, _ = blocks("python", COMING_FROM)
     scope = {}
     exec(compile(block, str(COMING_FROM), "exec"), scope)
     for seed in range(4):
         scope["update"](pictures(3, seed=seed), is_real=bool(seed % 2))
     assert scope["compute"]() > 0
+
+
+def test_the_python_block_for_mlperf_runs(offline):
+    _, block = blocks("python", COMING_FROM)
+    scope = {}
+    exec(compile(block, str(COMING_FROM), "exec"), scope)
+    flat = [np.full((1024, 1024, 3), grey, np.uint8) for grey in (50, 150, 200)]
+    log = [{"qsl_idx": index, "data": flat[place].tobytes().hex()} for place, index in enumerate((3, 7, 3))]
+    Path("log.json").write_text(json.dumps(log))
+    expected = fastfid.score(flat[:2], fastfid.statistics("real"))  # the image that is logged again does not count
+    fastfid.statistics("real").save("val2014.npz")
+    assert float(scope["accuracy"]("log.json", "val2014.npz")["FID_SCORE"]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_what_a_statistics_file_serves(offline, capsys):
+    document = README.parent / "docs" / "statistics-file.md"
+    for line in "".join(blocks("sh", document)).splitlines():
+        assert main(shlex.split(line)[1:]) == 0, line
+    printed = capsys.readouterr().out
+    assert all(f"{name}:  " in printed for name in ("FID", "KID", "PRDC", "SFID"))
+    Path("real.npz").unlink()
+    for block in blocks("python", document):
+        exec(compile(block, str(document), "exec"), {})
+
+
+def test_the_python_blocks_of_the_metrics_run(offline):
+    scope = {}
+    for block in blocks("python", METRICS):
+        exec(compile(block, str(METRICS), "exec"), scope)
+    assert set(scope["result"].scores) == {"fid", "length-gap"}
+    with pytest.raises(fastfid.InputError, match="digits must be a whole number of at least 0"):
+        scope["LengthGap"](digits=-1)
+
+
+def test_every_metric_and_convention_is_in_the_metrics():
+    text = METRICS.read_text()
+    named = re.findall(r"^\| `([a-z]+)` \| `(\w+)` \|.* (lower|higher) \|", text, re.MULTILINE)
+    assert {name: kind for name, kind, _ in named} == {name: kind.__name__ for name, kind in registry.METRICS.items()}
+    for module in (kid, prdc, inception_score):
+        for tool in module.TOOLS:
+            assert f"| `{tool}`" in text, tool
 
 
 def test_the_commands_for_protocols_run(offline, capsys):
@@ -98,7 +146,7 @@ def test_the_commands_for_protocols_run(offline, capsys):
         fdr += arguments[0] == "fdr"
         printed = capsys.readouterr().out.splitlines()
         assert "fastfid" in printed[-1]
-        assert "n 3 and 3" in printed[-1]
+        assert "n 10 and 10" in printed[-1]
     assert fdr == 1
 
 
@@ -111,7 +159,7 @@ def test_every_flag_that_is_named_exists(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     known = set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
-    ours = re.findall(r"`((?:python -m )?fastfid .*?)`", README.read_text() + COMING_FROM.read_text())
+    ours = re.findall(r"`((?:python -m )?fastfid .*?)`", "".join(document.read_text() for document in DOCUMENTS))
     used = {flag for command in ours for flag in re.findall(r"(--[a-z-]+)", command)}
     assert len(used) > 6
     assert used <= known

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import fastfid
 from fastfid import KID, Fit, InputError, Statistics
-from fastfid.metrics.kid import ROWS, mmd
+from fastfid.metrics.kid import ROWS, TOOLS, mmd
 from fastfid.metrics.rows import Rows
 from given_rows import GOLDEN, agree
 from pictures import pictures
@@ -78,7 +78,7 @@ def test_the_order_of_the_draws(convention, real_first):
 
 
 def test_the_defaults_of_the_tools():
-    found = {name: (tool.subsets, tool.size, tool.seed, tool.any_n) for name, tool in kid.TOOLS.items()}
+    found = {name: (tool.subsets, tool.size, tool.seed, tool.any_n) for name, tool in TOOLS.items()}
     assert found == {
         "torch-fidelity": (100, 1000, 2020, False),
         "clean-fid": (100, 1000, 0, True),

@@ -19,7 +19,7 @@ from fastfid.options import Options
 FUNCTIONS = {name: getattr(fastfid, name) for name in ("score", "compare", "statistics", "fit", "reference")}
 PATHS = {name: ("no-such-a",) if name in ("statistics", "fit") else ("no-such-a", "no-such-b") for name in FUNCTIONS}
 OWN = {"reference": ["images", "overwrite"]}  # keywords that are not options
-ONLY_FLAGS = {"help", "path", "save_stats", "silence", "json", "version"}
+ONLY_FLAGS = {"help", "path", "save_stats", "format", "with_metrics", "silence", "json", "version"}
 
 
 class Row(typing.NamedTuple):
@@ -185,7 +185,7 @@ def taken(monkeypatch, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fastfid.compare", function)
-    monkeypatch.setattr("fastfid.statistics", function)
+    monkeypatch.setattr("fastfid.fit", function)
     return calls
 
 
@@ -213,8 +213,8 @@ def test_what_is_typed_is_passed_on_and_nothing_else(taken, name, text):
     arguments = ["a", "b", f"{flag_of(name)}={text}"]
     value = TABLE[name].option.read(text)
     assert main(arguments) == main([*arguments, "--save-stats"]) == 1
-    saved = {name: value} if "statistics" in TABLE[name].option.functions else {}
-    assert taken == [{name: value}, saved]
+    saved = {name: value} if "fit" in TABLE[name].option.functions else {}
+    assert taken == [{name: value}, {"metrics": ("fid",), **saved}]
     assert given(taken[0][name])
 
 

@@ -188,10 +188,14 @@ def test_all_rows_identical(scale):
     assert not nearest_y.any()
 
 
-def test_one_huge_row_among_ordinary_ones():
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("huge", [1e10, 1e30, 1e38])
+def test_huge_rows_among_ordinary_ones(huge, centred):
     """The scale is that of the largest entry, beside which the products of the others vanish."""
     x, y = features(300, 20, 1), features(260, 20, 2)
-    x[17] = 1e30
+    x[17] = huge
+    if centred:  # the mean of all rows is zero, so that the small ones stay small
+        x, y = np.concatenate([x, -x]), np.concatenate([y, -y])
     equal(_core.nearest(x, y, 4, False), twin.nearest(x, y, 4, False))
     equal(_core.nearest(x, x, 4, True), twin.nearest(x, x, 4, True))
 

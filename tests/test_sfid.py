@@ -28,6 +28,7 @@ def test_full_rank(method):
     score = SFID(method).value(fit(Y), fit(X))
     assert score.value == pytest.approx(adm(Y, X), rel=1e-10)
     assert score.value == pytest.approx(score.parts["mean_term"] + score.parts["trace_term"], rel=1e-14)
+    assert (score.parts["rank"] is None) == (method == "schur")  # which has no ranks
     assert set(score.parts) == {"mean_term", "trace_term", "error_estimate", "rank"}
     assert (score.convention, score.parameters, score.n) == ("adm", {"method": method}, (300, 300))
     assert (score.better, score.warnings) == ("lower", ())

@@ -204,8 +204,8 @@ class TestTargets:
     @pytest.fixture(autouse=True)
     def nothing_is_computed(self, monkeypatch):
         for name in (
-            "fastfid.statistics",
-            "fastfid.metrics.moments.Statistics.load",
+            "fastfid.fit",
+            "fastfid.cli.merge.load",
             "fastfid.cli.demo.Extractor",
         ):
             monkeypatch.setattr(name, lambda *_, **__: pytest.fail("computed"))
@@ -246,11 +246,11 @@ class TestTargets:
 def test_of_two_that_save_to_one_new_name_the_first_stays(stats, tmp_path, monkeypatch, capsys):
     target = tmp_path / "x.npz"
 
-    def statistics(*_, **__):
+    def fit(*_, **__):
         fastfid.Statistics(3).update(np.eye(3)).save(target)  # another process, meanwhile
-        return fastfid.Statistics.load(stats[0])
+        return fastfid.load(stats[0])
 
-    monkeypatch.setattr("fastfid.statistics", statistics)
+    monkeypatch.setattr("fastfid.fit", fit)
     assert main(["--save-stats", "a", str(target)]) == 1
     assert "x.npz exists already" in capsys.readouterr().err
     assert fastfid.Statistics.load(target).n == 3
@@ -332,19 +332,19 @@ def pytorch_fid_parser():
 def taken(monkeypatch, tmp_path):
     """What a command passes on."""
     calls = []
-    known = fastfid.Statistics(2).update(np.eye(2))
+    known = fastfid.fit(np.eye(2), features=True)
 
     def compare(*sides, **options):
         calls.append({"path": list(sides), "save_stats": False, **options})
         raise fastfid.InputError("stopped")
 
-    def statistics(source, **options):
+    def fit(source, **options):
         calls.append({"path": [source], "save_stats": True, **options})
         return known
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fastfid.compare", compare)
-    monkeypatch.setattr("fastfid.statistics", statistics)
+    monkeypatch.setattr("fastfid.fit", fit)
     return calls
 
 

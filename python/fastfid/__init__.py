@@ -35,6 +35,7 @@ from .metrics.kid import KID
 from .metrics.mind import MIND
 from .metrics.moments import Statistics
 from .metrics.prdc import PRDC
+from .metrics.saved import load, save
 from .metrics.sfid import SFID
 from .metrics.vendi import Vendi
 from .provenance import Provenance
@@ -87,7 +88,9 @@ __all__ = [
     "fit",
     "frechet_distance",
     "frechet_distance_from_features",
+    "load",
     "reference",
+    "save",
     "score",
     "set_num_threads",
     "sqrtm",

@@ -14,7 +14,7 @@ from .fit import Fit, Side
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
 from .metrics.base import Metric
-from .metrics.fid import MOMENTS
+from .metrics.fid import FID, MOMENTS
 from .metrics.moments import Statistics
 from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .metrics.saved import needs_to_keep
@@ -22,7 +22,7 @@ from .options import Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .protocols import protocol_of
-from .sides import check_sides, fitted, glanced, moments_of, open_side, read
+from .sides import check_sides, fitted, glanced, moments_of, open_side, read, with_names
 
 
 def score(
@@ -201,7 +201,7 @@ def compare(
     """
     options = Options.of(locals())
     asked, messages = asked_for(options.metrics, options), Messages()
-    followed = protocol_of(options.protocol)
+    followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = _opened(asked, (a, b), options, messages)
     for metric in asked:
@@ -217,15 +217,16 @@ def compare(
         if options.per_class:
             sides = [replace(side, shelf=stack.enter_context(closing(Shelf()))) for side in sides]
         sides = [glanced(side, options) for side in sides]
-        tell_of_sides(sides, facts, messages)
+        tell_of_sides(sides, facts, messages, fid=fid)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
-        tell_of_sides(sides, facts, messages)
+        tell_of_sides(sides, facts, messages, fid=fid)
         if followed:
             followed.tell_of_n(sides, messages)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
+        scores = {name: with_names(score, sides, options) for name, score in scores.items()}
         tell_of_scores(scores, messages)
         classes = scores_of_classes(common, [side.shelf for side in sides if side.shelf], asked)
-    tell_of_classes(classes, facts.roles.get("features", 0), messages)
+    tell_of_classes(classes, facts.roles.get("features", 0) if fid else 0, messages)
     return Comparison(
         scores=scores,
         classes=classes,

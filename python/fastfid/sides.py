@@ -12,10 +12,10 @@ from .engines.base import Engine, How
 from .errors import InputError, StatisticsMismatch
 from .fit import Facts, Fit, Side, checked, fold
 from .messages import Messages, tell_of_run, tell_of_sides
-from .metrics.base import Need
+from .metrics.base import Need, Score
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
-from .metrics.saved import fill, fit_of_features, fit_of_statistics
+from .metrics.saved import fill, fit_of_features, fit_of_file, fit_of_statistics
 from .networks.roles import FEATURES
 from .options import Options
 from .progress import progress_bar
@@ -29,7 +29,7 @@ from .sources.pieces import choose
 def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
     """Open the input for a side, and check everything that can be checked before the first image is read."""
     name = _name(given, otherwise)
-    if (saved := _saved(given, name, options, messages)) is not None:
+    if (saved := _saved(given, name, needs, options, messages)) is not None:
         return _known(given, name, saved, needs, options, messages)
     source = open_source(given, recursive=options.recursive, endings=options.endings)
     check_limit(source, options.limit, options.seed)
@@ -47,14 +47,14 @@ def _name(given: Any, otherwise: str) -> str:
     return own or f"{otherwise} ({type(given).__name__})"
 
 
-def _saved(given: Any, name: str, options: Options, messages: Messages) -> Fit | None:
+def _saved(given: Any, name: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Fit | None:
     """Return the fit of a side that was given as statistics or features; None for images."""
     if isinstance(given, Fit):
         return replace(given, states=dict(given.states))
     if isinstance(given, Statistics):
         return fit_of_statistics(given)
     if isinstance(given, str | os.PathLike) and is_statistics_file(given):
-        return fit_of_statistics(Statistics._load(given, messages.warn, force=options.force))
+        return fit_of_file(given, messages, needs=needs, force=options.force)
     return fit_of_features(given, name) if options.features else None
 
 
@@ -163,6 +163,17 @@ def fitted(
     if side.fit is not None:  # the file had statistics, too
         fit = replace(fit, states={**side.fit.states, **fit.states})
     return replace(side, n=fit.n, rejected=tuple(fit.seen.rejected), fit=fit, seen=fit.seen)
+
+
+def with_names(score: Score, sides: Sequence[Side], options: Options) -> Score:
+    """Replace the rows in the pairs that a score lists by the names of their images."""
+    if "copies" not in score.parts:
+        return score
+    named = tuple(
+        (*(name_of_row(side, row, options) for side, row in zip(sides, rows, strict=True)), distance)
+        for *rows, distance in score.parts["copies"]
+    )
+    return replace(score, parts={**score.parts, "copies": named})
 
 
 def name_of_row(side: Side, row: int, options: Options) -> str:

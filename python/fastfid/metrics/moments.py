@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import provenance
 from ..checks import numbers, whole_number
 from ..errors import InputError, StatisticsMismatch
-from ..messages import warn
+from ..messages import log, warn
 from ..provenance import Provenance
 from . import statistics_file
 from .base import Accumulator, check_version
@@ -194,8 +194,14 @@ class Statistics(Accumulator):
         with self._lock:
             return self._estimate.gaussian()
 
-    def save(self, path: str | os.PathLike[str], *, overwrite: bool = True) -> Path:
-        """Write a ``.npz`` that pytorch-fid, TTUR and clean-fid read too.
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        overwrite: bool = True,
+        format: str = "fastfid",  # noqa: A002 - as the flag is called
+    ) -> Path:
+        """Write a ``.npz`` that pytorch-fid, TTUR, EDM and clean-fid read too.
 
         The ending is appended if it is missing. The file holds ``mu``, ``sigma``, ``n``, the provenance as JSON in
         ``fastfid``, and ``rows`` while n ≤ dims. The write is atomic: an error leaves no partial file.
@@ -205,6 +211,10 @@ class Statistics(Accumulator):
         path : path
         overwrite : bool
             Whether to replace an existing file. If False, the first of several writers wins and the others raise.
+        format : {"fastfid", "torch-fidelity-fork", "imf", "edm2"}
+            For the tools that do not read the file above: "torch-fidelity-fork" has ``mu`` in float32, as MAR and JiT
+            want it; "imf" has ``ref_mu`` and ``ref_sigma``; "edm2" is a ``.pkl`` with the entry ``fd_dinov2`` for
+            1024 dims and ``fid`` otherwise. `load` reads all of them.
 
         Returns
         -------
@@ -214,35 +224,52 @@ class Statistics(Accumulator):
         Raises
         ------
         InputError
-            If the file cannot be written, or exists and `overwrite` is False, or there are more than 16384 dims.
+            If the file cannot be written, or exists and `overwrite` is False, or there are more than 16384
+            dims, or there is no such format.
         """
-        target = statistics_file.statistics_path(path)
+        return self._save(path, overwrite=overwrite, form=format, more={})
+
+    def _save(
+        self, path: str | os.PathLike[str], *, overwrite: bool, form: str, more: Mapping[str, NDArray[Any]]
+    ) -> Path:
+        target = statistics_file.statistics_path(path, form)
         if self.dims > statistics_file.MOST_DIMS:  # `load` would refuse the file
             raise InputError(
                 f"statistics of {self.dims} dims cannot be saved; files have at most {statistics_file.MOST_DIMS}"
             )
         with self._lock:
             values = self.mu, self.sigma, self.n, self.provenance, self.rows
-        statistics_file.write(target, *values, overwrite=overwrite)
+        statistics_file.write(target, *values, overwrite=overwrite, form=form, more=more)
         return target
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "Statistics":
-        """Read a statistics file of fastfid, pytorch-fid, TTUR, clean-fid or ADM.
+    def load(cls, path: str | os.PathLike[str], *, entry: str | None = None) -> "Statistics":
+        """Read a statistics file of fastfid or of another tool; nothing is unpickled.
 
-        If ``sigma`` is asymmetric by no more than sums in float32 can explain, it is made symmetric, with a warning.
+        The tools are pytorch-fid, TTUR, clean-fid (also its ``_kid.npz``), ADM, EDM, EDM2, the fork of torch-fidelity
+        of MAR and JiT, iMF, StyleGAN and fadtk. If ``sigma`` is asymmetric by no more than sums in float32 can explain,
+        it is made symmetric, with a warning.
+
+        Parameters
+        ----------
+        path : path
+        entry : str, optional
+            Which statistics to take from a file of EDM2 ("fid", "fd_dinov2") or fadtk (the model's name); by default
+            the only ones, or "fid". ``FILE#ENTRY`` as the path is the same.
 
         Raises
         ------
         InputError
-            If the file is missing or damaged, lacks ``mu`` or ``sigma``, or holds values that are not statistics.
+            If the file is missing or damaged, lacks ``mu`` or ``sigma``, has no such entry, or holds values that are
+            not statistics.
         """
-        return cls._load(path, warn, force=False)
+        stored = statistics_file.load(path, warn, force=False, entry=entry)
+        for text in stored.notes:
+            log.info(text)
+        return cls._of_file(stored)
 
     @classmethod
-    def _load(cls, path: str | os.PathLike[str], tell: Callable[[str], object], *, force: bool) -> "Statistics":
-        """Read a file. Warnings go to `tell`; `force` accepts a sigma that is not symmetric."""
-        stored = statistics_file.load(path, tell, force=force)
+    def _of_file(cls, stored: statistics_file.Stored) -> "Statistics":
         return cls._of(Estimate.of(stored.known, stored.n, stored.moments), stored.provenance)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Fits that come from statistics or from features instead of images."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,11 +15,15 @@ from ..files.npy import Header, exactly, read_header
 from ..files.npz import Npz
 from ..files.reading import failures, open_regular
 from ..fit import Fit
+from ..messages import Messages
+from ..networks.roles import FEATURES
+from . import statistics_file
 from .base import Metric, Need
 from .feature_rows import snapshots
 from .fid import MOMENTS
 from .kid import ROWS
 from .moments import Statistics
+from .role_arrays import arrays_of, states_of
 from .rows import Rows
 
 _BLOCK = 16 << 20  # bytes read at a time
@@ -30,6 +35,95 @@ def fit_of_statistics(statistics: Statistics) -> Fit:
     if (rows := statistics.rows) is not None:
         fit.states[ROWS] = Rows(statistics.dims).update(rows.astype(np.float32))
     return fit
+
+
+def fit_of_file(
+    path: str | os.PathLike[str], messages: Messages, *, needs: Collection[Need] | None = None, force: bool = False
+) -> Fit:
+    """Return a fit of a statistics file, with what is needed of it, or with everything.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, or holds values that are not statistics.
+    """
+    roles = None if needs is None else {need.role for need in needs}
+    rows = needs is None or any(need.role == FEATURES and need != MOMENTS for need in needs)
+    stored = statistics_file.load(path, messages.warn, force=force, rows=rows)
+    for text in stored.notes:
+        messages.note(text)
+    fit = fit_of_statistics(Statistics._of_file(stored))
+    fit.provenance = stored.provenance
+    if stored.rows is not None and rows:
+        fit.states[ROWS] = Rows(stored.rows.shape[1]).update(stored.rows.astype(np.float32, copy=False))
+    name = os.fsdecode(path)
+    if name.lower().endswith(".npz") and roles != {FEATURES}:
+        try:
+            with failures("it cannot be read"), Npz(name) as npz:
+                fit.states |= dict(states_of(npz, fit.n, roles))
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from error
+    return fit
+
+
+def load(path: str | os.PathLike[str]) -> Fit:
+    """Read everything that a statistics file holds: one written by `save`, or by another tool.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged, or holds values that are not statistics.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import fastfid
+    >>> fit = fastfid.fit(np.random.RandomState(0).randn(50, 4), features=True, metrics=["kid"])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fastfid.load(fastfid.save(fit, f"{folder}/real.npz"))
+    Fit(n=50, Statistics of features, Rows of features)
+    """
+    return fit_of_file(path, Messages())
+
+
+def save(fit: Fit, path: str | os.PathLike[str], *, overwrite: bool = True, format: str = "fastfid") -> Path:  # noqa: A002 - as the flag is called
+    """Write a statistics file with everything that a fit holds; see docs/statistics-file.md.
+
+    Parameters
+    ----------
+    fit : Fit
+        As `fit` returns it.
+    path : path
+        The ending is appended if it is missing.
+    overwrite : bool
+        Whether to replace an existing file.
+    format : {"fastfid", "torch-fidelity-fork", "imf", "edm2"}
+        As for `Statistics.save`.
+
+    Returns
+    -------
+    Path
+        The file written.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written, exists and `overwrite` is False, or the fit holds something else than means,
+        covariances and rows.
+    """
+    more, fit = arrays_of(fit.states), replace(fit, states=dict(fit.states))
+    fill(fit, (MOMENTS,))
+    if (rows := fit.get(ROWS)) is not None:
+        more["rows"] = cast(Rows, rows).matrix
+    return cast(Statistics, fit[MOMENTS])._save(path, overwrite=overwrite, form=format, more=more)
 
 
 def fit_of_features(given: Any, name: str) -> Fit:

@@ -1,9 +1,12 @@
-"""Statistics files: an .npz with mu and sigma. All sizes are checked before reading; writing is atomic."""
+"""Statistics files: an .npz with mu and sigma, or the file of another tool.
+
+All sizes are checked before reading; writing is atomic.
+"""
 
 import math
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +16,47 @@ from numpy.typing import NDArray
 from .. import _core
 from ..checks import numbers
 from ..errors import InputError
+from ..files.layouts import Layout, split_entry
 from ..files.npz import Npz
+from ..files.pickled_arrays import PickledArrays
 from ..files.reading import failures, open_regular
 from ..files.writing import atomic_write
 from ..provenance import Provenance
+from . import foreign_files
 from .feature_rows import count_of_rows, require_same, snapshots
 from .frechet import Gaussian, gaussian_from_moments
 
 MOST_DIMS = 16384  # sigma then has 2 GiB
 _MOST_TEXT = 1 << 20  # bytes of the provenance or of a single number
 _NUMBER = 16  # bytes of the longest real type
+MOST_ROWS_BYTES = _NUMBER * MOST_DIMS**2  # of all rows, as many as of the largest sigma
 _NPY = b"\x93NUMPY"
+_PICKLE = b"\x80"  # begins protocols 2 and later
 
 Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Stored:
-    """The checked contents of a file; `moments` are those of its rows, if it holds them."""
+    """The checked contents of a file.
+
+    `rows` are its feature rows, float32 or float64, if it holds them, and `moments` are theirs. `notes` say what was
+    chosen or converted.
+    """
 
     known: Gaussian
     n: int | None
     provenance: Provenance | None
-    moments: _core.Moments | None
+    moments: _core.Moments | None = None
+    rows: NDArray[Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
-def statistics_path(path: str | os.PathLike[str]) -> Path:
-    """Return the file that `Statistics.save` writes for `path`; the ending .npz is appended if it is missing."""
-    name = path_name(path)
-    target = Path(name if name.endswith(".npz") else f"{name}.npz")
+def statistics_path(path: str | os.PathLike[str], form: str = "fastfid") -> Path:
+    """Return the file that `Statistics.save` writes for `path`; the ending of the format is appended if missing."""
+    foreign_files.check_format(form)
+    name, ending = path_name(path), foreign_files.FORMATS[form]
+    target = Path(name if name.endswith(ending) else f"{name}{ending}")
     if not name or name.endswith(("/", os.sep)) or os.path.isdir(target):  # noqa: PTH112 - never raises, unlike Path's
         raise InputError(f"{name!r} is not the name of a file to write statistics to")
     return target
@@ -69,8 +84,10 @@ def write(
     rows: NDArray[Any] | None,
     *,
     overwrite: bool,
+    form: str = "fastfid",
+    more: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
-    """Write a statistics file.
+    """Write a statistics file, in our own format or in that of another tool; `more` are arrays of other roles.
 
     Raises
     ------
@@ -84,10 +101,10 @@ def write(
         arrays["fastfid"] = np.array(provenance.to_json())
     if rows is not None:
         arrays["rows"] = rows
+    arrays |= more or {}
     try:
         with failures(f"cannot write {target}"), atomic_write(target, replace=overwrite) as file:
-            savez: Any = np.savez  # its keywords are the names of the arrays
-            savez(file, **arrays)
+            foreign_files.write(file, arrays, form)
     except InputError as error:
         if isinstance(error.__cause__, FileExistsError):
             raise exists_already(target) from error
@@ -99,86 +116,136 @@ def exists_already(target: Path) -> InputError:
     return InputError(f"{target} exists already; --force, or overwrite=True in Python, overwrites it")
 
 
-def load(path: str | os.PathLike[str], tell: Callable[[str], object], *, force: bool) -> Stored:
+def load(
+    path: str | os.PathLike[str],
+    tell: Callable[[str], object],
+    *,
+    force: bool,
+    entry: str | None = None,
+    rows: bool = False,
+) -> Stored:
     """Read a file and check its values.
 
     Parameters
     ----------
     path : path
+        ``FILE#ENTRY`` is the same as ``FILE`` with an `entry`.
     tell : callable
         Called with the text of each warning.
     force : bool
         Whether to accept a sigma that is not symmetric.
+    entry : str, optional
+        Which set of statistics to take, if the file has several.
+    rows : bool
+        Whether to read the rows even if there are more than dims, so that mean and covariance do not need them.
 
     Raises
     ------
     InputError
         If the file is missing, damaged or something else, or its values are not statistics; the message names it.
     """
-    name = path_name(path)
-    arrays = read(path)
+    name, inside = split_entry(path_name(path))
+    arrays, layout, note = _read(name, inside if entry is None else entry, rows)
     with failures(name):
         text = str(arrays["fastfid"]) if "fastfid" in arrays else None
     made_by = None if text is None else Provenance.from_json(text, name)
+    foreign = "" if layout.mu in ("mu", None) else f" ({layout.mu} and {layout.sigma})"
     try:
         with failures("its values are not statistics"):
-            known = gaussian_from_moments(
-                arrays["mu"], arrays["sigma"], "", tell=lambda text: tell(f"{name}: {text}"), force=force
-            )
-            require_fits(made_by, known.mu.size)
+            notes = [note, foreign_files.from_sums(arrays, layout) if layout.sums else None]
             n = count_of_rows(arrays["n"].item()) if "n" in arrays else None
-            return Stored(known, n, made_by, _moments_of(arrays["rows"], n, known) if "rows" in arrays else None)
+            if "mu" not in arrays:
+                notes.append(f"it holds features: mu and sigma are those of its {len(arrays['rows'])} rows")
+            stored = _checked(arrays, n, made_by, lambda text: tell(f"{name}: {text}"), force=force)
     except InputError as error:
-        raise InputError(f"{name}: {error}") from error
+        raise InputError(f"{name}{foreign}: {error}") from error
+    return replace(stored, notes=tuple(text if text == note else f"{name}: {text}" for text in notes if text))
 
 
-def _moments_of(rows: NDArray[Any], n: int | None, known: Gaussian) -> _core.Moments:
-    dims = known.mu.size
-    if rows.shape != (n, dims):
-        raise InputError(f"rows must have shape ({n}, {dims}), got {rows.shape}")
-    moments = _core.Moments(dims)
-    for part in snapshots(numbers(rows, "features")):
+def _checked(
+    arrays: Arrays, n: int | None, made_by: Provenance | None, tell: Callable[[str], object], *, force: bool
+) -> Stored:
+    if "mu" not in arrays:
+        rows = numbers(arrays["rows"], "features")
+        n = count_of_rows(len(rows))
+        moments = _moments_of(rows, (n, rows.shape[1]))
+        known = Gaussian(moments.mean(), moments.covariance())
+        known = gaussian_from_moments(known.mu, known.covariance, "", tell=tell, force=force)
+        return Stored(known, n, made_by, moments, _plain(rows))
+    known = gaussian_from_moments(arrays["mu"], arrays["sigma"], "", tell=tell, force=force)
+    require_fits(made_by, known.mu.size)
+    if "rows" not in arrays:
+        return Stored(known, n, made_by)
+    rows = numbers(arrays["rows"], "features")
+    moments = _moments_of(rows, (n, known.mu.size))
+    require_same(rows, moments, known)
+    return Stored(known, n, made_by, moments if len(rows) <= known.mu.size else None, _plain(rows))
+
+
+def _moments_of(rows: NDArray[Any], shape: tuple[int | None, int]) -> _core.Moments:
+    if rows.shape != shape:
+        raise InputError(f"rows must have shape {shape}, got {rows.shape}")
+    moments = _core.Moments(shape[1])
+    for part in snapshots(rows):
         moments.update(part)
-    require_same(rows.astype(np.float64), moments, known)
     return moments
 
 
-def read(path: str | os.PathLike[str]) -> Arrays:
-    """Read mu and sigma, and also n, fastfid and rows if the file has them.
+def _plain(rows: NDArray[Any]) -> NDArray[Any]:
+    return rows.astype(np.float32 if rows.dtype == np.float32 else np.float64, copy=False)
+
+
+def _read(name: str, entry: str | None, rows: bool) -> tuple[Arrays, Layout, str | None]:
+    """Read mu and sigma, and also n, fastfid and rows if the file has them, under these names.
 
     The shapes are checked before anything is read, because a small file can claim to be huge. The values are not
-    checked.
+    checked. The text is a note about the entry.
 
     Raises
     ------
     InputError
         If the file is missing, damaged or something else; the message names it.
     """
-    name = path_name(path)
     if not os.path.lexists(name):  # never raises
         raise InputError(f"{name} does not exist")
     with failures(f"{name} cannot be read as a statistics file"):
         with open_regular(name) as file:
-            if file.read(len(_NPY)) == _NPY:
-                raise InputError(f"{name} is not a statistics file: it needs mu and sigma, but holds a single array")
+            start = file.read(len(_NPY))
+        if start == _NPY:
+            raise InputError(f"{name} is not a statistics file: it needs mu and sigma, but holds a single array")
+        if start.startswith(_PICKLE):
+            pickled = PickledArrays(name)
+            layout, note = foreign_files.choose(pickled.keys, name, entry)
+            return _read_arrays(pickled, layout, rows), layout, note
         with Npz(name) as npz:
-            return _read_arrays(npz, name)
+            layout, note = foreign_files.choose(npz.keys, name, entry)
+            return _read_arrays(npz, layout, rows), layout, note
 
 
-def _read_arrays(npz: Npz, name: str) -> Arrays:
-    if not {"mu", "sigma"} <= set(npz.keys):
-        has = ", ".join(npz.keys)
-        raise InputError(f"{name} is not a statistics file: it needs mu and sigma, but holds {has[:300]}")
-    arrays = {"mu": _read(npz, "mu", _NUMBER * MOST_DIMS)}
-    dims = arrays["mu"].size
-    shape = npz.header("sigma").shape
-    if math.prod(shape) != dims**2:
-        raise ValueError(f"sigma must have shape ({dims}, {dims}) to fit mu, got {shape}")
-    most = {"sigma": _NUMBER * dims**2, "n": _MOST_TEXT, "fastfid": _MOST_TEXT, "rows": _NUMBER * dims**2}
-    return arrays | {key: _read(npz, key, limit) for key, limit in most.items() if key in npz.keys}
+def _read_arrays(file: Npz | PickledArrays, layout: Layout, rows: bool) -> Arrays:
+    most = {"n": _MOST_TEXT, "fastfid": _MOST_TEXT, "rows": MOST_ROWS_BYTES}
+    arrays = {}
+    if layout.mu is not None and layout.sigma is not None:
+        arrays["mu"] = _values(file, layout.mu, _NUMBER * MOST_DIMS)
+        dims = arrays["mu"].size
+        shape = file.header(layout.sigma).shape
+        if math.prod(shape) != dims**2:
+            raise ValueError(f"{layout.sigma} must have shape ({dims}, {dims}) to fit {layout.mu}, got {shape}")
+        arrays["sigma"] = _values(file, layout.sigma, _NUMBER * dims**2)
+        own = layout.rows == "rows" and "rows" in file.keys
+        if own and not rows and file.header("rows").shape[:1] > (dims,):
+            layout = layout._replace(rows=None)
+    elif layout.rows is not None:
+        shape = file.header(layout.rows).shape
+        if len(shape) != 2 or not 0 < shape[1] <= MOST_DIMS:
+            raise ValueError(f"{layout.rows} must have shape (n, dims) with at most {MOST_DIMS} dims, got {shape}")
+    keys = {"n": layout.n, "fastfid": "fastfid", "rows": layout.rows}
+    return arrays | {
+        role: _values(file, key, most[role]) for role, key in keys.items() if key is not None and key in file.keys
+    }
 
 
-def _read(npz: Npz, key: str, most: int) -> NDArray[Any]:
-    if not npz.header(key).plain:
+def _values(file: Npz | PickledArrays, key: str, most: int) -> NDArray[Any]:
+    if not file.header(key).plain:
         raise ValueError(f"{key} holds Python objects or fields, not plain values (read with allow_pickle=False)")
-    return npz.read(key, most)
+    return file.read(key, most)

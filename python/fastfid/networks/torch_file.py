@@ -19,8 +19,8 @@ import numpy.typing as npt
 from ..errors import ModelError
 from ..files.reading import failures, read_regular
 from .architecture import expected_shapes
-from .pickles import Storage, View, walk
 from .registry import MOST_BYTES
+from .torch_pickles import Storage, View, walk
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files.layouts import PICKLES, layouts, split_entry
 from ..files.npy import Header, exactly, read_header, read_values
 from ..files.npz import Npz
 from ..files.reading import MOST_FILE_BYTES, failures, open_regular
@@ -62,19 +63,24 @@ def open_npz(path: Path) -> Source:
 
 
 def is_statistics_file(path: str | os.PathLike[str]) -> bool:
-    """Return True if `path` is an ``.npz`` that has ``mu`` and ``sigma``; other arrays do not matter.
+    """Return True for a pickle, and for an ``.npz`` with the keys of statistics; other arrays do not matter.
+
+    ``FILE#ENTRY`` is one of several sets of statistics in a file.
 
     Raises
     ------
     InputError
         If it ends in ``.npz`` and is not a readable zip file.
     """
-    path = Path(path)
+    path = Path(split_entry(path)[0])
     with failures(f"cannot read {path}"):
-        if path.suffix.lower() != ".npz" or not path.is_file():
+        kind = path.suffix.lower()
+        if kind not in (".npz", *PICKLES) or not path.is_file():
             return False
+        if kind in PICKLES:
+            return True
         with Npz(path) as npz:
-            return {"mu", "sigma"} <= set(npz.keys)
+            return bool(layouts(npz.keys))
 
 
 def images_beside_statistics(given: object) -> Source | None:

@@ -116,8 +116,8 @@ def _refuse_image(path: Path, *_: object) -> NoReturn:
 
 def _refuse_pickle(path: Path, *_: object) -> NoReturn:
     raise InputError(
-        f"{path} is a pickle, and unpickling runs any code in it, so fastfid reads no pickles. If you trust the file, "
-        "unpickle it in Python and save its mean and covariance: numpy.savez('stats.npz', mu=mu, sigma=sigma)"
+        f"{path} is a pickle, which is read only as statistics and never unpickled: "
+        "save images with numpy.save('images.npy', images)"
     )
 
 

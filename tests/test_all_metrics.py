@@ -1,0 +1,72 @@
+"""All built-in metrics in one run: by name, of one side, from the command line, and what every score must state."""
+
+import json
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+import fastfid
+from fastfid.cli.main import main
+from fastfid.metrics.registry import METRICS, asked_for
+from pictures import folder, pictures
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
+
+ROLES = ("features", "logits_unbiased", "spatial")
+N = (11, 10)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return fastfid.Extractor("inception-v3-random", dims=64, batch_size=8, roles=ROLES)
+
+
+@pytest.fixture(scope="module")
+def result(model):
+    return fastfid.compare(pictures(N[0]), pictures(N[1], seed=1), model=model, metrics=list(METRICS))
+
+
+def test_every_score_is_complete(result):
+    for name, score in result.scores.items():
+        kind = METRICS[name]
+        assert np.isfinite(score.value), name
+        assert score.convention, name
+        assert score.better in ("lower", "higher"), name
+        assert score.n == N[: kind.sides], name
+        assert score.role == ("logits_unbiased" if name == "is" else "spatial" if name == "sfid" else "features")
+        own = {field.name for field in fields(kind)} - {"convention", "bootstrap", "seed"}
+        assert not {key for key in score.parameters if key in own and score.parameters[key] is None}, name
+
+
+def test_by_name_they_have_their_defaults():
+    class Nothing:
+        pass
+
+    assert asked_for(list(METRICS), Nothing()) == [kind() for kind in METRICS.values()]
+
+
+def test_metrics_of_one_side_take_one_side(model, result):
+    names = [name for name, kind in METRICS.items() if kind.sides == 1]
+    alone = fastfid.compare(pictures(N[0]), metrics=names, model=model).scores
+    assert {name: alone[name].value for name in names} == {name: result.scores[name].value for name in names}
+
+
+def test_all_are_plain_data(result):
+    data = json.loads(json.dumps(result.as_dict()))
+    assert set(data["scores"]) == set(METRICS) - {"fid"}
+    assert data["scores"]["authpct"]["parts"]["copies"][0][:2] == list(result.scores["authpct"].parts["copies"][0][:2])
+
+
+def test_all_from_the_command_line(tmp_path, capsys):
+    sides = [str(folder(tmp_path / f"{i}", pictures(n, seed=i))) for i, n in enumerate(N)]
+    asked = ["--model", "inception-v3-random", "--dims", "64", "--batch-size", "8", "--metrics", ",".join(METRICS)]
+    assert main([*sides, *asked]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in METRICS:
+        assert any(line.startswith(f"{name.upper()}:  ") for line in lines), name
+    assert lines[-1].startswith("FID:  ")
+
+
+def test_metrics_are_frozen():
+    assert all(hash(kind()) == hash(kind()) for kind in METRICS.values())
