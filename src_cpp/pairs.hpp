@@ -77,7 +77,10 @@ struct Tile {
 constexpr Index kBlockRows = 512, kBlockCols = 256;  // part of the numerical definition of sums
 
 // Rows of x that a worker takes at a time: fewer if they are long, for the sake of memory.
-inline Index block_rows(Index d) { return d <= 8192 ? kBlockRows : kBlockCols; }
+template <class T>
+Index block_rows(const Frame<T>& frame) {
+  return std::min(frame.x.n, frame.x.d <= 8192 ? kBlockRows : kBlockCols);
+}
 
 // Calls `reduce` with every tile, or with those that reach the upper triangle. The workers take blocks of rows of x in
 // order, and each block's tiles come in the order of y. A block's results are collected in a part of its own:
@@ -91,7 +94,7 @@ inline Index block_rows(Index d) { return d <= 8192 ? kBlockRows : kBlockCols; }
 template <class T, class Reduce>
 void for_each_tile(const Frame<T>& frame, Reduce& reduce, bool upper = false) {
   using Part = decltype(reduce.begin(0, 0));
-  const Index d = frame.x.d, n = frame.x.n, m = frame.y.n, height = std::min(n, block_rows(d));
+  const Index d = frame.x.d, n = frame.x.n, m = frame.y.n, height = block_rows(frame);
   const Index blocks = (n + height - 1) / height, width = std::min(m, kBlockCols);
   std::atomic<Index> next{0};
   std::mutex mutex;
@@ -135,22 +138,21 @@ T rounded_up(double value) {
   return -rounded_down<T>(-value);
 }
 
-// Calls hit(j) for every j with bias[j] - 2 p[j] <= cut(), in order; `cut` may change after a hit. Rounding is monotone,
-// so a hit by the exact value is also one by the rounded value.
-template <class T, class Cut, class Hit>
-void for_each_within(const T* p, const T* bias, Index n, Cut&& cut, Hit&& hit) {
-  constexpr Index kStep = 32;
+// Calls hit(j) for every j below n with within(j), in order. The reducers compare bias_j - 2 p_j with a cut: rounding is
+// monotone, so what is within the cut exactly is so after rounding, if the bias is rounded down and the cut up.
+template <class Within, class Hit>
+void for_each_hit(Index n, const Within& within, const Hit& hit) {
+  constexpr Index kStep = 32;  // tested at once, by vector instructions
   Index j = 0;
   for (; j + kStep <= n; j += kStep) {
-    const T most = cut();
     int any = 0;
-    for (Index k = 0; k < kStep; ++k) any |= bias[j + k] - 2 * p[j + k] <= most;
+    for (Index k = 0; k < kStep; ++k) any |= static_cast<int>(within(j + k));
     if (any == 0) continue;
     for (Index k = 0; k < kStep; ++k)
-      if (bias[j + k] - 2 * p[j + k] <= cut()) hit(j + k);
+      if (within(j + k)) hit(j + k);
   }
   for (; j < n; ++j)
-    if (bias[j] - 2 * p[j] <= cut()) hit(j);
+    if (within(j)) hit(j);
 }
 
 }  // namespace fastfid::pairs

@@ -50,7 +50,14 @@ class Balls {
       const Index i = tile.i + row;
       const double own = frame_.slack - (1 - frame_.epsilon) * frame_.norms_x[i];
       const T cut_y = rounded_up<T>(own), cut_x = rounded_up<T>(own + reach(radii_x_[i]));
-      add_row(part, tile, row, around_x.data(), cut_x, around_y.data(), cut_y, bound.data());
+      const T *products = tile[row], *to_x = around_x.data(), *to_y = around_y.data();
+      for_each_hit(
+          tile.cols,
+          [&](Index col) {
+            const T twice = 2 * products[col];
+            return (to_x[col] - twice <= cut_x) | (to_y[col] - twice <= cut_y);
+          },
+          [&](Index col) { add_pair(part, i, tile.j + col, products[col], bound[col]); });
     }
   }
 
@@ -90,23 +97,9 @@ class Balls {
     return bound;
   }
 
-  void add_row(Part& part, const Tile<T>& tile, Index row, const T* around_x, T cut_x, const T* around_y,
-               T cut_y, const double* bound) const {
-    const T* products = tile[row];
-    for (Index begin = 0; begin < tile.cols; begin += kStep) {
-      const Index end = std::min(begin + kStep, tile.cols);
-      int any = 0;
-      for (Index col = begin; col < end; ++col)
-        any |= (around_x[col] - 2 * products[col] <= cut_x) | (around_y[col] - 2 * products[col] <= cut_y);
-      if (any == 0) continue;
-      for (Index col = begin; col < end; ++col)
-        if (around_x[col] - 2 * products[col] <= cut_x || around_y[col] - 2 * products[col] <= cut_y)
-          add_pair(part, tile.i + row, tile.j + col, static_cast<double>(products[col]), bound[col]);
-    }
-  }
-
-  void add_pair(Part& part, Index i, Index j, double product, double bound) const {
-    const double norms = frame_.norms_x[i] + frame_.norms_y[j], middle = norms - 2 * product;
+  void add_pair(Part& part, Index i, Index j, T product, double bound) const {
+    const double norms = frame_.norms_x[i] + frame_.norms_y[j],
+                 middle = norms - 2 * static_cast<double>(product);
     const double error = frame_.epsilon * norms + frame_.slack;
     const double lower = middle - error, upper = middle + error;
     std::optional<double> known;
@@ -126,7 +119,6 @@ class Balls {
       part.nearest[j] = std::min(part.nearest[j], distance());
   }
 
-  static constexpr Index kStep = 32;
   const Frame<T>& frame_;
   const double *radii_x_, *radii_y_;
   const bool strict_;

@@ -28,8 +28,8 @@ class Polynomial {
       : frame_(frame),
         same_(same),
         factor_(1 / frame.square / static_cast<double>(frame.x.d)),
-        offset_x_(offsets(frame.x, 0)),
-        offset_y_(offsets(frame.y, 1)),
+        offset_x_(offsets(frame.x)),
+        offset_y_(same ? Array(offset_x_ + shared()) : offsets(frame.y) + shared()),
         rows_(rows, frame.x.n),
         columns_(columns, frame.y.n) {
     columns_.setZero();
@@ -71,19 +71,21 @@ class Polynomial {
   }
 
  private:
-  // What a row's pairs have besides the product, and `constant`; the constant c·c goes to the side with the 1.
-  Array offsets(const Rows<T>& rows, double constant) const {
-    const Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, 1>> scaled(frame_.centre.data(), rows.d);
-    const VectorXd c = scaled.template cast<double>() / static_cast<double>(frame_.scale);
-    const double d = static_cast<double>(rows.d), shift = constant == 0 ? 0 : constant - c.squaredNorm() / d;
-    Array offset(rows.n);
-    for (Index i = 0; i < rows.n; ++i)
-      offset[i] = c.dot(Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, 1>>(rows[i], rows.d)
-                            .template cast<double>()) /
-                      d +
-                  shift;
-    return offset;
+  using Vector = Eigen::Matrix<T, Eigen::Dynamic, 1>;
+
+  VectorXd centre() const {
+    const Eigen::Map<const Vector> scaled(frame_.centre.data(), frame_.x.d);
+    return scaled.template cast<double>() / static_cast<double>(frame_.scale);
   }
+
+  // What the pairs of each row have besides the product, and what all pairs have.
+  Array offsets(const Rows<T>& rows) const {
+    const VectorXd c = centre() / static_cast<double>(rows.d);
+    return Array::NullaryExpr(rows.n, [&](Index i) {
+      return c.dot(Eigen::Map<const Vector>(rows[i], rows.d).template cast<double>());
+    });
+  }
+  double shared() const { return 1 - centre().squaredNorm() / static_cast<double>(frame_.x.d); }
 
   const Frame<T>& frame_;
   const bool same_;

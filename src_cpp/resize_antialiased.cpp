@@ -1,6 +1,7 @@
-// Filters that are stretched by max(s, 1), so that an image that shrinks is smoothed: clean and torchmetrics.
+// Filters that are stretched by max(s, 1), so that an image that shrinks is smoothed: clean, torchmetrics, torch's
+// bicubic.
 //
-// uint8 -> weights and sums in float64 (clean) or float32 (torchmetrics) -> float32. s = in / out:
+// uint8 -> weights and sums in float64 (clean) or float32 (the others) -> float32. s = in / out:
 //
 //   clean        Pillow's bicubic (a = -1/2) in mode "F", clipped to 0...255, then (x - 128) / 128. Columns first
 //                if the height shrinks by more than twice what the width does, as in Pillow 13; bit-equal to
@@ -12,6 +13,8 @@
 //                term, and what is left over with one (FMA); bit-equal to torch 2.13, where a CPU without FMA
 //                differs by 3.6e-7.
 //                aten/src/ATen/native/cpu/UpSampleKernel.cpp, HelperInterpBase.
+//   torch bicubic  torch's interpolate(antialias=True), bicubic (a = -1/2), neither clipped nor scaled: beside an
+//                edge it leaves 0...255. Sums and source as for torchmetrics; bit-equal to torch 2.13 as well.
 #include <algorithm>
 #include <cmath>
 
@@ -63,7 +66,8 @@ struct Clean : Float64 {
   }
 };
 
-struct TorchMetrics {
+template <class Filter>
+struct Torch {
   using Weight = float;
   using Sum = float;
   static float add(float sum, float x, float w) { return sum + x * w; }
@@ -72,13 +76,13 @@ struct TorchMetrics {
   static float add_fused(float sum, float x, float w) {
     return static_cast<float>(static_cast<double>(sum) + static_cast<double>(x) * static_cast<double>(w));
   }
-  static float scale(float x) { return (x - 128.0f) / 128.0f; }
+  static float scale(float x) { return Filter::scale(x); }
 
   // torch's own mixture: positions in float32 but for the halves, which are float64 literals there.
   static Windows<float> windows(Index in, Index out) {
     const float scale = static_cast<float>(in) / static_cast<float>(out);
-    const float support = std::max(scale, 1.0f);
-    const double inverse = static_cast<float>(1.0 / static_cast<double>(support));
+    const float stretch = std::max(scale, 1.0f), support = Filter::radius * stretch;
+    const double inverse = static_cast<float>(1.0 / static_cast<double>(stretch));
     const Index most = 2 * static_cast<Index>(std::ceil(support)) + 1;
     const auto round = [](float x) { return static_cast<Index>(static_cast<double>(x) + 0.5); };
     Windows<float> windows(out);
@@ -90,7 +94,7 @@ struct TorchMetrics {
       float total = 0;
       for (Index j = window.first; j < last; ++j) {
         const double offset = static_cast<double>(static_cast<float>(j) - center) + 0.5;
-        window.weights.push_back(std::max(1.0f - std::abs(static_cast<float>(offset * inverse)), 0.0f));
+        window.weights.push_back(Filter::weight(std::abs(static_cast<float>(offset * inverse))));
         total += window.weights.back();
       }
       for (float& w : window.weights) w /= total;
@@ -98,6 +102,23 @@ struct TorchMetrics {
     }
     return windows;
   }
+};
+
+struct Triangle {
+  static constexpr float radius = 1;
+  static float weight(float x) { return std::max(1.0f - x, 0.0f); }
+  static float scale(float x) { return (x - 128.0f) / 128.0f; }
+};
+
+// Keys' cubic with a = -1/2, with the roundings of torch's wheels.
+struct Cubic {
+  static constexpr float radius = 2;
+  static float weight(float x) {
+    if (x < 1) return std::fma(std::fma(1.5f, x, -2.5f) * x, x, 1.0f);
+    if (x < 2) return std::fma(std::fma(std::fma(-0.5f, x, 2.5f), x, -4.0f), x, 2.0f);
+    return 0;
+  }
+  static float scale(float x) { return x; }
 };
 
 }  // namespace
@@ -112,7 +133,11 @@ void resize_clean(const Image& image, const Planes& out) {
 }
 
 void resize_torchmetrics(const Image& image, const Planes& out) {
-  Windowed<TorchMetrics>(image, out).rows_first();
+  Windowed<Torch<Triangle>>(image, out).rows_first();
+}
+
+void interpolate_torch_bicubic(const Image& image, const Planes& out) {
+  Windowed<Torch<Cubic>>(image, out).rows_first();
 }
 
 }  // namespace fastfid

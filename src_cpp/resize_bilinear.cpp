@@ -6,7 +6,7 @@
 //                2 x - 1. torch's upsample_bilinear2d on a CPU with FMA contracts its sums: a few ulp from it,
 //                below 1e-6.
 //   tensorflow   as TensorFlow 1 had it, without half-pixel centres: src = i s, a + (b - a) w; then
-//                (x - 128) / 128. Bit-equal to torch-fidelity.
+//                (x - 128) / 128, or left in 0...255 (interpolate_tensorflow). Bit-equal to torch-fidelity.
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -48,6 +48,10 @@ struct TensorFlow {
   static float decode(int value) { return static_cast<float>(value); }
   static float blend(float a, float b, float w) { return a + (b - a) * w; }
   static float scale(float x) { return (x - 128.0f) / 128.0f; }
+};
+
+struct TensorFlowPixels : TensorFlow {
+  static float scale(float x) { return x; }
 };
 
 template <class Protocol>
@@ -107,5 +111,8 @@ class Bilinear {
 
 void resize_pytorch(const Image& image, const Planes& out) { Bilinear<PyTorch>(image, out).run(); }
 void resize_tensorflow(const Image& image, const Planes& out) { Bilinear<TensorFlow>(image, out).run(); }
+void interpolate_tensorflow(const Image& image, const Planes& out) {
+  Bilinear<TensorFlowPixels>(image, out).run();
+}
 
 }  // namespace fastfid

@@ -5,6 +5,7 @@ import importlib
 import json
 import pkgutil
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -18,13 +19,16 @@ import fastfid
 from fastfid import networks
 from fastfid.cli.main import main
 from fastfid.metrics import inception_score, kid, prdc, registry
+from fastfid.protocols import PROTOCOLS
 from pictures import folder, pictures
 from test_own_extractor import write_network
+from test_protocols import network_of
 
 README = Path(__file__).parents[1] / "README.md"
 COMING_FROM = README.parent / "docs" / "coming-from.md"
 DOCUMENTS = [README, *README.parent.glob("docs/*.md")]
 METRICS = README.parent / "docs" / "metrics.md"
+PROTOCOLS_PAGE = README.parent / "docs" / "protocols.md"
 MODULES = [
     "fastfid",
     *sorted(
@@ -44,8 +48,8 @@ def blocks(language, document=README):
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
     """A folder with two sets, where the official weights are the built-in ones and nothing is downloaded."""
-    folder(tmp_path / "generated", pictures(3))
-    folder(tmp_path / "real", pictures(3, seed=1))
+    folder(tmp_path / "generated", pictures(10))  # enough for k = 5 and 10 splits
+    folder(tmp_path / "real", pictures(10, seed=1))
     write_network(tmp_path / "dinov2.onnx", "dinov2")
     write_network(tmp_path / "own.onnx", "clip")
     plain = networks.load
@@ -69,12 +73,14 @@ def test_the_python_blocks_of_the_readme_run(offline):
 def test_the_commands_of_the_readme_run(offline, capsys):
     fastfid.Statistics(3).update([[0, 1, 2], [3, 4, 4.5]]).save("shard0.npz")
     fastfid.Statistics(3).update([[0, 1, 2], [3, 4, 4.5]]).save("shard1.npz")
+    np.savez("samples.npz", pictures(6))
+    fastfid.reference("real", "VIRTUAL_imagenet256_labeled.npz", progress=False)
     lines = [line.partition("#")[0] for block in blocks("sh") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("fastfid") and "fetch" not in line and "path" not in line]
-    assert len(commands) >= 8
+    assert len(commands) >= 13
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0, command
-    assert capsys.readouterr().out.count("FID:  ") == 5
+    assert len(re.findall("^FID:  ", capsys.readouterr().out, re.MULTILINE)) == 5
 
 
 def test_the_python_block_for_people_from_torchmetrics_runs(offline):
@@ -98,9 +104,18 @@ def test_the_python_block_for_mlperf_runs(offline):
     assert float(scope["accuracy"]("log.json", "val2014.npz")["FID_SCORE"]) == pytest.approx(expected, rel=1e-9)
 
 
+def test_what_a_statistics_file_serves(offline, capsys):
+    document = README.parent / "docs" / "statistics-file.md"
+    for line in "".join(blocks("sh", document)).splitlines():
+        assert main(shlex.split(line)[1:]) == 0, line
+    printed = capsys.readouterr().out
+    assert all(f"{name}:  " in printed for name in ("FID", "KID", "PRDC", "SFID"))
+    Path("real.npz").unlink()
+    for block in blocks("python", document):
+        exec(compile(block, str(document), "exec"), {})
+
+
 def test_the_python_blocks_of_the_metrics_run(offline):
-    folder(offline / "generated", pictures(6))  # enough for k = 3
-    folder(offline / "real", pictures(6, seed=1))
     scope = {}
     for block in blocks("python", METRICS):
         exec(compile(block, str(METRICS), "exec"), scope)
@@ -116,6 +131,28 @@ def test_every_metric_and_convention_is_in_the_metrics():
     for module in (kid, prdc, inception_score):
         for tool in module.TOOLS:
             assert f"| `{tool}`" in text, tool
+
+
+def test_the_commands_for_protocols_run(offline, capsys):
+    script = runpy.run_path(str(README.parent / "models" / "export_torch.py"))
+    fdr = 0
+    for command in "".join(blocks("sh", PROTOCOLS_PAGE)).splitlines():
+        program, *arguments = shlex.split(command)
+        if program == "python":  # needs torch and weights: a small network takes its place
+            typed = script["parser"]().parse_args(arguments[1:])
+            network_of(offline, typed.protocol).rename(typed.out)
+            continue
+        assert main(arguments) == 0, command
+        fdr += arguments[0] == "fdr"
+        printed = capsys.readouterr().out.splitlines()
+        assert "fastfid" in printed[-1]
+        assert "n 10 and 10" in printed[-1]
+    assert fdr == 1
+
+
+def test_the_page_of_protocols_names_them_all():
+    text = PROTOCOLS_PAGE.read_text()
+    assert all(f"| `{name}` |" in text for name in PROTOCOLS)
 
 
 def test_every_flag_that_is_named_exists(capsys):

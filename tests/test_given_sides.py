@@ -215,3 +215,12 @@ class Largest(fastfid.Accumulator):
 
     def merge(self, other):
         self.most = max(self.most, other.most)
+
+
+def test_few_images_are_no_matter_without_the_fid():
+    few = X[:4]
+    assert (
+        compare(few, Y, features=True, metrics=["kid"]).warnings
+        == compare(X, Y, features=True, metrics=["kid"]).warnings
+    )
+    assert any(text.startswith("few-images") for text in compare(few, Y, features=True).warnings)

@@ -170,8 +170,8 @@ def test_what_does_not_fit(tmp_path):
         fastfid.Extractor(path, mode="size=256 resize=bicubic")
     with pytest.raises(fastfid.ModelError, match="not in layout NHWC"):
         fastfid.Extractor(path, mode=f"{PRESETS['clip']} layout=NHWC")
-    with pytest.raises(fastfid.ModelError, match=r"metadata fastfid\.mode cannot be read: .*'crop'"):
-        fastfid.Extractor(write_network(tmp_path / "bad.onnx", "clip", mode="size=224 crop=224"))
+    with pytest.raises(fastfid.ModelError, match=r"metadata fastfid\.mode cannot be read: .*'corner'"):
+        fastfid.Extractor(write_network(tmp_path / "bad.onnx", "clip", mode="size=224 corner=224"))
     with pytest.raises(fastfid.ModelError, match="size 224x224 does not fit"):
         fastfid.Extractor("inception-v3-random", dims=64, mode="clip")
 

@@ -19,6 +19,7 @@ from .errors import (
     StatisticsMismatch,
 )
 from .extractor import Extractor
+from .fdr import FDr, fdr
 from .fit import Facts, Fit, Side
 from .images.preprocess import Preprocessing
 from .linalg import sqrtm
@@ -56,6 +57,7 @@ __all__ = [
     "Engine",
     "Extractor",
     "Extrapolation",
+    "FDr",
     "Facts",
     "FastFIDError",
     "FastFIDWarning",
@@ -81,6 +83,7 @@ __all__ = [
     "Vendi",
     "__version__",
     "compare",
+    "fdr",
     "fid_infinity",
     "fit",
     "frechet_distance",

@@ -85,6 +85,12 @@ def resize_keras(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
 def resize_torchmetrics(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
     """Resize an image (h, w, 3) to (3, H, W), scaled to [-1, 1], and write it into out."""
 
+def interpolate_tensorflow(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """Resize an image (h, w, 3) to (3, H, W), in 0...255 and not rounded, and write it into out."""
+
+def interpolate_torch_bicubic(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
+    """Resize an image (h, w, 3) to (3, H, W), in 0...255 but for overshoots, and write it into out."""
+
 def nearest(
     x: NDArray[np.float32] | NDArray[np.float64], y: NDArray[np.float32] | NDArray[np.float64], k: int, same: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:

@@ -1,7 +1,7 @@
 """`score`, `compare` and `statistics`: the flow from two sources to a number."""
 
 from collections.abc import Collection, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from .fit import Fit, Side
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
 from .metrics.base import Metric
-from .metrics.fid import MOMENTS
+from .metrics.fid import FID, MOMENTS
 from .metrics.moments import Statistics
 from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .metrics.saved import needs_to_keep
@@ -188,8 +188,9 @@ def compare(
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
-    protocol : {"adm"}, optional
-        Compute what a published protocol does. It fixes mode and metrics; docs/protocols.md lists the protocols.
+    protocol : {"adm", "fd-dinov2-dgm-eval", "fd-dinov2-edm2", "fd-dinov2-torch-fidelity", "cmmd", "clip-fid"}, optional
+        Compute what a published protocol does. It fixes mode and metrics; docs/protocols.md lists the protocols, and
+        shows how to export the network for each but "adm", which `model` then names.
     per_class : bool
         Also compute the metrics of each class. The class of an image is the name of the subfolder that it is in, and
         both sides need folders or archives. ``Comparison.classes`` has the scores.
@@ -200,27 +201,32 @@ def compare(
     """
     options = Options.of(locals())
     asked, messages = asked_for(options.metrics, options), Messages()
-    followed = protocol_of(options.protocol)
+    followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = _opened(asked, (a, b), options, messages)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
     common = check_classes(sides, options.limit, options.seed, messages) if options.per_class else ()
-    with opened_engine(sides, options, messages) as (engine, facts), ExitStack() as stack:
-        if followed is not None:
-            followed.check_dims(facts.provenance.model if facts.provenance else "this", facts.roles.get("features"))
+    with ExitStack() as stack:
+        with followed.opening(options.model) if followed and any(side.source for side in sides) else nullcontext():
+            engine, facts = stack.enter_context(opened_engine(sides, options, messages))
+        if followed:
+            followed.check(facts, sides, messages, force=options.force)
+            followed.tell_of_n(sides, messages)
         sides, forced = check_sides(sides, facts, options.force, messages)
         if options.per_class:
             sides = [replace(side, shelf=stack.enter_context(closing(Shelf()))) for side in sides]
         sides = [glanced(side, options) for side in sides]
-        tell_of_sides(sides, facts, messages)
+        tell_of_sides(sides, facts, messages, fid=fid)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
-        tell_of_sides(sides, facts, messages)
+        tell_of_sides(sides, facts, messages, fid=fid)
+        if followed:
+            followed.tell_of_n(sides, messages)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
         scores = {name: with_names(score, sides, options) for name, score in scores.items()}
         tell_of_scores(scores, messages)
         classes = scores_of_classes(common, [side.shelf for side in sides if side.shelf], asked)
-    tell_of_classes(classes, facts.roles.get("features", 0), messages)
+    tell_of_classes(classes, facts.roles.get("features", 0) if fid else 0, messages)
     return Comparison(
         scores=scores,
         classes=classes,

@@ -62,6 +62,7 @@ class Comparison:
             f"fastfid {__version__}",
             f"n {n}",
             f"mode {made.mode}" if made else "",
+            f"precision {made.precision}" if made and made.precision != "fp32" else "",
             f"{made.model} (SHA-256 {made.sha256[:12]})" if made else "",
         ]
         return "; ".join(fact for fact in facts if fact)

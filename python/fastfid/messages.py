@@ -38,6 +38,7 @@ CODES = {
     "unequal-n": "very different numbers of images",
     "classes": "classes that only one side has",
     "small-classes": "classes with fewer images than dims",
+    "protocol-n": "another number of images than the protocol's",
 }
 # The losses that `decode` reports, as the end of a sentence that begins with "N images".
 _LOSSES = {
@@ -124,14 +125,17 @@ def tell_of_run(name: str, seen: Tally, provenance: Provenance | None, messages:
         messages.warn(f"{name}: the largest pixel is {seen.largest}; integers in 0…255 are expected, not in 0…1")
 
 
-def tell_of_sides(sides: Sequence[Side], facts: Facts, messages: Messages) -> None:
-    """Warn about anything that makes one side, or two, hard to compare; update warnings that were issued before."""
-    dims = facts.roles.get("features", 0)
+def tell_of_sides(sides: Sequence[Side], facts: Facts, messages: Messages, *, fid: bool = True) -> None:
+    """Warn about anything that makes one side, or two, hard to compare; update warnings that were issued before.
+
+    `fid` is False if the FID is not asked for; then the numbers of images are no matter.
+    """
+    dims = facts.roles.get("features", 0) if fid else 0
     for place, side in enumerate(sides):
         for code, text in _of_one(side, dims, facts.mode):
             messages.warn_once((code, place), f"{code}: {text}")
     if len(sides) == 2:
-        for code, text in _of_two(*sides):
+        for code, text in _of_two(*sides, fid=fid):
             messages.warn_once((code, "both"), f"{code}: {text}")
 
 
@@ -163,8 +167,8 @@ def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str]]:
         yield "duplicates", f"{side.name}: {side.seen.repeated} of {total} images are copies of other images"
 
 
-def _of_two(a: Side, b: Side) -> Iterator[tuple[str, str]]:
-    if a.n and b.n and max(a.n, b.n) >= _NUMBER_APART * min(a.n, b.n):
+def _of_two(a: Side, b: Side, *, fid: bool) -> Iterator[tuple[str, str]]:
+    if fid and a.n and b.n and max(a.n, b.n) >= _NUMBER_APART * min(a.n, b.n):
         yield "unequal-n", f"{a.n} images in {a.name}, {b.n} in {b.name}; the bias of the FID depends on both"
     if a.seen is None or b.seen is None or not (a.seen.sizes and b.seen.sizes):
         return

@@ -227,11 +227,12 @@ class Options:
     )
     protocol: str | None = option(
         None,
-        help="compute what a published protocol does, which fixes mode and metrics",
+        help=f"compute what a published protocol does, which fixes mode and metrics: {', '.join(PROTOCOLS)}",
         check=check_protocol,
         bad=("adm2", 5),
         functions=("compare",),
         choices=tuple(PROTOCOLS),
+        metavar="NAME",
     )
     per_class: bool = option(
         False,

@@ -29,6 +29,8 @@ void register_resize(py::module_& m) {
   m.def("resize_clean", &resize<resize_clean>, py::arg("image"), py::arg("out"));
   m.def("resize_keras", &resize<resize_keras>, py::arg("image"), py::arg("out"));
   m.def("resize_torchmetrics", &resize<resize_torchmetrics>, py::arg("image"), py::arg("out"));
+  m.def("interpolate_tensorflow", &resize<interpolate_tensorflow>, py::arg("image"), py::arg("out"));
+  m.def("interpolate_torch_bicubic", &resize<interpolate_torch_bicubic>, py::arg("image"), py::arg("out"));
 }
 
 }  // namespace fastfid::bindings

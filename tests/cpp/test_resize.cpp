@@ -74,6 +74,33 @@ void by_hand() {
   CHECK(td[0] == tensorflow_range(0) && td[1] == tensorflow_range(80));
 }
 
+// The kernels that stay in 0...255.
+void pixels_by_hand() {
+  const Pixels two = grey({0, 200});
+  const float corner[] = {0, 100, 200, 200};
+  const auto t = run(interpolate_tensorflow, two, 1, 2, 1, 4);
+  for (int i = 0; i < 4; ++i) CHECK(t[i] == corner[i]);
+  // Keys' cubic, with the weights of windowed_by_hand below; it is not clipped.
+  const float cubic[] = {-9, 102 * 29 / 140.0f, 102 * 111 / 140.0f, 111};
+  const auto b = run(interpolate_torch_bicubic, grey({0, 102}), 1, 2, 1, 4);
+  for (int i = 0; i < 4; ++i) CHECK_MOST(std::abs(b[i] - cubic[i]), 2e-5);
+  // Down by 2 it is twice as wide.
+  const auto d = run(interpolate_torch_bicubic, grey({0, 0, 121, 0}), 4, 1, 2, 1);
+  CHECK_MOST(std::abs(d[0] - 29 / 2.0f), 2e-5);
+  CHECK_MOST(std::abs(d[1] - 111 / 2.0f), 2e-5);
+  for (const Kernel kernel : {interpolate_tensorflow, interpolate_torch_bicubic})
+    for (const Index h : {1, 2, 2000})
+      for (const Index w : {1, 3, 2000}) {
+        const Pixels pixels = noise(h, w);
+        const auto same = run(kernel, pixels, h, w, h, w);
+        bool equal = true;
+        for (Index c = 0; c < 3; ++c)
+          for (Index i = 0; i < h * w; ++i) equal &= same[c * h * w + i] == pixels[3 * i + c];
+        CHECK(equal);
+        for (const float x : run(kernel, pixels, h, w, 299, 5)) CHECK(x >= -100 && x <= 355);
+      }
+}
+
 void constants_stay() {
   for (const int v : {0, 1, 127, 255})
     for (const Index size : {1, 2, 31, 400}) {
@@ -180,6 +207,7 @@ void extreme_shapes() {
 int main() {
   identity_at_equal_sizes();
   by_hand();
+  pixels_by_hand();
   constants_stay();
   axes_are_alike();
   windowed_identity_at_equal_sizes();

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import demo, merge, models, reference, score
+from . import demo, fdr, merge, models, reference, score
 from .signals import Ended, ending_as_ctrl_c
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "fdr": fdr.command,
     "merge": merge.command,
     "models": models.command,
     "reference": reference.command,

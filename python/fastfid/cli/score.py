@@ -20,6 +20,7 @@ from .save_stats import save_stats
 _MOST_PAIRS = 5
 _EPILOG = """\
 other commands:
+  fastfid fdr A B --network NAME=NUMBER   distances by several networks
   fastfid merge OUT.npz IN.npz...         merge statistics of disjoint sets
   fastfid reference FOLDER OUT.npz        write a reference for ADM's evaluator
   fastfid models list|fetch|path|export   find, download and export models

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from .. import _core
 from ..errors import InputError
-from .preprocess import HOW, PRESETS, Kernel, Preprocessing, own_kernel, size_of
+from .own_kernel import own_kernel
+from .preprocess import HOW, PRESETS, Kernel, Preprocessing, size_of
 
 MODES: dict[str, Kernel] = {
     "pytorch": _core.resize_pytorch,  # pytorch-fid

@@ -3,31 +3,35 @@
 import numbers
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import whole_number
-from ..errors import ImageError, InputError
+from ..errors import InputError
 from .formats import LONGEST_SIDE
-
-if TYPE_CHECKING:
-    from PIL import Image as PillowImage
 
 # Takes an RGB image (h, w, 3) uint8 and writes the network's input (3, H, W) float32 in place.
 Kernel = Callable[[NDArray[np.uint8], NDArray[np.float32]], None]
 
 FILTERS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")  # Pillow's
+FLOAT_FILTERS = ("torch-bicubic", "tensorflow-bilinear")
 LAYOUTS = ("NCHW", "NHWC")
+_OPENAI = "mean=0.48145466,0.4578275,0.40821073 std=0.26862954,0.26130258,0.27577711"
+_IMAGENET = "mean=0.485,0.456,0.406 std=0.229,0.224,0.225"
 
-#: Published preprocessings by name: of CLIP (openai/CLIP, `_transform`) and of DINOv2
-#: (facebookresearch/dinov2, `make_classification_eval_transform`).
+#: Published preprocessings by name: of CLIP (openai/CLIP, `_transform`), of DINOv2
+#: (facebookresearch/dinov2, `make_classification_eval_transform`), and of the protocols (docs/protocols.md).
 PRESETS = {
-    "clip": (
-        "size=224 resize=bicubic shortest=224 mean=0.48145466,0.4578275,0.40821073 std=0.26862954,0.26130258,0.27577711"
+    "clip": f"size=224 resize=bicubic shortest=224 {_OPENAI}",
+    "dinov2": f"size=224 resize=bicubic shortest=256 {_IMAGENET}",
+    "dinov2-dgm-eval": f"size=224 resize=bicubic {_IMAGENET}",
+    "dinov2-edm2": f"size=224 resize=torch-bicubic {_IMAGENET}",
+    "dinov2-torch-fidelity": (
+        "size=224 resize=tensorflow-bilinear range=0,255 mean=123.675,116.28,103.53 std=58.395,57.12,57.375"
     ),
-    "dinov2": "size=224 resize=bicubic shortest=256 mean=0.485,0.456,0.406 std=0.229,0.224,0.225",
+    "cmmd": f"size=336 resize=bicubic crop=square {_OPENAI}",
 }
 
 HOW = f"write it like {PRESETS['dinov2']!r}"
@@ -37,8 +41,9 @@ HOW = f"write it like {PRESETS['dinov2']!r}"
 class Preprocessing:
     """The preprocessing of your own network: resize, crop, scale.
 
-    The 8-bit RGB image is resized by Pillow (antialiased, and rounded to 8 bits again), as the transforms of
-    torchvision, open_clip and timm do with a PIL image. Then a pixel x becomes
+    With Pillow's filters, the 8-bit RGB image is resized by Pillow (antialiased, and rounded to 8 bits again), as the
+    transforms of torchvision, open_clip and timm do with a PIL image. With the other two it is resized in float32 and
+    not rounded, as tools do with tensors. Then a pixel x becomes
 
         v = low + (high - low) x / 255,  and  (v - mean) / std.
 
@@ -49,18 +54,22 @@ class Preprocessing:
     ----------
     size : int or (int, int)
         Height and width of the network's input, in pixels; stored as a pair.
-    resize : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"}
-        Filter, with Pillow's name.
+    resize : {"nearest", "box", "bilinear", "hamming", "bicubic", "lanczos", "torch-bicubic", "tensorflow-bilinear"}
+        Filter, with Pillow's name; or "torch-bicubic", which is torch's ``interpolate(mode="bicubic",
+        antialias=True)``, or "tensorflow-bilinear", which is TensorFlow 1's (no antialiasing, no half-pixel centres).
     shortest : int, optional
         Resize the shorter side to this many pixels, keep the aspect ratio, and crop the centre to `size` (the
         transforms Resize and CenterCrop). It must not be less than `size`. If not given, the image is stretched to
         `size`.
     range : (float, float)
-        The values that 0 and 255 are mapped to, before mean and std.
+        The values that 0 and 255 are mapped to, before mean and std. Where "torch-bicubic" overshoots 0 or 255, the
+        result lies outside, as in torch.
     mean, std : float or three floats
         Mean and standard deviation of red, green and blue; stored as three.
     layout : {"NCHW", "NHWC"}, optional
         Order of the axes of the network's input. By default it is taken from the model's input shape.
+    crop : {"square"}, optional
+        Crop the centre square of the image before it is resized. An odd margin is rounded down at the left and top.
 
     Raises
     ------
@@ -88,13 +97,14 @@ class Preprocessing:
     mean: float | Sequence[float] = 0
     std: float | Sequence[float] = 1
     layout: str | None = None
+    crop: str | None = None
 
     def __post_init__(self) -> None:
         """Check every field, and convert it to its canonical form."""
         size, bounds = _pair(self.size), _floats("range", self.range, 2)
         mean, std = _floats("mean", self.mean, 3), _floats("std", self.std, 3)
-        if self.resize not in FILTERS:
-            raise InputError(f"resize must be one of {', '.join(FILTERS)}; got {self.resize!r}")
+        if self.resize not in (*FILTERS, *FLOAT_FILTERS):
+            raise InputError(f"resize must be one of {', '.join((*FILTERS, *FLOAT_FILTERS))}; got {self.resize!r}")
         if self.shortest is not None and _side("shortest", self.shortest) < max(size):
             raise InputError(
                 f"shortest must be at least {max(size)}, the size of the crop, got {self.shortest}; "
@@ -104,12 +114,14 @@ class Preprocessing:
             raise InputError(f"range must be two numbers, the lower one first, got {self.range!r}")
         if min(std) <= 0:
             raise InputError(f"std must be positive, got {self.std!r}; std=1 leaves the values unchanged")
+        if self.crop not in (None, "square"):
+            raise InputError(f"crop must be 'square', or left out; got {self.crop!r}")
         if self.layout not in (None, *LAYOUTS):
             raise InputError(f"layout must be one of {', '.join(LAYOUTS)}; got {self.layout!r}")
         shortest = None if self.shortest is None else int(self.shortest)
         for name, value in (("size", size), ("shortest", shortest), ("range", bounds), ("mean", mean), ("std", std)):
             object.__setattr__(self, name, value)
-        if not np.isfinite(_tables(self)).all():
+        if not np.isfinite(tables(self)).all():
             raise InputError(f"range, mean and std must give float32 numbers for every pixel; {self} does not")
 
     def __str__(self) -> str:
@@ -126,8 +138,8 @@ class Preprocessing:
         Parameters
         ----------
         text : str
-            "clip", "dinov2", or ``field=value`` pairs separated by spaces, with commas between several numbers. `size`
-            (or ``size=HEIGHT,WIDTH``) and `resize` must be given.
+            A name in `PRESETS`, such as "clip" or "dinov2", or ``field=value`` pairs separated by spaces, with commas
+            between several numbers. `size` (or ``size=HEIGHT,WIDTH``) and `resize` must be given.
 
         Returns
         -------
@@ -156,27 +168,11 @@ class Preprocessing:
                 raise InputError(f"{text!r}: there is no field {name!r}; the fields are {', '.join(known)}")
             if name in given:
                 raise InputError(f"{text!r} sets {name} twice; leave one out")
-            given[name] = value if name in ("resize", "layout") else _read(name, value)
+            given[name] = value if name in ("resize", "crop", "layout") else _read(name, value)
         missing = " and ".join(name for name in ("size", "resize") if name not in given)
         if missing:
             raise InputError(f"{text!r} does not set {missing}; {HOW}")
         return cls(**given)
-
-
-def own_kernel(p: Preprocessing) -> Kernel:
-    """Return the kernel of a preprocessing: Pillow's resize, then a lookup table for each channel."""
-    tables = _tables(p)
-
-    def fill(image: NDArray[np.uint8], out: NDArray[np.float32]) -> None:
-        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise ValueError(f"an image of shape {image.shape} is not RGB with pixels, (h, w, 3)")
-        if out.dtype != np.float32:  # some versions of NumPy would convert
-            raise TypeError(f"the output is {out.dtype}, not float32")
-        pixels = np.asarray(_resized(p, image))
-        for channel, table, plane in zip(np.moveaxis(pixels, 2, 0), tables, out, strict=True):
-            np.take(table, channel, out=plane, mode="clip")  # never clips; with "raise" NumPy would buffer the output
-
-    return fill
 
 
 def size_of(p: Preprocessing) -> tuple[int, int]:
@@ -184,33 +180,13 @@ def size_of(p: Preprocessing) -> tuple[int, int]:
     return _pair(p.size)
 
 
-def _tables(p: Preprocessing) -> NDArray[np.float32]:
+def tables(p: Preprocessing) -> NDArray[np.float32]:
     """Return the lookup tables (3, 256): the output for each of the 256 values of each channel."""
     low, high = p.range
     with np.errstate(all="ignore"):  # the caller checks that all values are finite
         values = (low + (high - low) * np.arange(256) / 255).astype(np.float32)
         mean, std = np.asarray(p.mean, np.float32), np.asarray(p.std, np.float32)
         return np.asarray((values - mean[:, None]) / std[:, None])
-
-
-def _resized(p: Preprocessing, image: NDArray[np.uint8]) -> "PillowImage.Image":
-    from PIL import Image  # slow to import, and no statistics need it
-
-    height, width = _pair(p.size)
-    whole = Image.fromarray(image)
-    how = Image.Resampling[p.resize.upper()]
-    if p.shortest is None:
-        return whole.resize((width, height), how)
-    # Rounded as in torchvision: the longer side is rounded down, the corner to the nearest integer, halves to even.
-    shorter = min(whole.size)
-    columns, rows = (int(p.shortest * side / shorter) for side in whole.size)
-    if Image.MAX_IMAGE_PIXELS is not None and columns * rows > 2 * Image.MAX_IMAGE_PIXELS:
-        raise ImageError(
-            f"an image of {whole.width}x{whole.height} pixels (width x height) becomes {columns}x{rows} when its "
-            f"shorter side is resized to {p.shortest}, more than 2 * PIL.Image.MAX_IMAGE_PIXELS"
-        )
-    left, top = round((columns - width) / 2), round((rows - height) / 2)
-    return whole.resize((columns, rows), how).crop((left, top, left + width, top + height))
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:

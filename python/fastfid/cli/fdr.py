@@ -1,0 +1,69 @@
+"""`fastfid fdr A B --network NAME=DIVISOR`: Fréchet distances by several networks, as a table."""
+
+import argparse
+import json
+import warnings
+from collections.abc import Sequence
+
+from ..errors import FastFIDWarning, InputError
+from ..messages import CODES
+from ..terminal import check_stdout, show
+from .parser import Parser, add_option, given_options, passing
+
+# Options about the images and the run; those about one network are in its file.
+_OPTIONS = (
+    *("method", "batch_size", "device", "precision", "num_workers", "limit", "seed", "on_error", "recursive"),
+    *("endings", "force", "progress"),
+)
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    from ..fdr import fdr
+
+    typed = _make_parser().parse_args(arguments)
+    for code in typed.silence:
+        warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
+    check_stdout()
+    networks = dict(typed.network)
+    if len(networks) < len(typed.network):
+        raise InputError("--network names a network twice")
+    result = fdr(typed.generated, typed.real, networks, **given_options(typed, "compare"))
+    if typed.json:
+        show(json.dumps(result.as_dict()))
+    else:
+        for line in result.table().splitlines():
+            show(line)
+        show(result.citation)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="fastfid fdr",
+        description="Fréchet distances by several networks, each divided by that of a validation set, and their mean.",
+    )
+    parser.add_argument("generated", help="a folder, .zip or .tar of images, or an .npz or .npy of images")
+    parser.add_argument("real", help="the same for the real images")
+    parser.add_argument(
+        "--network",
+        action="append",
+        required=True,
+        type=passing(_network),
+        metavar="NAME=DIVISOR",
+        help="a name from `fastfid models list`, or an .onnx that states its preprocessing; and the distance of a "
+        "validation set by it; can be repeated",
+    )
+    for name in _OPTIONS:
+        add_option(parser, name)
+    parser.add_argument("--silence", action="append", default=[], choices=list(CODES), metavar="KIND")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    return parser
+
+
+def _network(text: str) -> tuple[str, float]:
+    from ..fdr import divisor_of
+
+    name, _, divisor = text.rpartition("=")
+    if not name:
+        raise InputError(f"{text!r} is not NAME=DIVISOR, as in dinov2.onnx=14.19")
+    return name, divisor_of(divisor)
