@@ -70,3 +70,29 @@ def test_all_from_the_command_line(tmp_path, capsys):
 
 def test_metrics_are_frozen():
     assert all(hash(kind()) == hash(kind()) for kind in METRICS.values())
+
+
+OF_FEATURES = [name for name in METRICS if name not in ("is", "sfid")]  # as matrices, without a network
+
+
+@pytest.mark.parametrize("name", [name for name in OF_FEATURES if METRICS[name].sides == 2])
+def test_other_dims_are_refused(name):
+    sides = [np.random.RandomState(0).randn(30, dims) for dims in (8, 6)]
+    with pytest.raises(fastfid.StatisticsMismatch, match="dims 8 in the first side .*, 6 in the second"):
+        fastfid.compare(*sides, metrics=[name], features=True)
+
+
+@pytest.mark.parametrize("name", OF_FEATURES)
+def test_nan_is_refused(name):
+    side = np.random.RandomState(0).randn(30, 8)
+    side[3, 2] = np.nan
+    with pytest.raises(fastfid.InputError, match=r"not finite; the first is nan at index \(3, 2\)"):
+        fastfid.compare(side, np.ones((30, 8)), metrics=[name], features=True)
+
+
+@pytest.mark.parametrize("name", OF_FEATURES)
+def test_features_that_are_all_alike_give_no_nan(name):
+    """The covariances are 0, all distances are 0, and there is one direction."""
+    same = np.ones((30, 8))
+    score = fastfid.compare(same, same, metrics=[name], features=True).scores[name]
+    assert score.value == pytest.approx(1.0 if name == "vendi" else 0.0, abs=1e-12)

@@ -30,9 +30,9 @@ class AuthPct(Metric):
     Notes
     -----
     ``Score.parts`` has, for the generated images in their order, ``nearest`` (n,), the index of the nearest training
-    image, int64, and ``distance`` (n,), the distance to it, float64; and ``copies``, up to 20 tuples (index of the
-    generated image, index of the training image, distance) of the closest pairs, closest first. Equally near training
-    images count by the lower index.
+    image, int64, and ``distance`` (n,), the distance to it, float64; and ``copies``, up to 20 tuples (generated image,
+    training image, distance) of the closest pairs, closest first. `compare` puts the names of the images there, and
+    `value` has their indices. Equally near training images count by the lower index.
 
     A low percentage is a sign of copying, but a high one is no proof against it: a copy of an image that has an even
     closer neighbour in the training set counts as authentic, unless the features are identical. Look at the closest
