@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import pairs_twin as twin
 from fastfid import InputError, _core, sqrtm
 
-BLOCK = 512  # rows of x that a worker takes at a time
+BLOCK = 512  # rows of x that a worker takes at a time; half of them if there are fewer than 4 blocks
 EPS = {np.float32: 2.0**-24, np.float64: 2.0**-53}
 
 
