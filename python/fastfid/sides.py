@@ -69,7 +69,8 @@ def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Op
         saved = f"saved with --with {metrics[0]}" if metrics else "with that"
         raise InputError(f"{name} holds statistics, which have no {missing[0]}: give the images, or statistics {saved}")
     if options.limit is not None:
-        messages.warn(f"limit={options.limit} does not apply to {name}: it has no images to choose from")
+        why = "it has no images to choose from" if source is None else "only its images are chosen from"
+        messages.warn(f"limit={options.limit} does not apply to the statistics in {name}: {why}")
     provenance = fit.provenance or getattr(fit.get(MOMENTS), "provenance", None)
     return Side(name, fit.n, needs=missing, source=source, fit=fit, provenance=provenance)
 
