@@ -3,9 +3,9 @@
     python bench/parity_metrics.py A B --weights W.pth --tools-python PYTHON --clones FOLDER --adm-python PYTHON
 
 A has the generated images and B the real ones; the first --images of each are taken, of one size. The environments and
-the clones are described in `bench/parity_metric_tools.py`. Asserts the bounds that it prints: 1e-6 relative of features,
-1e-4 of images; or, if a tool computes in float32, twice as far as it is from itself in float64 (KID of images: 4 eps,
-absolute); or, if its random numbers come from torch, that our value is inside the range of 20 of its runs, and its
+the clones are described in `bench/parity_metric_tools.py`. Asserts the bounds that it prints: 1e-6 relative of features
+and 1e-4 of images; or, if a tool computes in float32, twice as far as it is from itself in float64 (KID of images: 4
+eps, absolute); or, if its random numbers come from torch, that our value is inside the range of 20 of its runs, and its
 value inside the range of 20 of ours. Prints the table of tests/README.md.
 """
 
