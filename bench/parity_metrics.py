@@ -157,7 +157,8 @@ def report(found: dict[str, dict[str, Any]], source: str, score: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs=2, metavar=("A", "B"))
+    for name in ("a", "b"):
+        parser.add_argument(name, metavar=name.upper())
     for name in ("weights", "tools-python", "clones", "adm-python"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--images", nargs=2, type=int, default=(200, 180))
@@ -167,7 +168,7 @@ def main() -> None:
     print("| metric | tool | from | its number | ours | difference | bound |\n|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         folders = []
-        for side, given, count in zip("ab", options.folders, options.images, strict=True):
+        for side, given, count in zip("ab", (options.a, options.b), options.images, strict=True):
             folders.append(Path(name) / side)
             folders[-1].mkdir()
             for file in sorted(Path(given).iterdir())[:count]:

@@ -1,6 +1,6 @@
 #include "pairs.hpp"
 
-#include <string>
+#include <stdexcept>
 
 namespace fastfid::pairs {
 namespace {

@@ -25,7 +25,6 @@
 #include <limits>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <vector>
 
 #include "lapack.hpp"
@@ -76,10 +75,11 @@ struct Tile {
 
 constexpr Index kBlockRows = 512, kBlockCols = 256;  // part of the numerical definition of sums
 
-// Rows of x that a worker takes at a time: fewer if they are long, for the sake of memory.
+// Rows of x that a worker takes at a time: fewer if there are few, so that all workers have some, or if they are long, for
+// the sake of memory. A multiple of the columns of a tile, unless there is but one block.
 template <class T>
 Index block_rows(const Frame<T>& frame) {
-  return std::min(frame.x.n, frame.x.d <= 8192 ? kBlockRows : kBlockCols);
+  return std::min(frame.x.n, frame.x.n < 4 * kBlockRows || frame.x.d > 8192 ? kBlockCols : kBlockRows);
 }
 
 // Calls `reduce` with every tile, or with those that reach the upper triangle. The workers take blocks of rows of x in

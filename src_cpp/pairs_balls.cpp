@@ -1,3 +1,5 @@
+#include <optional>
+#include <stdexcept>
 #include <string>
 
 #include "pairs_reducers.hpp"

@@ -291,7 +291,7 @@ class TestWritten:
             assert (file["mu"].dtype, file["sigma"].dtype) == (np.float32, np.float64)
 
     def test_in_double_precision_for_all_others(self, tmp_path):
-        """pytorch-fid fails on a mean in float32."""
+        """Only the fork asks for the digits of a float32."""
         with np.load(self.S.save(tmp_path / "s")) as file:
             assert (file["mu"].dtype, file["sigma"].dtype) == (np.float64, np.float64)
 

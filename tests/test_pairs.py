@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import pairs_twin as twin
 from fastfid import InputError, _core, sqrtm
 
-BLOCK = 512  # rows of x that a worker takes at a time
+BLOCK = 512  # rows of x that a worker takes at a time; half of them if there are fewer than 4 blocks
 EPS = {np.float32: 2.0**-24, np.float64: 2.0**-53}
 
 
@@ -18,7 +18,6 @@ EPS = {np.float32: 2.0**-24, np.float64: 2.0**-53}
 def restore():
     threads = _core.get_num_threads()
     yield
-    assert _core.get_num_threads() == threads
     _core.set_num_threads(threads)
 
 
@@ -143,7 +142,6 @@ def test_bits_do_not_depend_on_the_number_of_threads(dtype):
     for threads in (2, 3, 4, 8):
         _core.set_num_threads(threads)
         assert everything(x, y) == expected
-    _core.set_num_threads(1)
 
 
 def test_several_python_threads_at_once_beside_other_blas():
@@ -170,7 +168,6 @@ def test_several_python_threads_at_once_beside_other_blas():
         worker.join()
     assert found == [True] * 12
     assert _core.get_num_threads() == 2
-    _core.set_num_threads(1)
 
 
 @pytest.mark.parametrize("scale", [1e-45, 1e-30, 1.0, 1e30, 3e38])

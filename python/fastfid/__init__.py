@@ -5,7 +5,7 @@
 """
 
 from ._core import __version__
-from .compare import compare, fit, score, statistics
+from .compare import compare, score
 from .comparison import Comparison
 from .engines.base import Engine, How
 from .errors import (
@@ -38,6 +38,7 @@ from .metrics.prdc import PRDC
 from .metrics.saved import load, save
 from .metrics.sfid import SFID
 from .metrics.vendi import Vendi
+from .one_side import fit, statistics
 from .provenance import Provenance
 from .reference import reference
 from .sources import Item, Piece, Source

@@ -1,4 +1,4 @@
-"""`score`, `compare` and `statistics`: the flow from two sources to a number."""
+"""`score` and `compare`: the flow from two sources to a number."""
 
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing, nullcontext
@@ -10,19 +10,17 @@ from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
 from .errors import InputError
-from .fit import Fit, Side
+from .fit import Side
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
 from .metrics.base import Metric
-from .metrics.fid import FID, MOMENTS
-from .metrics.moments import Statistics
+from .metrics.fid import FID
 from .metrics.registry import METRICS, asked_for, needs_of, score_of
-from .metrics.saved import needs_to_keep
 from .options import Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .protocols import protocol_of
-from .sides import check_sides, fitted, glanced, moments_of, open_side, read, with_names
+from .sides import check_sides, fitted, glanced, open_side, with_names
 
 
 def score(
@@ -256,89 +254,3 @@ def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, mes
 
 def _metrics_of_one() -> str:
     return f"; metrics of one side are {', '.join(name for name, kind in METRICS.items() if kind.sides == 1)}"
-
-
-def statistics(
-    source: Any,
-    *,
-    model: Model = "inception-v3",
-    mode: str | Preprocessing = default("pytorch"),
-    dims: int = default(2048),
-    batch_size: int | None = None,
-    device: str = default("auto"),
-    precision: str = default("fp32"),
-    num_workers: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    on_error: str = "raise",
-    recursive: bool = True,
-    endings: str | Collection[str] | None = None,
-    progress: ProgressOption = None,
-    engine: str | Engine | None = None,
-) -> Statistics:
-    """Mean and covariance of the features of a set of images, which can be saved, merged and compared.
-
-    Takes the parameters of `score`. A statistics file is loaded unchanged.
-
-    Returns
-    -------
-    Statistics
-    """
-    options, messages = Options.of(locals()), Messages()
-    side = open_side(source, "the source", (MOMENTS,), options, messages)
-    with opened_engine([side], options, messages) as (engine, facts):
-        return moments_of(read(side, engine, facts, options, messages))
-
-
-def fit(
-    source: Any,
-    *,
-    model: Model = "inception-v3",
-    mode: str | Preprocessing = default("pytorch"),
-    dims: int = default(2048),
-    batch_size: int | None = None,
-    device: str = default("auto"),
-    precision: str = default("fp32"),
-    num_workers: int | None = None,
-    limit: int | None = None,
-    seed: int = 0,
-    on_error: str = "raise",
-    recursive: bool = True,
-    endings: str | Collection[str] | None = None,
-    features: bool = False,
-    progress: ProgressOption = None,
-    metrics: Sequence[str | Metric] = ("fid",),
-    engine: str | Engine | None = None,
-) -> Fit:
-    """Everything that some metrics need of one side, from one pass over its images.
-
-    `compare` takes it as a side, as often as needed, and `save` writes it to a file. It always has the mean and
-    covariance; for most metrics other than the FID it also has the rows, 8 KiB per image at 2048 dims.
-
-    Takes the parameters of `score` and this:
-
-    Parameters
-    ----------
-    metrics : sequence of str or Metric
-        The metrics that are to be computed later.
-
-    Returns
-    -------
-    Fit
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import fastfid
-    >>> rng = np.random.RandomState(0)
-    >>> fits = [fastfid.fit(rng.randn(n, 4), features=True, metrics=["kid"]) for n in (50, 60)]
-    >>> fastfid.compare(*fits, metrics=["fid", "kid"]).scores["kid"].n
-    (50, 60)
-    """
-    options, messages = Options.of(locals()), Messages()
-    needs = needs_to_keep(asked_for(options.metrics, options))
-    side = open_side(source, "the source", needs, options, messages)
-    with opened_engine([side], options, messages) as (opened, facts):
-        side = read(side, opened, facts, options, messages)
-    assert side.fit is not None
-    return side.fit

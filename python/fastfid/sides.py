@@ -15,6 +15,7 @@ from .messages import Messages, tell_of_run, tell_of_sides
 from .metrics.base import Need, Score
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
+from .metrics.registry import asked_for
 from .metrics.saved import fill, fit_of_features, fit_of_file, fit_of_statistics
 from .networks.roles import FEATURES
 from .options import Options
@@ -64,12 +65,12 @@ def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Op
     missing = tuple(need for need in needs if not need.optional and need not in fit.states)
     source = images_beside_statistics(given) if missing else None
     if missing and source is None:
-        raise InputError(
-            f"{name} holds statistics, which have no {missing[0]}: give the images, or statistics that were saved with "
-            "what the metrics need"
-        )
+        metrics = [metric.name for metric in asked_for(options.metrics, options) if missing[0] in metric.needs]
+        saved = f"saved with --with {metrics[0]}" if metrics else "with that"
+        raise InputError(f"{name} holds statistics, which have no {missing[0]}: give the images, or statistics {saved}")
     if options.limit is not None:
-        messages.warn(f"limit={options.limit} does not apply to {name}: it has no images to choose from")
+        why = "it has no images to choose from" if source is None else "only its images are chosen from"
+        messages.warn(f"limit={options.limit} does not apply to the statistics in {name}: {why}")
     provenance = fit.provenance or getattr(fit.get(MOMENTS), "provenance", None)
     return Side(name, fit.n, needs=missing, source=source, fit=fit, provenance=provenance)
 

@@ -14,6 +14,7 @@ from ..images.modes import resolve
 from ..messages import Messages
 from ..options import Options
 from ..progress import on_a_terminal
+from ..protocols import protocol_of
 from ..sides import require_roles, roles_of
 from .base import Engine
 from .local import Local
@@ -43,7 +44,8 @@ def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -
         if not isinstance(facts, Facts):
             raise InputError(f"{type(engine).__name__}.open must return Facts, got a {type(facts).__name__}")
         require_roles(sides, facts)
-        if not facts.comparable and facts.provenance:
+        followed = protocol_of(options.protocol)
+        if not facts.comparable and facts.provenance and not (followed and followed.network):
             messages.note(f"made with {facts.provenance.model}: not comparable with published FIDs")
         yield engine, facts
 
