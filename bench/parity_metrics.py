@@ -3,10 +3,10 @@
     python bench/parity_metrics.py A B --weights W.pth --tools-python PYTHON --clones FOLDER --adm-python PYTHON
 
 A has the generated images and B the real ones; the first --images of each are taken, of one size. The environments and
-the clones are described in `bench/parity_metric_tools.py`. Asserts the bounds that it prints: 1e-6 relative; or, if a
-tool computes in float32, twice as far as it is from itself in float64; or, if its random numbers come from torch, that
-our value is inside the range of 20 of its runs, or its value inside the range of 20 of ours. Prints the table of
-tests/README.md.
+the clones are described in `bench/parity_metric_tools.py`. Asserts the bounds that it prints: 1e-6 relative of features
+and 1e-4 of images; or, if a tool computes in float32, twice as far as it is from itself in float64 (KID of images: 4
+eps, absolute); or, if its random numbers come from torch, that our value is inside the range of 20 of its runs, and its
+value inside the range of 20 of ours. Prints the table of tests/README.md.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def compare_fixed(
     difference = max(abs(o - t) / abs(t) for o, t in zip(ours, theirs, strict=True))
     bound = max(CHAIN_BOUND if source == "images" else BOUND, 2 * noise)
     assert difference <= bound, f"{metric}, {tool}, {source}: {ours} is not {theirs} to {bound}"
-    said = f"its {own}: {noise:.1e}" if noise > BOUND / 2 else f"{bound:.0e}"
+    said = f"its {own}: {noise:.1e}" if 2 * noise == bound else f"{bound:.0e}"
     line(metric, tool, source, theirs[0], ours[0], f"{difference:.1e}", said)
 
 
@@ -148,6 +148,8 @@ def report(found: dict[str, dict[str, Any]], source: str, score: Any) -> None:
             own_type, higher = ("float16", "float32") if tool == "guided-diffusion" else ("float32", "float64")
             exact = tools.get(f"{tool}, {higher}", theirs)
             noise = max(abs(t - e) / abs(e) for t, e in zip(theirs, exact, strict=True))
+            if metric == "kid" and source == "images":  # no float64 there; the kernel is above 1, and so are its means
+                noise = 2 * float(np.finfo(np.float32).eps) / min(map(abs, theirs))
             compare_fixed(metric, tool, source, theirs, own, noise, own_type)
             if exact is not theirs:
                 compare_fixed(metric, f"{tool}, in {higher}", source, exact, own, 0)
@@ -155,7 +157,8 @@ def report(found: dict[str, dict[str, Any]], source: str, score: Any) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs=2, metavar=("A", "B"))
+    for name in ("a", "b"):
+        parser.add_argument(name, metavar=name.upper())
     for name in ("weights", "tools-python", "clones", "adm-python"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--images", nargs=2, type=int, default=(200, 180))
@@ -165,7 +168,7 @@ def main() -> None:
     print("| metric | tool | from | its number | ours | difference | bound |\n|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as name:
         folders = []
-        for side, given, count in zip("ab", options.folders, options.images, strict=True):
+        for side, given, count in zip("ab", (options.a, options.b), options.images, strict=True):
             folders.append(Path(name) / side)
             folders[-1].mkdir()
             for file in sorted(Path(given).iterdir())[:count]:

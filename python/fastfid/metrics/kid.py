@@ -102,9 +102,20 @@ class KID(Metric):
         if self.subset_seed is not None:
             seed_number(self.subset_seed)
 
+    def check(self, *n: int | None) -> None:
+        """Raise `InputError` if the tool's subsets are larger than a side."""
+        tool, least = TOOLS.get(self.convention), min((count for count in n if count is not None), default=None)
+        size = self.subset_size or (tool.size if tool else 0)
+        if tool and not tool.any_n and least is not None and size > least:
+            raise InputError(
+                f"{self.convention}'s KID takes subsets of {size} images, and a side has {least}: give a smaller "
+                "subset_size"
+            )
+
     def value(self, a: "Fit", b: "Fit") -> Score:
         """Return the KID and its spread."""
         x, y = (cast(Rows, side[ROWS]).matrix for side in (a, b))
+        self.check(len(x), len(y))
         if self.convention in TOOLS:
             value, parts, parameters = self._of_subsets(x, y, TOOLS[self.convention])
         else:
@@ -114,11 +125,7 @@ class KID(Metric):
 
     def _of_subsets(self, x: Matrix, y: Matrix, tool: _Tool) -> tuple[float, dict[str, float], dict[str, int]]:
         subsets, seed = self.subsets or tool.subsets, tool.seed if self.subset_seed is None else self.subset_seed
-        size, least = self.subset_size or tool.size, min(len(x), len(y))
-        if size > least:
-            if not tool.any_n:
-                raise InputError(f"{self.convention}'s KID takes subsets of {size} images; a side has {least}")
-            size = least
+        size = min(self.subset_size or tool.size, len(x), len(y))
         rng = np.random.RandomState(seed)
         values = []
         for _ in range(subsets):
