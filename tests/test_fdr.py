@@ -120,3 +120,10 @@ def test_names_are_escaped_for_the_table(sets, tmp_path):
     write_network(tmp_path / "a|b.onnx", 8, 7, mode=MODES["box"])
     row = fastfid.fdr(*sets, {"a|b.onnx": 1}).table().splitlines()[2]
     assert row.startswith(r"| a\|b.onnx | size=8")
+
+
+def test_statistics_on_both_sides_need_no_network(sets):
+    saved = fastfid.statistics(sets[0], model="box.onnx")
+    path = fastfid.statistics(sets[1], model="box.onnx").save("real.npz")
+    with pytest.raises(fastfid.InputError, match="FDr needs images on a side"):
+        fastfid.fdr(saved, path, {"box.onnx": 2})

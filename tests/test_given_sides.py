@@ -151,7 +151,7 @@ class TestStatisticsWithImages:
 
     def test_without_images(self, tmp_path):
         Statistics(3).update(X[:, :3]).save(tmp_path / "s.npz")
-        with pytest.raises(InputError, match="holds statistics, which have no Rows of features: give the images, or"):
+        with pytest.raises(InputError, match="has no Rows of features: give the images, or"):
             compare(tmp_path / "s.npz", tmp_path / "s.npz", metrics=["kid"])
 
 
@@ -197,7 +197,7 @@ class TestFit:
     def test_what_is_not_there_is_named(self, extractor):
         fit = fastfid.fit(pictures(5), model=extractor)
         assert str(fit) == "Fit(n=5, Statistics of features, inception-v3-random, pytorch)"
-        with pytest.raises(InputError, match="which have no Rows of logits_unbiased"):
+        with pytest.raises(InputError, match="has no Rows of logits_unbiased"):
             compare(fit, metrics=["is"])
 
     def test_different_networks_are_noticed(self, extractor):
@@ -224,3 +224,83 @@ def test_few_images_are_no_matter_without_the_fid():
         == compare(X, Y, features=True, metrics=["kid"]).warnings
     )
     assert any(text.startswith("few-images") for text in compare(few, Y, features=True).warnings)
+
+
+class TestMixed:
+    """A file whose statistics and images may be of another model or mode, and are not the same set."""
+
+    ROLES = ("features", "spatial")
+
+    @pytest.fixture
+    def reference(self, tmp_path):
+        model = Extractor("inception-v3-random", mode="tensorflow", batch_size=4, roles=self.ROLES)
+        return fastfid.reference(pictures(14, seed=1), tmp_path / "ref.npz", images=8, model=model)
+
+    @pytest.fixture
+    def unsigned(self, reference, tmp_path):
+        with np.load(reference) as held:
+            np.savez(tmp_path / "unsigned.npz", **{key: held[key] for key in held if key not in ("fastfid", "rows")})
+        return tmp_path / "unsigned.npz"
+
+    def test_its_statistics_must_be_of_this_run(self, reference):
+        other = fastfid.fit(pictures(9), model="inception-v3-random", mode="tensorflow", metrics=["fid", "kid"])
+        run = {"metrics": ["authpct"], "model": "inception-v3-random"}
+        assert compare(pictures(9), reference, mode="tensorflow", **run).scores["authpct"].n == (9, 14)
+        (reference.parent / "sigma-only.npz").write_bytes(b"")
+        with np.load(reference) as held:
+            np.savez(reference, **{key: held[key] for key in held if key != "rows"})
+        assert compare(other, reference, mode="tensorflow", **run).scores["authpct"].n == (9, 8)
+        with pytest.raises(fastfid.StatisticsMismatch, match="mode tensorflow in the statistics in .*ref.npz, pytorch"):
+            compare(other, reference, **run)
+        forced = compare(other, reference, force=True, **run)
+        assert forced.forced
+
+    def test_it_is_said_if_nothing_is_known(self, unsigned):
+        run = {"metrics": ["fid", "authpct"], "model": "inception-v3-random", "mode": "tensorflow"}
+        result = compare(pictures(9), unsigned, **run)
+        assert any("no record of the model and mode" in text for text in result.warnings)
+        assert result.scores["fid"].n == (9, 14)
+        assert result.scores["authpct"].n == (9, 8)
+        assert "n 9 and 14" in result.citation
+
+    def test_the_limit_concerns_its_images(self, unsigned):
+        run = {"metrics": ["fid", "authpct"], "model": "inception-v3-random", "mode": "tensorflow"}
+        result = compare(pictures(9), unsigned, limit=5, **run)
+        assert any("limit=5 does not apply to the statistics in" in text for text in result.warnings)
+        assert result.scores["fid"].n == (5, 14)
+        assert result.scores["authpct"].n == (5, 5)
+
+    def test_two_sets_are_not_saved_as_one(self, unsigned, tmp_path, capsys):
+        with pytest.raises(InputError, match="together they are not one set"):
+            fastfid.fit(unsigned, model="inception-v3-random", mode="tensorflow", metrics=["kid"])
+        arguments = ["--save-stats", str(unsigned), str(tmp_path / "out"), "--with", "kid"]
+        assert main([*arguments, "--model", "inception-v3-random", "--mode", "tensorflow"]) == 1
+        assert not (tmp_path / "out.npz").exists()
+
+    def test_lengths_are_those_of_what_is_compared(self, tmp_path):
+        rows = RNG.randn(30, 8).astype(np.float32)
+        good = fastfid.save(fastfid.fit(rows, features=True, metrics=["kid"]), tmp_path / "good.npz")
+        moments = Statistics(8).update(rows)
+        np.savez(tmp_path / "images.npz", mu=moments.mu, sigma=moments.sigma, n=30, arr_0=pictures(6))
+        with pytest.raises(fastfid.StatisticsMismatch, match=r"dims 64 in .*images.npz, 8 in .*good.npz"):
+            compare(tmp_path / "images.npz", good, metrics=["kid"], model="inception-v3-random", dims=64)
+
+
+def test_a_metric_from_outside_cannot_change_the_rows():
+    class Careless(fastfid.Metric):
+        name = "careless"
+        needs = (ROWS,)
+
+        def value(self, a, b):
+            rows = a[ROWS].matrix
+            rows -= rows.mean(axis=0)
+            return fastfid.Score(0.0)
+
+    with pytest.raises(ValueError, match="read-only"):
+        compare(X, Y, features=True, metrics=[Careless(), "kid"])
+
+
+@pytest.mark.parametrize("option", [{"method": "schur"}, {"bootstrap": 20}])
+def test_parameters_of_the_fid_need_the_fid(option):
+    with pytest.raises(InputError, match="is a parameter of the FID, which is not asked for"):
+        compare(X, Y, features=True, metrics=["kid"], **option)

@@ -161,7 +161,7 @@ def test_bad_parameters(parameters, message):
 
 
 def test_subsets_larger_than_a_side():
-    with pytest.raises(InputError, match="torch-fidelity's KID takes subsets of 1000 images; a side has 300"):
+    with pytest.raises(InputError, match="torch-fidelity's KID takes subsets of 1000 images, and a side has 300"):
         KID("torch-fidelity").value(fit(X), fit(Y))
     assert KID("clean-fid", subsets=1).value(fit(X), fit(Y)).parameters["subset_size"] == 300
 
@@ -176,5 +176,5 @@ def test_in_a_run_beside_the_fid():
     assert result.fid == fastfid.score(one, two, model=model)
     saved = model.fit(two)  # which still has its rows
     assert fastfid.compare(one, saved, model=model, metrics=["kid"]).scores["kid"].value == expected
-    with pytest.raises(InputError, match="have no Rows of features: give the images"):
+    with pytest.raises(InputError, match="has no Rows of features: give the images"):
         fastfid.compare(one, Statistics.from_moments(saved.mu, saved.sigma, 9), model=model, metrics=["kid"])

@@ -112,7 +112,7 @@ def test_a_metric_of_one_side_takes_the_first(rows):
 
 def test_statistics_do_not_give_what_they_do_not_hold(rows):
     saved = Statistics(DIMS).update(rows)
-    with pytest.raises(InputError, match=r"holds statistics, which have no Sums of features: give the images"):
+    with pytest.raises(InputError, match=r"has no Sums of features: give the images"):
         fastfid.compare(pictures(40), saved, engine=Given(rows), metrics=[Gap()])
 
 

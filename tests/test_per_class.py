@@ -1,6 +1,7 @@
 """Scores per class: the same as those of the classes alone, and the same whole."""
 
 import json
+import os
 import shutil
 import zipfile
 from functools import partial
@@ -69,7 +70,7 @@ def test_the_class_of_an_image(paths, classes):
 
 @pytest.mark.parametrize("paths", [["1"], ["cat/1", "2"]])
 def test_an_image_without_a_class(paths):
-    with pytest.raises(InputError, match="is in no subfolder; its class is the name of a subfolder"):
+    with pytest.raises(InputError, match="is in no subfolder, and the subfolders are the classes"):
         classes_of(Named(paths))
 
 
@@ -158,3 +159,65 @@ def test_the_command(pair, capsys):
     assert values == sorted(values, reverse=True)
     assert mean.startswith("mean of 2 classes: FID ")
     assert last.startswith("FID:  ")
+
+
+def test_the_limit_does_not_change_what_the_classes_are(tmp_path):
+    source = Named([f"{top}/{below}/{i}" for top in "xy" for below in "pq" for i in range(2)])
+    for seed in range(20):
+        assert set(classes_of(source, 4, seed)) <= {"x", "y"}
+
+
+def test_too_few_images_of_a_class_are_named_before_any_is_read(pair, extractor):
+    silent = {"model": extractor, "per_class": True, "progress": lambda *_: pytest.fail("an image was read")}
+    with pytest.raises(InputError, match="class cat: prdc: k=5 needs at least 6 images of each side, got 5"):
+        compare(*pair, metrics=["prdc"], **silent)
+    with pytest.raises(InputError, match="class cat: the Inception Score needs an image for each"):
+        compare(pair[0], metrics=["is"], **silent)
+
+
+def test_a_class_that_loses_its_images(pair, extractor, tmp_path):
+    shutil.copytree(pair[0], tmp_path / "a")
+    for path in sorted((tmp_path / "a" / "dog").iterdir())[1:]:
+        path.write_bytes(b"damaged")
+    with pytest.raises(InputError, match="class dog: .*a has fewer than 2 readable images"):
+        compare(tmp_path / "a", pair[1], per_class=True, on_error="skip", model=extractor)
+
+
+def test_the_closest_pairs_of_a_class_have_names(pair, extractor):
+    result = compare(*pair, per_class=True, metrics=["authpct"], model=extractor)
+    for name, scores in result.classes.items():
+        for generated, real, _ in scores["authpct"].parts["copies"]:
+            assert generated.startswith(str(pair[0] / name))
+            assert real.startswith(str(pair[1] / name))
+
+
+class Plain(fastfid.Metric):
+    """A metric from outside that states nothing but a value, which is no number, and has a part called like ours."""
+
+    name = "plain"
+    needs = ()
+
+    def value(self, a, b):
+        return fastfid.Score(float("nan"), parts={"copies": 5})
+
+
+def test_a_metric_from_outside(pair, extractor):
+    result = compare(*pair, per_class=True, metrics=["fid", Plain()], model=extractor)
+    assert result.classes["cat"]["plain"].parts["copies"] == 5
+    assert "not a number (NaN): plain of cat, plain of dog" in result.warnings
+    assert result.as_dict()["over_classes"]["plain"]["mean"] is None
+
+
+def test_what_classes_say_is_told(pair, extractor):
+    result = compare(*pair, per_class=True, metrics=["sfid"], model="inception-v3-random", batch_size=4)
+    assert [text for text in result.warnings if text.startswith("class cat: few-images: sfid: 5 images")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_a_class_cannot_add_lines_to_the_output(tmp_path, capsys):
+    for side in "ab":
+        folder(tmp_path / side / "x\nFID:  0.0", pictures(3))
+        folder(tmp_path / side / "y", pictures(3))
+    sides = [str(tmp_path / side) for side in "ab"]
+    assert main([*sides, "--per-class", "--model", "inception-v3-random", "--dims", "64"]) == 0
+    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("FID:  ")]) == 1

@@ -70,7 +70,7 @@ def test_errors_leave_nothing(real, tmp_path, extractor):
     for source, name, message in (
         (mixed, "out", r"has 32x32 pixels, the first image 64x64: a reference file needs images of one size"),
         (real, "there", "there.npz exists already"),
-        (saved, "out", "holds statistics, which have no Statistics of spatial: give the images"),
+        (saved, "out", "has no Statistics of spatial: give the images"),
         (iter(pictures(4)), "out", "can be read only once"),
         (tmp_path / "nowhere", "out", "nowhere"),
     ):

@@ -11,7 +11,7 @@ from fastfid.images.observed import Seen, Tally
 from fastfid.messages import Messages
 from fastfid.metrics.kid import ROWS
 from fastfid.options import Options
-from fastfid.sides import name_of_row, open_side, read
+from fastfid.sides import namer, open_side, read
 from pictures import folder, pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
@@ -41,7 +41,7 @@ def test_names_of_rows(tmp_path, limit):
     with Local() as engine:
         facts = engine.open(Recipe("inception-v3-random", dims=64), Messages())
         side = read(side, engine, facts, options, Messages())
-        names = [name_of_row(side, row, options) for row in range(side.n)]
+        names = list(map(namer(side, options), range(side.n)))
         chosen = range(9) if limit is None else np.sort(np.random.RandomState(0).permutation(9)[:limit])
         assert names == [str(path / f"{index:03}.png") for index in chosen if index != 3]
 
@@ -49,4 +49,4 @@ def test_names_of_rows(tmp_path, limit):
 def test_a_side_without_images():
     options = Options(features=True)
     side = open_side(np.random.RandomState(0).randn(5, 3), "the features", (ROWS,), options, Messages())
-    assert name_of_row(side, 4, options) == "row 4 of the features (ndarray)"
+    assert namer(side, options)(4) == "row 4 of the features (ndarray)"

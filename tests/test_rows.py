@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -111,5 +112,54 @@ def test_a_bad_budget(monkeypatch, text):
 def test_a_matrix_is_not_copied():
     matrix = np.random.RandomState(0).randn(5, 3)
     kept = Rows.of(matrix)
-    assert kept.matrix is matrix
+    assert np.shares_memory(kept.matrix, matrix)
     assert (len(kept), kept.dims) == (5, 3)
+
+
+def test_nobody_can_change_the_rows():
+    kept = of(parts(0, (5,)))
+    own = np.zeros((2, 7), np.float32)
+    for matrix in (kept.matrix, copy.deepcopy(kept).matrix, Rows(7).merge(kept).matrix, Rows.of(own).matrix):
+        with pytest.raises(ValueError, match="read-only"):
+            matrix += 1
+    own += 1  # the caller's own array is as it was
+
+
+def test_rows_of_other_lengths_are_not_merged():
+    with pytest.raises(InputError, match="rows of 7 dims cannot be merged with rows of 5"):
+        of(parts(0, (2,))).merge(of(parts(0, (2,), 5), 5))
+
+
+def test_two_threads_read_while_a_third_adds():
+    kept, expected, wrong = Rows(64), np.arange(64, dtype=np.float32), []
+
+    def read():
+        for _ in range(50):
+            matrix = kept.matrix
+            if not np.array_equal(matrix, np.broadcast_to(expected, matrix.shape)):
+                wrong.append(matrix)
+
+    threads = [threading.Thread(target=read) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for _ in range(300):
+        kept.update(np.broadcast_to(expected, (20, 64)))
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert kept.matrix.shape == (6000, 64)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_child_does_not_write_into_the_file_of_its_parent(no_memory):
+    first, childs, parents = parts(0, (30, 20, 10))
+    kept = of([first])
+    child = os.fork()
+    if child == 0:
+        kept.update(childs)
+        whole = np.concatenate([first, childs])
+        os._exit(0 if np.array_equal(kept.matrix, whole) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    kept.update(parents)
+    assert np.array_equal(kept.matrix, np.concatenate([first, parents]))

@@ -73,7 +73,7 @@ def test_scores_from_files_are_those_from_images(tmp_path, extractor):
 
 def test_other_tools_read_mu_and_sigma(tmp_path):
     with np.load(fastfid.save(filled(40), tmp_path / "f.npz")) as held:
-        assert set(held) == {"mu", "sigma", "n", "rows", "rows_logits_unbiased", "mu_s", "sigma_s"}
+        assert set(held) == {"mu", "sigma", "n", "rows", "rows_logits_unbiased", "mu_s", "sigma_s", "roles"}
         assert held["mu"].dtype == held["sigma"].dtype == np.float64
 
 
@@ -174,3 +174,64 @@ class TestCommand:
         assert "note: the result has no Rows of logits_unbiased" in capsys.readouterr().err
         assert LOGITS not in fastfid.load(out).states
         assert fastfid.load(out).n == 110
+
+
+def test_keys_of_other_programs_are_ignored(tmp_path):
+    """Also those that are called like a role: a file names the roles it has."""
+    fit = filled(40)
+    with np.load(fastfid.save(fit, tmp_path / "f.npz")) as held:
+        extra = {"mu_features": np.zeros(3), "sigma_features": np.eye(3), "rows_features": np.zeros((40, 3))}
+        more = {"rows_total": np.zeros(5), "mu_x": np.zeros(2), "sigma_x": np.zeros(5)}
+        np.savez(tmp_path / "g.npz", **{**held, **extra, **more, "roles": "features logits_unbiased spatial"})
+    back = fastfid.load(tmp_path / "g.npz")
+    assert list(map(str, back.states)) == list(map(str, fit.states))
+    assert np.array_equal(back[ROWS].matrix, fit[ROWS].matrix)
+
+
+def test_rows_of_a_role_need_n(tmp_path):
+    with np.load(fastfid.save(filled(40), tmp_path / "f.npz")) as held:
+        np.savez(tmp_path / "g.npz", **{key: held[key] for key in held if key not in ("n", "rows")})
+    with pytest.raises(InputError, match=r"g\.npz: rows_logits_unbiased needs n"):
+        fastfid.load(tmp_path / "g.npz")
+
+
+def test_all_rows_together_are_bounded(tmp_path, monkeypatch):
+    path = fastfid.save(filled(40), tmp_path / "f.npz")
+    monkeypatch.setattr("fastfid.metrics.role_arrays.MOST_ROWS_BYTES", 40 * 5 * 4 - 1)
+    with pytest.raises(InputError, match="its rows have more than 799 bytes"):
+        fastfid.load(path)
+
+
+def test_a_merge_that_fails_changes_nothing(tmp_path, capsys):
+    whole, other = filled(40), filled(40)
+    other.states[LOGITS] = Rows(6).update(np.zeros((40, 6), np.float32))
+    with pytest.raises(InputError, match="Rows of logits_unbiased of 5 and of 6 dims cannot be merged"):
+        whole.merge(other)
+    del other.states[LOGITS]
+    with pytest.raises(InputError, match="there is no Rows of logits_unbiased here"):
+        whole.merge(other)
+    assert (whole.n, whole[fastfid.metrics.fid.MOMENTS].n) == (40, 40)
+    other.states[LOGITS] = Rows(6).update(np.zeros((40, 6), np.float32))
+    paths = [str(fastfid.save(fit, tmp_path / f"{i}.npz")) for i, fit in enumerate((whole, other))]
+    assert main(["merge", str(tmp_path / "out.npz"), *paths]) == 1
+    assert "cannot be merged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--protocol", "adm"], "--protocol has no effect with --save-stats"),
+        (["--per-class"], "--per-class has no effect with --save-stats"),
+        (["--bootstrap", "20"], "--bootstrap has no effect with --save-stats"),
+        (["--with", "kid", "--format", "edm2"], "--format edm2 holds mean and covariance only"),
+    ],
+)
+def test_what_a_file_cannot_have_is_bad_usage(capsys, arguments, message):
+    with pytest.raises(SystemExit):
+        main(["--save-stats", "a", "b", *arguments])
+    assert message in capsys.readouterr().err
+
+
+def test_save_takes_a_fit(tmp_path):
+    with pytest.raises(InputError, match="save takes a Fit, got a Statistics; a Statistics has its own save"):
+        fastfid.save(Statistics(2), tmp_path / "f.npz")

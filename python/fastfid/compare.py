@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .arguments import default
@@ -13,14 +14,15 @@ from .errors import InputError
 from .fit import Side
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
-from .metrics.base import Metric
+from .metrics.authpct import AuthPct
+from .metrics.base import Metric, Score
 from .metrics.fid import FID
 from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .options import Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .protocols import protocol_of
-from .sides import check_sides, fitted, glanced, open_side, with_names
+from .sides import Namer, check_sides, fitted, glanced, namer, open_side, with_names
 
 
 def score(
@@ -199,12 +201,15 @@ def compare(
     """
     options = Options.of(locals())
     asked, messages = asked_for(options.metrics, options), Messages()
+    for name in ("method", "bootstrap"):
+        if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
+            raise InputError(f"{name} is a parameter of the FID, which is not asked for: leave it out")
     followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = _opened(asked, (a, b), options, messages)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
-    common = check_classes(sides, options.limit, options.seed, messages) if options.per_class else ()
+    common = check_classes(sides, asked, options.limit, options.seed, messages) if options.per_class else ()
     with ExitStack() as stack:
         with followed.opening(options.model) if followed and any(side.source for side in sides) else nullcontext():
             engine, facts = stack.enter_context(opened_engine(sides, options, messages))
@@ -221,9 +226,10 @@ def compare(
         if followed:
             followed.tell_of_n(sides, messages)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
-        scores = {name: with_names(score, sides, options) for name, score in scores.items()}
+        namers = [namer(side, options) for side in sides]
+        scores = {metric.name: _named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
-        classes = scores_of_classes(common, [side.shelf for side in sides if side.shelf], asked)
+        classes = scores_of_classes(common, sides, asked, partial(_named_in_class, namers))
     tell_of_classes(classes, facts.roles.get("features", 0) if fid else 0, messages)
     return Comparison(
         scores=scores,
@@ -250,6 +256,19 @@ def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, mes
         open_side(given[place], name, needs_of(asked, place), options, messages)
         for place, name in enumerate(("the first side", "the second side")[: 2 if both else 1])
     ]
+
+
+def _named(metric: Metric, score: Score, namers: Sequence[Namer]) -> Score:
+    return with_names(score, namers) if isinstance(metric, AuthPct) else score
+
+
+def _named_in_class(namers: Sequence[Namer], metric: Metric, score: Score, starts: Sequence[int]) -> Score:
+    """Name the images of a score of a class, whose rows count from `starts` on in the whole sets."""
+    return _named(metric, score, [partial(_from, name, start) for name, start in zip(namers, starts, strict=True)])
+
+
+def _from(name: Namer, start: int, row: int) -> str:
+    return name(start + row)
 
 
 def _metrics_of_one() -> str:

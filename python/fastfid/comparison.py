@@ -130,7 +130,7 @@ class Comparison:
         return {
             **({"fid": fid.value, **_plain(fid.parts)} if fid else {}),
             **({"scores": others} if others else {}),
-            **({"classes": _plain(self.classes), "over_classes": self._over_classes()} if self.classes else {}),
+            **({"classes": _plain(self.classes), "over_classes": _plain(self._over_classes())} if self.classes else {}),
             **({"protocol": self.protocol.name} if self.protocol else {}),
             "citation": self.citation,
             "a": self.a.as_dict(),

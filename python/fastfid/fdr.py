@@ -1,5 +1,6 @@
 """FDr: Fréchet distances by several networks, each divided by that of a validation set, and their mean."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
@@ -12,8 +13,10 @@ from .checks import shown
 from .compare import compare
 from .errors import InputError, ModelError
 from .extractor import Extractor
-from .fit import Side
+from .fit import Fit, Side
+from .metrics.moments import Statistics
 from .options import Model
+from .sources import is_statistics_file
 
 # Options of `compare` that would make the distances something else.
 _FIXED = ("model", "mode", "dims", "metrics", "protocol", "bootstrap", "per_class", "features")
@@ -61,7 +64,8 @@ class FDr:
     def citation(self) -> str:
         """What to state beside the numbers: version, numbers of images, weights."""
         weights = ", ".join(f"{each.network} (SHA-256 {each.sha256[:12]})" for each in self.ratios)
-        return f"FDr over {len(self.ratios)} networks; fastfid {__version__}; n {self.a.n} and {self.b.n}; {weights}"
+        networks = "1 network" if len(self.ratios) == 1 else f"{len(self.ratios)} networks"
+        return f"FDr over {networks}; fastfid {__version__}; n {self.a.n} and {self.b.n}; {weights}"
 
     def table(self) -> str:
         """Return a Markdown table: one line for each network, and the mean."""
@@ -122,6 +126,8 @@ def fdr(a: Any, b: Any, networks: Mapping[Model, float], **options: Any) -> FDr:
     True
     """
     _check(a, b, networks, options)
+    if all(_is_saved(side) for side in (a, b)):
+        raise InputError("FDr needs images on a side: no network would run on statistics and features")
     results = {model: compare(a, b, model=model, **options) for model in networks}
     ratios = []
     for model, result in results.items():
@@ -135,6 +141,11 @@ def fdr(a: Any, b: Any, networks: Mapping[Model, float], **options: Any) -> FDr:
     last = next(reversed(results.values()))
     assert last.b is not None
     return FDr(fmean(each.ratio for each in ratios), tuple(ratios), last.a, last.b)
+
+
+def _is_saved(side: Any) -> bool:
+    """Return True if a side was given as statistics or a fit."""
+    return isinstance(side, Statistics | Fit) or (isinstance(side, str | os.PathLike) and is_statistics_file(side))
 
 
 def divisor_of(value: Any) -> float:

@@ -121,7 +121,17 @@ class Fit:
         return self
 
     def merge(self, other: "Fit") -> Self:
-        """Add another fit of the same needs, as if its images had followed; return self."""
+        """Add another fit of the same needs, as if its images had followed; return self.
+
+        Raises
+        ------
+        InputError
+            If the other lacks a need, or its rows have other dims; then nothing is changed.
+        """
+        for need, state in self.states.items():
+            dims, others = getattr(state, "dims", None), getattr(other[need], "dims", None)
+            if dims != others:
+                raise InputError(f"{need} of {dims} and of {others} dims cannot be merged")
         for need, state in self.states.items():
             state.merge(other[need])
         self.n = None if self.n is None or other.n is None else self.n + other.n

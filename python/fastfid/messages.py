@@ -34,7 +34,7 @@ CODES = {
     "upscaled": "mode clean enlarges images below 64 pixels",
     "damaged": "files that can be decoded although they contain signs of damage",
     "duplicates": "exact copies, within a side or across both",
-    "few-images": "fewer images than dims",
+    "few-images": "fewer images than dims, or than a metric should have",
     "unequal-n": "very different numbers of images",
     "classes": "classes that only one side has",
     "small-classes": "classes with fewer images than dims",

@@ -145,7 +145,7 @@ class Options:
     )
     seed: int = option(
         0,
-        help="chooses the random subset of --limit and the resamples of --bootstrap",
+        help="chooses the random subset of --limit, the resamples of --bootstrap and the directions of mind",
         check=seed_number,
         bad=(-1, 2**32, 1.5, "1", None),
         good=(1, 2**32 - 1),
@@ -285,6 +285,9 @@ def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
         explicit = own != usual if given(usual) else given(own)
         if explicit and own != value:
             raise InputError(f"protocol {protocol.name} fixes {name}; leave {name}={shown(own)} out")
+    for name in ("method", "bootstrap"):  # parameters of a metric that is given by name
+        if asked.get(name, getattr(Options, name)) != getattr(Options, name):
+            raise InputError(f"protocol {protocol.name} fixes the metrics; leave {name}={shown(asked[name])} out")
     return {name: value for name, value in protocol.fixed.items() if name in asked}
 
 

@@ -2,9 +2,11 @@
 
 import pickle
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import reduce
 from itertools import groupby
+from math import isnan
 
 from .errors import InputError
 from .files.reading import failures
@@ -19,11 +21,20 @@ _MOST_NAMED = 5
 
 
 class Shelf:
-    """The fits of the classes of one side, pickled in a temporary file without a name."""
+    """The fits of the classes of one side, pickled in a temporary file without a name.
+
+    Attributes
+    ----------
+    first : dict of str to int
+        For each class, the row in the whole set that is its first.
+    """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the shelf
+        with _keeping("the classes"):
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the shelf
         self._places: dict[str, tuple[int, int]] = {}
+        self.first: dict[str, int] = {}
+        self._rows = 0
 
     def __getitem__(self, name: str) -> Fit:
         start, size = self._places[name]
@@ -33,12 +44,12 @@ class Shelf:
 
     def put(self, name: str, fit: Fit) -> None:
         """Keep the fit of a class."""
-        data, place = pickle.dumps(fit), tempfile.gettempdir()
-        with failures(f"cannot keep the class {name} in {place}", advice="; TMPDIR names another folder"):
-            start = self._file.seek(0, 2)
+        with _keeping(f"the class {name}"):
+            data, start = pickle.dumps(fit), self._file.seek(0, 2)
             self._file.write(data)
             self._file.flush()
-        self._places[name] = (start, len(data))
+        self._places[name], self.first[name] = (start, len(data)), self._rows
+        self._rows += fit.n or 0
 
     def close(self) -> None:
         """Remove the file."""
@@ -52,13 +63,19 @@ class Shelf:
             yield piece, fit
 
 
-def check_classes(sides: Sequence[Side], limit: int | None, seed: int, messages: Messages) -> tuple[str, ...]:
+def _keeping(what: str) -> AbstractContextManager[None]:
+    return failures(f"cannot keep {what} in a temporary file", advice="; TMPDIR names the folder")
+
+
+def check_classes(
+    sides: Sequence[Side], metrics: Sequence[Metric], limit: int | None, seed: int, messages: Messages
+) -> tuple[str, ...]:
     """Return the classes that all sides have, and warn of the others.
 
     Raises
     ------
     InputError
-        If a side has no images, no classes, or a class of fewer than two images; or no class is on both sides.
+        If a side has no images, no classes, or too few images of a class for a metric; or no class is on both sides.
     """
     found = []
     for side in sides:
@@ -74,24 +91,45 @@ def check_classes(sides: Sequence[Side], limit: int | None, seed: int, messages:
             messages.warn(f"classes: only {side.name} has {_some(alone)}; these count in the whole set only")
         if small := [name for name in common if counts[name] < 2]:
             raise InputError(f"{side.name}: the class {small[0]} has 1 image; a covariance needs at least 2")
+    for name in common:
+        with _of_class(name):
+            for metric in metrics:
+                metric.check(*(counts[name] for counts in found[: metric.sides]))
     return common
 
 
 def scores_of_classes(
-    classes: Iterable[str], shelves: Sequence[Shelf], metrics: Iterable[Metric]
+    classes: Iterable[str],
+    sides: Sequence[Side],
+    metrics: Sequence[Metric],
+    name_score: Callable[[Metric, Score, Sequence[int]], Score],
 ) -> dict[str, dict[str, Score]]:
-    """Compute every metric of every class."""
+    """Compute every metric of every class.
+
+    `name_score` finishes a score; it gets the first row of the class in the whole set of each side.
+    """
     found: dict[str, dict[str, Score]] = {}
+    shelves = [side.shelf for side in sides if side.shelf]
     for name in classes:
-        fits = [shelf[name] for shelf in shelves]
-        with failures(f"class {name}"):
-            found[name] = {metric.name: score_of(metric, fits) for metric in metrics}
+        with _of_class(name):
+            fits, starts = [shelf[name] for shelf in shelves], [shelf.first[name] for shelf in shelves]
+            if few := [side.name for side, fit in zip(sides, fits, strict=True) if (fit.n or 0) < 2]:
+                raise InputError(f"{few[0]} has fewer than 2 readable images; a covariance needs at least 2")
+            found[name] = {metric.name: name_score(metric, score_of(metric, fits), starts) for metric in metrics}
     return found
 
 
+@contextmanager
+def _of_class(name: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"class {name}: {error}") from error
+
+
 def tell_of_classes(classes: Mapping[str, Mapping[str, Score]], dims: int, messages: Messages) -> None:
-    """Warn about classes with fewer images than dims."""
-    counts = {name: _fewest(scores.values()) for name, scores in classes.items()}
+    """Warn about classes with fewer images than dims, and say what the scores of the classes say."""
+    counts = {name: _fewest(scores.values(), dims) for name, scores in classes.items()}
     small = [name for name in counts if counts[name] < dims]
     if small:
         least = min(small, key=lambda name: counts[name])
@@ -99,10 +137,20 @@ def tell_of_classes(classes: Mapping[str, Mapping[str, Score]], dims: int, messa
             f"small-classes: {len(small)} of {len(classes)} classes with fewer images than {dims} dims, the smallest "
             f"{least} with {counts[least]}; the FID of a class is biased upwards, the more so the fewer its images"
         )
+    told = [(name, text) for name, scores in classes.items() for score in scores.values() for text in score.warnings]
+    if told:
+        name, text = told[0]
+        more = f"; {len(told) - 1} more warnings are in the scores of the classes" if len(told) > 1 else ""
+        messages.warn(f"class {name}: {text}{more}")
+    undefined = [
+        f"{metric} of {name}" for name, each in classes.items() for metric in each if isnan(each[metric].value)
+    ]
+    if undefined:
+        messages.warn(f"not a number (NaN): {_some(undefined)}")
 
 
-def _fewest(scores: Iterable[Score]) -> int:
-    return min(n or 0 for score in scores for n in score.n)
+def _fewest(scores: Iterable[Score], otherwise: int) -> int:
+    return min((n for score in scores for n in score.n if n is not None), default=otherwise)
 
 
 def _some(names: Iterable[str]) -> str:

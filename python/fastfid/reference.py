@@ -18,9 +18,9 @@ from .files.reading import failures
 from .files.writing import atomic_write
 from .fit import Facts, Side
 from .messages import Messages
-from .metrics.base import Need
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
+from .metrics.sfid import SPATIAL
 from .metrics.statistics_file import exists_already, statistics_path
 from .options import Model, Options
 from .progress import ProgressOption
@@ -28,7 +28,6 @@ from .sides import check_sides, open_side, read
 from .sources import Source
 from .sources.pieces import choose, read_checked
 
-_SPATIAL = Need("spatial", Statistics)
 _IMAGES = 10_000  # as many as in ADM's own files
 
 
@@ -89,7 +88,7 @@ def reference(
     target = statistics_path(path)
     if os.path.lexists(target) and not overwrite:
         raise exists_already(target)
-    side = open_side(source, "the source", (MOMENTS, _SPATIAL), options, messages)
+    side = open_side(source, "the source", (MOMENTS, SPATIAL), options, messages)
     if side.source is None:
         raise InputError(f"{side.name} holds statistics; a reference file needs the images")
     with opened_engine([side], options, messages) as (opened, facts):
@@ -107,8 +106,10 @@ def _arrays(
     yield "arr_0", _stored(side.source, images, options)
     side = read(side, engine, facts, options, messages)
     assert side.fit is not None
-    moments, spatial = (cast(Statistics, side.fit[need]) for need in (MOMENTS, _SPATIAL))
+    moments, spatial = (cast(Statistics, side.fit[need]) for need in (MOMENTS, SPATIAL))
     yield from {"mu": moments.mu, "sigma": moments.sigma, "mu_s": spatial.mu, "sigma_s": spatial.sigma}.items()
+    if moments.rows is not None:
+        yield "rows", moments.rows
     yield "n", np.array(moments.n)
     if moments.provenance is not None:
         yield "fastfid", np.array(moments.provenance.to_json())

@@ -1,7 +1,7 @@
 """The steps of a run for each side: open it, glance at it, fit it."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -67,7 +67,7 @@ def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Op
     if missing and source is None:
         metrics = [metric.name for metric in asked_for(options.metrics, options) if missing[0] in metric.needs]
         saved = f"saved with --with {metrics[0]}" if metrics else "with that"
-        raise InputError(f"{name} holds statistics, which have no {missing[0]}: give the images, or statistics {saved}")
+        raise InputError(f"{name} has no {missing[0]}: give the images, or statistics {saved}")
     if options.limit is not None:
         why = "it has no images to choose from" if source is None else "only its images are chosen from"
         messages.warn(f"limit={options.limit} does not apply to the statistics in {name}: {why}")
@@ -108,21 +108,32 @@ def check_sides(sides: Sequence[Side], facts: Facts, force: bool, messages: Mess
         If the two cannot be compared.
     """
     made = [replace(side, provenance=side.provenance or facts.provenance) if side.source else side for side in sides]
-    if len(made) < 2:
-        return made, False
-    a, b = made
-    for role in facts.roles:
-        first, second = (_dims(side, role, facts) for side in (a, b))
-        if None not in (first, second) and first != second:  # different lengths cannot even be forced
-            raise StatisticsMismatch(f"these cannot be compared: dims {first} in {a.name}, {second} in {b.name}")
-    texts, forced = differences(a.provenance, b.provenance, (a.name, b.name), force=force)
-    for text in texts:
-        messages.warn(text)
+    pairs = [
+        ((side.provenance, facts.provenance), (f"the statistics in {side.name}", "its images in this run"))
+        for side in sides
+        if side.source and side.fit  # a file with both; its statistics may be of another model or mode
+    ]
+    if len(made) == 2:
+        a, b = made
+        first, second = (_dims(side, facts) for side in made)
+        for need in first.keys() & second.keys():
+            if first[need] != second[need]:  # different lengths cannot even be forced
+                one, other = first[need], second[need]
+                raise StatisticsMismatch(f"these cannot be compared: dims {one} in {a.name}, {other} in {b.name}")
+        pairs.append(((a.provenance, b.provenance), (a.name, b.name)))
+    forced = False
+    for (one_made, other_made), names in pairs:
+        texts, by_force = differences(one_made, other_made, names, force=force)
+        forced |= by_force
+        for text in texts:
+            messages.warn(text)
     return made, forced
 
 
-def _dims(side: Side, role: str, facts: Facts) -> int | None:
-    return roles_of(side.fit).get(role) if side.fit else facts.roles.get(role)
+def _dims(side: Side, facts: Facts) -> dict[Need, int]:
+    """Return the length of the rows behind each state that a side has or will have."""
+    known = {need: state.dims for need, state in side.fit.states.items() if hasattr(state, "dims")} if side.fit else {}
+    return known | {need: facts.roles[need.role] for need in side.needs if need.role in facts.roles}
 
 
 def roles_of(fit: Fit) -> dict[str, int]:
@@ -161,32 +172,33 @@ def fitted(
     if (fit.n or 0) < 2:
         raise InputError(f"{source.name} gave {fit.n} readable images; a covariance needs at least 2")
     tell_of_run(source.name, fit.seen, facts.provenance, messages)
-    if side.fit is not None:  # the file had statistics, too
-        fit = replace(fit, states={**side.fit.states, **fit.states})
+    if side.fit is not None:  # the file had statistics, too, and their n is that of the FID
+        fit = replace(fit, states={**side.fit.states, **fit.states}, n=side.fit.n)
     return replace(side, n=fit.n, rejected=tuple(fit.seen.rejected), fit=fit, seen=fit.seen)
 
 
-def with_names(score: Score, sides: Sequence[Side], options: Options) -> Score:
+Namer = Callable[[int], str]  # names the image of a row
+
+
+def with_names(score: Score, namers: Sequence[Namer]) -> Score:
     """Replace the rows in the pairs that a score lists by the names of their images."""
-    if "copies" not in score.parts:
-        return score
     named = tuple(
-        (*(name_of_row(side, row, options) for side, row in zip(sides, rows, strict=True)), distance)
+        (*(name(row) for name, row in zip(namers, rows, strict=True)), distance)
         for *rows, distance in score.parts["copies"]
     )
     return replace(score, parts={**score.parts, "copies": named})
 
 
-def name_of_row(side: Side, row: int, options: Options) -> str:
-    """Return how messages name the image of a row of a side that has been read."""
-    if side.source is None or side.seen is None:
-        return f"row {row} of {side.name}"
-    place = side.seen.place_of(row)
+def namer(side: Side, options: Options) -> Namer:
+    """Return a function that names the image of a row of a side that has been read."""
+    source, seen = side.source, side.seen
+    if source is None or seen is None:
+        return lambda row: f"row {row} of {side.name}"
     if side.shelf is not None:
-        by_class = classes_of(side.source, options.limit, options.seed).values()
-        return side.source.name_of(int(np.concatenate(list(by_class))[place]))
-    chosen = choose(side.source, options.limit, options.seed)
-    return side.source.name_of(place if chosen is None else int(chosen[place]))
+        order: Any = np.concatenate(list(classes_of(source, options.limit, options.seed).values()))
+    else:
+        order = choose(source, options.limit, options.seed)
+    return lambda row: source.name_of(seen.place_of(row) if order is None else int(order[seen.place_of(row)]))
 
 
 def read(
@@ -199,6 +211,11 @@ def read(
     """Glance at a single side, and fit it."""
     if side.source is None:
         return side
+    if side.fit is not None:
+        raise InputError(
+            f"{side.name} has statistics, and images that are not all of theirs: together they are not one set; give a "
+            "file with the images alone"
+        )
     side = glanced(side, options)
     tell_of_sides([side], facts, messages)
     side = fitted(side, engine, facts, options, messages)

@@ -1,10 +1,13 @@
 """`fastfid merge`: merges the statistics of several sets into one file."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from ..errors import InputError
 from ..fit import Fit
+from ..metrics.fid import MOMENTS
 from ..metrics.kid import ROWS
+from ..metrics.moments import Statistics
 from ..metrics.saved import load, save
 from ..terminal import say
 from .parser import Parser
@@ -31,9 +34,10 @@ def command(arguments: Sequence[str]) -> None:
 
 def _merged(whole: Fit, part: Fit, path: str) -> Fit:
     """Merge what both have; nothing else could be complete."""
+    dims = cast(Statistics, whole[MOMENTS]).dims
     for need in [*whole.states, *part.states]:
         if need not in whole.states or need not in part.states:
             whole.states.pop(need, None)
-            if need != ROWS:  # small sets always have these
-                say(f"note: the result has no {need}: not all of the files have them, {path} among them")
+            if need != ROWS or max(whole.n or 0, part.n or 0) > dims:  # small sets always have these
+                say(f"note: the result has no {need}: not all of the files up to {path} have them")
     return whole.merge(part)

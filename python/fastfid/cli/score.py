@@ -12,9 +12,9 @@ from ..errors import FastFIDWarning
 from ..messages import CODES
 from ..metrics.base import Score
 from ..metrics.foreign_files import FORMATS
-from ..options import checked, names
-from ..terminal import check_stdout, say, show
-from .parser import Parser, add_option, expand, given_options, passing
+from ..options import checked, names, option_of
+from ..terminal import check_stdout, printable, say, show
+from .parser import Parser, add_option, expand, flag_of, given_options, passing
 from .save_stats import save_stats
 
 _MOST_PAIRS = 5
@@ -38,6 +38,12 @@ def command(arguments: Sequence[str]) -> None:
     for flag in ("format", "with"):
         if getattr(typed, {"with": "with_metrics"}.get(flag, flag)) and not typed.save_stats:
             parser.error(f"--{flag} says what --save-stats writes, and needs that option")
+    if typed.save_stats:
+        if typed.with_metrics and typed.format == "edm2":
+            parser.error("--format edm2 holds mean and covariance only: leave --with out")
+        other = [name for name in names() if name in typed and "fit" not in option_of(name).functions]
+        if unused := [name for name in other if name != "force"]:
+            parser.error(f"{flag_of(unused[0])} has no effect with --save-stats: leave it out")
     for code in typed.silence:
         warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
     if typed.save_stats:
@@ -52,7 +58,7 @@ def make_parser() -> Parser:
         prog="fastfid",
         usage="fastfid [options] path [path]",
         description="Compute the Fréchet Inception Distance (FID) between two sets of images.\n"
-        "The last line on stdout is FID:  <value>.",
+        "The last line on stdout is FID:  <value>, if the FID is asked for and no\n--protocol.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -135,7 +141,7 @@ def _table_of_classes(result: Comparison) -> Iterator[str]:
     for name, scores in worst_first:
         counts = " and ".join(str(n) for n in scores[first].n)
         values = ", ".join(f"{metric.upper()} {score.value:.6g}" for metric, score in scores.items())
-        yield f"{name}: {values}  ({counts} images)"
+        yield f"{printable(name)}: {values}  ({counts} images)"
     means = ", ".join(f"{metric.upper()} {result.over_classes(metric)[0]}" for metric in result.scores)
     yield f"mean of {len(result.classes)} classes: {means}"
 
@@ -146,4 +152,4 @@ def _lines(name: str, score: Score) -> Iterator[str]:
     parts = ", ".join(f"{part} {value}" for part, value in numbers.items())
     yield f"{name.upper()}:  {score.value}" + (f"  ({parts})" if parts else "")
     for a, b, distance in score.parts.get("copies", ())[:_MOST_PAIRS]:
-        yield f"  {a} is nearest to {b} (distance {distance:.6g})"
+        yield f"  {printable(a)} is nearest to {printable(b)} (distance {distance:.6g})"

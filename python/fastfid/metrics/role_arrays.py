@@ -1,5 +1,6 @@
 """The arrays of a statistics file that belong to other outputs of the network than the features.
 
+the roles R               roles                 text, their names with spaces between; other keys are ignored
 rows of role R            rows_R                (n, dims), float32
 mean, covariance of R     mu_R and sigma_R      float64; those of "spatial" are called mu_s and sigma_s, as in ADM's
 """
@@ -21,6 +22,7 @@ from .rows import Rows
 from .statistics_file import MOST_DIMS, MOST_ROWS_BYTES
 
 _ADM = {"spatial": "s"}  # its name for the role
+_MOST_TEXT = 1 << 16  # bytes of the list of roles
 _NUMBER = 16  # bytes of the longest real type
 
 
@@ -43,21 +45,31 @@ def arrays_of(states: Mapping[Need, Accumulator]) -> dict[str, NDArray[Any]]:
             arrays[f"rows_{name}"] = state.matrix
         else:
             raise InputError(f"{need} cannot be saved; files hold means, covariances and rows")
+    if arrays:
+        arrays["roles"] = np.array(" ".join(dict.fromkeys(need.role for need in states if need.role != FEATURES)))
     return arrays
 
 
 def states_of(npz: Npz, n: int | None, roles: Collection[str] | None) -> Iterator[tuple[Need, Accumulator]]:
-    """Yield what a file has of the given roles, or of all of them; sizes are checked before anything is read."""
-    own_names = {name: role for role, name in _ADM.items()}
-    for key in npz.keys:
-        kind, _, name = key.partition("_")
-        role = own_names.get(name, name)
-        if not name or (roles is not None and role not in roles):
+    """Yield what a file has of the given roles, or of all that it names; sizes are checked before anything is read."""
+    room = MOST_ROWS_BYTES
+    for role in _roles_in(npz):
+        if role == FEATURES or (roles is not None and role not in roles):
             continue
-        if kind == "mu" and f"sigma_{name}" in npz.keys:
+        name = _ADM.get(role, role)
+        if {f"mu_{name}", f"sigma_{name}"} <= set(npz.keys):
             yield Need(role, Statistics), _moments(npz, name, n)
-        elif kind == "rows":
-            yield Need(role, Rows), _rows(npz, key, n)
+        if f"rows_{name}" in npz.keys:
+            room -= npz.header(f"rows_{name}").nbytes
+            if room < 0:
+                raise InputError(f"its rows have more than {MOST_ROWS_BYTES:,} bytes")
+            yield Need(role, Rows), _rows(npz, f"rows_{name}", n)
+
+
+def _roles_in(npz: Npz) -> list[str]:
+    """Return the roles that a file names, and the one that ADM's files have without naming it."""
+    named = str(npz.read("roles", _MOST_TEXT)).split() if "roles" in npz.keys else []
+    return list(dict.fromkeys([*named, *_ADM]))
 
 
 def _moments(npz: Npz, name: str, n: int | None) -> Statistics:
@@ -72,6 +84,8 @@ def _moments(npz: Npz, name: str, n: int | None) -> Statistics:
 
 def _rows(npz: Npz, key: str, n: int | None) -> Rows:
     header = npz.header(key)
+    if n is None:
+        raise InputError(f"{key} needs n, the number of images, which the file does not have")
     if len(header.shape) != 2 or not 0 < header.shape[1] <= MOST_DIMS or header.shape[0] != n:
         raise InputError(f"{key} must have shape ({n}, dims) with at most {MOST_DIMS} dims, got {header.shape}")
     rows = numbers(npz.read(key, MOST_ROWS_BYTES), key).astype(np.float32, copy=False)

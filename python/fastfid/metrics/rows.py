@@ -26,13 +26,13 @@ class _Memory:
     """The bytes that all rows of this process hold in memory."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._used = 0
 
     def take(self, size: int) -> bool:
         """Reserve bytes and return True, or return False if they do not fit the budget."""
         budget = _budget()
-        with self._lock:
+        with self.lock:
             if self._used + size > budget:
                 return False
             self._used += size
@@ -40,7 +40,7 @@ class _Memory:
 
     def give_back(self, sizes: list[int]) -> None:
         """Release what was reserved; `sizes` is emptied."""
-        with self._lock:
+        with self.lock:
             self._used -= sum(sizes)
             sizes.clear()
 
@@ -54,6 +54,7 @@ class _Kept:
     def __init__(self) -> None:
         self.reserved: list[int] = []
         self.file: IO[bytes] | None = None
+        self.process = 0  # that made the file
 
     def release(self) -> None:
         _memory.give_back(self.reserved)
@@ -86,16 +87,18 @@ class Rows(Accumulator):
 
     def __init__(self, dims: int) -> None:
         self.dims = dims
-        self._parts: list[Matrix] = []
+        self._lock = threading.RLock()
+        self._parts: list[Matrix] = []  # read-only, so that several rows can share them
         self._n = 0
         self._kept = _Kept()
         weakref.finalize(self, self._kept.release)
+        _all.add(self)
 
     @classmethod
     def of(cls, matrix: Matrix) -> Self:
         """Return the rows of a caller's matrix, float32 or float64; it is not copied."""
         rows = cls(matrix.shape[1])
-        rows._parts, rows._n = [matrix], len(matrix)
+        rows._parts, rows._n = [_read_only(matrix)], len(matrix)
         return rows
 
     def __len__(self) -> int:
@@ -103,12 +106,13 @@ class Rows(Accumulator):
 
     @property
     def matrix(self) -> Matrix:
-        """The rows, shape (n, dims); read-only if they are in a file."""
-        if self._kept.file is not None:
-            return np.memmap(self._kept.file, np.float32, "r", shape=(self._n, self.dims))
-        if len(self._parts) != 1:
-            self._parts = [self._joined()]
-        return self._parts[0]
+        """The rows, shape (n, dims), read-only."""
+        with self._lock:
+            if self._kept.file is not None:
+                return np.memmap(self._kept.file, np.float32, "r", shape=(self._n, self.dims))
+            if len(self._parts) != 1:
+                self._parts = [_read_only(self._joined())]
+            return self._parts[0]
 
     def _joined(self) -> Matrix:
         whole, done = np.empty((self._n, self.dims), np.float32), 0
@@ -119,42 +123,44 @@ class Rows(Accumulator):
         return whole
 
     def blocks(self) -> Iterator[Matrix]:
-        """Yield the rows in blocks of a few MiB."""
+        """Yield the rows in blocks of a few MiB, read-only."""
+        with self._lock:
+            parts = list(self._parts) if self._kept.file is None else [self.matrix]
         step = max(1, _BLOCK // (4 * self.dims))
-        for part in self._parts if self._kept.file is None else [self.matrix]:
+        for part in parts:
             for first in range(0, len(part), step):
                 yield part[first : first + step]
 
     def update(self, rows: NDArray[np.float32], /) -> "Rows":
         """Add rows (k, dims)."""
-        self._add(np.array(rows, dtype=np.float32))
+        self._add(_read_only(np.array(rows, dtype=np.float32)))
         return self
 
     def merge(self, other: "Rows", /) -> "Rows":
-        """Add the rows of another."""
+        """Add the rows of another; raise `InputError` if they have another length."""
+        if other.dims != self.dims:
+            raise InputError(f"rows of {self.dims} dims cannot be merged with rows of {other.dims}")
         for block in list(other.blocks()) if other is self else other.blocks():
             self._add(block)
         return self
 
     def _add(self, rows: Matrix) -> None:
-        """Add rows that nobody else changes."""
+        """Add rows that nobody changes."""
         if not len(rows):  # an empty file cannot be mapped
             return
-        if self._kept.file is None and _memory.take(rows.nbytes):
-            self._kept.reserved.append(rows.nbytes)
-            self._parts.append(rows)
-        else:
-            self._write(rows)
-        self._n += len(rows)
+        with self._lock:
+            if self._kept.file is None and _memory.take(rows.nbytes):
+                self._kept.reserved.append(rows.nbytes)
+                self._parts.append(rows)
+            else:
+                self._write(rows)
+            self._n += len(rows)
 
     def _write(self, rows: Matrix) -> None:
         try:
-            if self._kept.file is None:
-                self._kept.file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the rows
-                for part in self._parts:
-                    self._kept.file.write(np.ascontiguousarray(part, dtype=np.float32).data)
-                self._parts = []
-                _memory.give_back(self._kept.reserved)
+            if self._kept.file is None or self._kept.process != os.getpid():
+                self._move()
+            assert self._kept.file is not None
             self._kept.file.write(np.ascontiguousarray(rows, dtype=np.float32).data)
             self._kept.file.flush()  # a full disk raises here and not later
         except OSError as error:
@@ -162,6 +168,15 @@ class Rows(Accumulator):
                 f"cannot keep the feature rows in {tempfile.gettempdir()}: {cause(error)}; set TMPDIR to a folder with "
                 f"more room, or {_VARIABLE} to more MiB of memory"
             ) from error
+
+    def _move(self) -> None:
+        """Write all rows to a new file; after a fork also those in the parent's file, which stays as it is."""
+        before, file = list(self.blocks()), tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the rows
+        self._kept.file, self._kept.process = file, os.getpid()
+        for part in before:
+            file.write(np.ascontiguousarray(part, dtype=np.float32).data)
+        self._parts = []
+        _memory.give_back(self._kept.reserved)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Rows":
         return Rows(self.dims).merge(self)
@@ -174,3 +189,23 @@ class Rows(Accumulator):
         Rows.__init__(self, state["dims"])
         for part in Rows.of(state["rows"]).blocks():
             self._add(part)
+
+
+def _read_only(matrix: Matrix) -> Matrix:
+    view = matrix.view()
+    view.flags.writeable = False
+    return view
+
+
+_all: "weakref.WeakSet[Rows]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Replace the locks in a child, since their holders may not exist there."""
+    _memory.lock = threading.Lock()
+    for rows in list(_all):
+        rows._lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

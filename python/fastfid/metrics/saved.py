@@ -119,6 +119,8 @@ def save(fit: Fit, path: str | os.PathLike[str], *, overwrite: bool = True, form
         If the file cannot be written, exists and `overwrite` is False, or the fit holds something else than means,
         covariances and rows.
     """
+    if not isinstance(fit, Fit):
+        raise InputError(f"save takes a Fit, got a {type(fit).__name__}; a Statistics has its own save")
     more, fit = arrays_of(fit.states), replace(fit, states=dict(fit.states))
     fill(fit, (MOMENTS,))
     if (rows := fit.get(ROWS)) is not None:

@@ -1,7 +1,7 @@
 """The classes of images: the subfolders that they are in."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -23,13 +23,13 @@ def classes_of(source: Source, limit: int | None = None, seed: int = 0) -> dict[
     chosen = choose(source, limit, seed)
     if chosen is None or source.ordered:
         raise InputError(f"{source.name} cannot be read class by class: give a folder with a subfolder for each class")
-    folders = [source.folder_of(int(index)).split("/") for index in chosen]
-    depth = _shared(folders)
+    folders = {int(index): source.folder_of(int(index)).split("/") for index in chosen}
+    depth = _shared(source)
     found: defaultdict[str, list[int]] = defaultdict(list)
-    for index, parts in zip(chosen, folders, strict=True):
+    for index, parts in folders.items():
         if not parts[depth:] or not parts[depth]:
-            raise InputError(f"{source.name_of(int(index))} is in no subfolder; its class is the name of a subfolder")
-        found[parts[depth]].append(int(index))
+            raise InputError(f"{source.name_of(index)} is in no subfolder, and the subfolders are the classes")
+        found[parts[depth]].append(index)
     return {name: np.array(found[name]) for name in sorted(found)}
 
 
@@ -43,9 +43,11 @@ def class_pieces(source: Source, limit: int | None = None, seed: int = 0) -> Ite
             number += 1
 
 
-def _shared(folders: Sequence[Sequence[str]]) -> int:
-    """Return how many leading folders all paths share, at least one folder below them."""
-    depth, least = 0, min(map(len, folders))
-    while depth < least - 1 and len({parts[depth] for parts in folders}) == 1:
+def _shared(source: Source) -> int:
+    """Return how many leading folders all images of the source share, with at least one folder below them."""
+    folders = {source.folder_of(index) for index in range(source.size or 0)}
+    split = [folder.split("/") for folder in folders]
+    depth, least = 0, min(map(len, split))
+    while depth < least - 1 and len({parts[depth] for parts in split}) == 1:
         depth += 1
     return depth
