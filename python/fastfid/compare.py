@@ -53,8 +53,8 @@ def score(
     ----------
     a, b : path, array, Statistics or iterable
         A folder (searched recursively), a ``.zip`` or ``.tar`` of images, or a folder of those; a statistics
-        ``.npz``; a ``.npy`` or ``.npz`` of uint8 images; an array (N, H, W, 3), (N, H, W, 1) or (N, H, W) of integers
-        in 0…255; a `Statistics`; an iterable of arrays, PIL images or image files.
+        file; a ``.npy`` or ``.npz`` of uint8 images; an array (N, H, W, 3), (N, H, W, 1) or (N, H, W) of integers in
+        0…255; a `Statistics` or a `Fit`; an iterable of arrays, PIL images or image files.
     model : str, path or Extractor
         A registry name, weights in pytorch-fid's layout (``.pth``) or Keras' (``.h5``), an ``.onnx`` network, or an
         `Extractor`, which has its own mode, dims, device, precision and batch size. Ignored if both sides are
