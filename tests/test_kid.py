@@ -112,6 +112,25 @@ def test_float32_rows():
     assert variance == pytest.approx(expected[1], rel=1e-5)
 
 
+@pytest.mark.parametrize("longer", [1e2, 1e4, 1e8, 1e10, 1e30])
+@pytest.mark.parametrize("n", [20, 300])
+def test_one_row_that_is_far_longer(n, longer):
+    """It does not make the others long, so the digits stay.
+
+    Its pairs outweigh the others. A product is off by about sqrt(72) roundings of |x| |y|, which for random rows of 64
+    dims is about 8 times |x·y|, and its cube by 3 times that.
+    """
+    x, y = (np.random.RandomState(seed).randn(n, 64) for seed in (0, 1))
+    x[0] *= longer
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    value, variance = mmd(x, y)
+    expected = mmd(x.astype(np.float64), y.astype(np.float64))
+    tolerance = 3 * 8 * 72**0.5 * 2.0**-24
+    assert value == pytest.approx(expected[0], rel=tolerance)
+    if n == 300:  # from 20 images it is a small difference of large estimates
+        assert variance == pytest.approx(expected[1], rel=2 * tolerance)
+
+
 def test_read_only_memory_mapped_rows(tmp_path):
     x, y = X.astype(np.float32), Y.astype(np.float32)
     np.save(tmp_path / "rows.npy", x)
@@ -161,7 +180,7 @@ def test_bad_parameters(parameters, message):
 
 
 def test_subsets_larger_than_a_side():
-    with pytest.raises(InputError, match="torch-fidelity's KID takes subsets of 1000 images; a side has 300"):
+    with pytest.raises(InputError, match="torch-fidelity's KID takes subsets of 1000 images, and a side has 300"):
         KID("torch-fidelity").value(fit(X), fit(Y))
     assert KID("clean-fid", subsets=1).value(fit(X), fit(Y)).parameters["subset_size"] == 300
 
