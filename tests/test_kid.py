@@ -156,6 +156,15 @@ def test_the_order_of_the_sides_does_not_matter():
     assert mmd(X, Y) == pytest.approx(mmd(Y, X), rel=1e-12)
 
 
+def test_a_negative_variance_is_no_certainty():
+    """Few images of one distribution often have one."""
+    draws = [np.random.RandomState(seed).randn(2, 5, 3) for seed in range(40)]
+    variances = [mmd(x, y)[1] for x, y in draws]
+    errors = [KID().value(fit(x), fit(y)).parts["standard_error"] for x, y in draws]
+    assert 0 < np.count_nonzero(np.isnan(errors)) < 40
+    np.testing.assert_array_equal(errors, [v**0.5 if v >= 0 else np.nan for v in variances])
+
+
 def test_few_images_have_no_error():
     assert np.isnan(KID().value(fit(X[:3]), fit(Y)).parts["standard_error"])
     assert KID().value(fit(X[:4]), fit(Y)).parts["standard_error"] > 0
