@@ -85,7 +85,7 @@ def test_rows_without_a_direction():
         CMMD().value(fit(X), fit(rows))
 
 
-@pytest.mark.parametrize("sigma", [0, -1.0, float("nan"), float("inf"), "10", True, None])
+@pytest.mark.parametrize("sigma", [0, -1.0, float("nan"), float("inf"), "10", True, None, 10**400])
 def test_bad_parameters(sigma):
     with pytest.raises(InputError, match="sigma must be a finite number above 0"):
         CMMD(sigma)
