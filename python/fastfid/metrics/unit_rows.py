@@ -9,8 +9,9 @@ _BLOCK = 4096  # rows that are scaled at once
 
 
 def lengths_of(rows: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the Euclidean length of each row (n, dims), computed in float64."""
-    squares: NDArray[np.float64] = np.square(rows, dtype=np.float64).sum(axis=1)
+    """Return the Euclidean length of each row (n, dims), computed in float64; not finite if a value is not."""
+    with np.errstate(over="ignore"):
+        squares: NDArray[np.float64] = np.square(rows, dtype=np.float64).sum(axis=1)
     return np.sqrt(squares)
 
 
