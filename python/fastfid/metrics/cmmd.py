@@ -65,10 +65,9 @@ class CMMD(Metric):
 
     def value(self, a: "Fit", b: "Fit") -> Score:
         """Compute the distance, and the same without its bias."""
-        x, y = (
-            unit_rows(cast(Rows, side[ROWS]).matrix, name)
-            for side, name in ((a, "the first side"), (b, "the second side"))
-        )
+        sides = ((a, "the first side"), (b, "the second side"))
+        units = [unit_rows(cast(Rows, side[ROWS]), name) for side, name in sides]
+        x, y = (rows.matrix for rows in units)
         n, m, sigma = len(x), len(y), float(self.sigma)
         xx, yy, xy = (float(_core.gaussian_sums(*pair, sigma)[0].sum()) for pair in ((x, x), (y, y), (x, y)))
         across = 2 * xy / (n * m)
