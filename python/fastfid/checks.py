@@ -118,5 +118,5 @@ def not_in_float32(name: str) -> InputError:
     """Return the error for rows in which a metric met a value that is not finite."""
     return InputError(
         f"{name} hold values that are not finite, or too large: rows are kept in float32, which ends at 3.4e38; scale "
-        "the features down"
+        "them down"
     )
