@@ -67,7 +67,7 @@ double largest_of(const Rows<T>& rows) {
 // The median of each entry over the rows of x and y, or over kSample of them at even steps.
 template <class T>
 std::vector<T> medians_of(const Rows<T>& x, const Rows<T>& y) {
-  constexpr Index kSample = 256;
+  constexpr Index kSample = 64;
   const Index all = x.n + y.n, count = std::min(all, kSample);
   std::vector<T> medians(x.d);
   for_each_block(x.d, [&](Index first, Index entries) {

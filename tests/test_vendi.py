@@ -53,7 +53,7 @@ ORDERS = [0.3, 0.9, 0.91, 1 - 1e-6, 1 - 1e-12, 1 + 1e-15, 1 + 1e-12, 1 + 1e-9, 1
 
 
 @pytest.mark.parametrize("q", ORDERS)
-def test_every_order_against_50_digits(q):
+def test_every_order_against_many_digits(q):
     p = np.array([0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.049, 0.001])
     with mp.workdps(350):  # as 1e300 takes
         exact = [mp.mpf(float(value)) for value in p]
