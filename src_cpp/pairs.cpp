@@ -6,6 +6,7 @@ namespace fastfid::pairs {
 namespace {
 
 constexpr Index kPass = 256;  // rows that a worker takes at a time in the passes before the products
+constexpr double kFar = 4;    // times the median distance from the median
 
 // The order of the sums is fixed, and nothing is fused (-ffp-contract=off), so wider instructions give the same bits.
 // ThreadSanitizer crashes on the choice between them, which is made before it starts.
@@ -51,24 +52,38 @@ void for_each_block(Index n, const Work& work) {
 template <class T>
 using Row = Eigen::Map<const Eigen::Array<T, Eigen::Dynamic, 1>>;
 
-// The sum of the rows (d), and their largest absolute entry.
+// The largest absolute entry of the rows; infinity if one is not finite.
 template <class T>
-VectorXd sum_of(const Rows<T>& rows, double& most) {
-  const Index blocks = (rows.n + kPass - 1) / kPass;
-  MatrixXd sums = MatrixXd::Zero(rows.d, blocks);
-  VectorXd largest = VectorXd::Zero(blocks);
+double largest_of(const Rows<T>& rows) {
+  VectorXd largest = VectorXd::Zero((rows.n + kPass - 1) / kPass);
   for_each_block(rows.n, [&](Index first, Index count) {
-    const Index block = first / kPass;
-    for (Index i = first; i < first + count; ++i) {
-      const Row<T> row(rows[i], rows.d);
-      sums.col(block).array() += row.template cast<double>();
-      largest[block] = std::max<double>(largest[block], row.abs().maxCoeff());
+    const Row<T> entries(rows[first], count * rows.d);
+    const T most = entries.abs().template maxCoeff<Eigen::PropagateNaN>();
+    largest[first / kPass] = std::isfinite(most) ? most : std::numeric_limits<double>::infinity();
+  });
+  return largest.maxCoeff();
+}
+
+// The median of each entry over the rows of x and y, or over kSample of them at even steps.
+template <class T>
+std::vector<T> medians_of(const Rows<T>& x, const Rows<T>& y) {
+  constexpr Index kSample = 64;
+  const Index all = x.n + y.n, count = std::min(all, kSample);
+  std::vector<T> medians(x.d);
+  for_each_block(x.d, [&](Index first, Index entries) {
+    std::vector<T> values(entries * count);
+    for (Index s = 0; s < count; ++s) {
+      const Index i = s * all / count;
+      const T* row = (i < x.n ? x[i] : y[i - x.n]) + first;
+      for (Index k = 0; k < entries; ++k) values[k * count + s] = row[k];
+    }
+    for (Index k = 0; k < entries; ++k) {
+      T *of_entry = &values[k * count], *middle = of_entry + count / 2;
+      std::nth_element(of_entry, middle, of_entry + count);
+      medians[first + k] = *middle;
     }
   });
-  most = std::max(most, largest.maxCoeff());
-  VectorXd sum = sums.col(0);
-  for (Index block = 1; block < blocks; ++block) sum += sums.col(block);
-  return sum;
+  return medians;
 }
 
 template <class T>
@@ -82,6 +97,20 @@ std::vector<double> norms_of(const Frame<T>& frame, const Rows<T>& rows) {
     }
   });
   return norms;
+}
+
+// Adds the rows with norms up to `most` to `sum` (d); returns their number.
+template <class T>
+Index add_near(const Rows<T>& rows, const std::vector<double>& norms, double most, VectorXd& sum) {
+  const Index blocks = (rows.n + kPass - 1) / kPass;
+  MatrixXd sums = MatrixXd::Zero(rows.d, blocks);
+  for_each_block(rows.n, [&](Index first, Index count) {
+    for (Index i = first; i < first + count; ++i)
+      if (norms[i] <= most)
+        sums.col(first / kPass).array() += Row<T>(rows[i], rows.d).template cast<double>();
+  });
+  for (Index block = 0; block < blocks; ++block) sum += sums.col(block);
+  return std::count_if(norms.begin(), norms.end(), [&](double norm) { return norm <= most; });
 }
 
 // The power of two that brings a largest entry near 1, within what T can hold.
@@ -109,19 +138,32 @@ void Frame<T>::centred(const Rows<T>& rows, Index first, Index count, T* out) co
 }
 
 template <class T>
+void Frame<T>::move_to_mean(bool same) {
+  const std::vector<double> from_x = norms_of(*this, x), from_y = same ? from_x : norms_of(*this, y);
+  std::vector<double> norms = from_x;
+  if (!same) norms.insert(norms.end(), from_y.begin(), from_y.end());
+  const auto middle = norms.begin() + static_cast<std::ptrdiff_t>(norms.size() / 2);
+  std::nth_element(norms.begin(), middle, norms.end());
+  const double most = kFar * kFar * *middle;
+  VectorXd sum = VectorXd::Zero(x.d);
+  Index count = add_near(x, from_x, most, sum);
+  if (!same) count += add_near(y, from_y, most, sum);
+  sum *= static_cast<double>(scale) / static_cast<double>(count);
+  for (Index k = 0; k < x.d; ++k) centre[k] = static_cast<T>(sum[k]);
+}
+
+template <class T>
 Frame<T>::Frame(Rows<T> x_, Rows<T> y_) : x(x_), y(y_) {
   if (x.d != y.d || x.d < 1 || x.n < 1 || y.n < 1)
     throw std::invalid_argument("pairs need rows of the same dims, at least one a side");
   const bool same = x.data == y.data && x.n == y.n;
-  double largest = 0;
-  VectorXd sum = sum_of(x, largest);
-  sum += same ? sum : sum_of(y, largest);
-  if (!sum.allFinite()) throw OverflowError("rows of features must be finite");
+  const double largest = same ? largest_of(x) : std::max(largest_of(x), largest_of(y));
+  if (!std::isfinite(largest)) throw OverflowError("rows of features must be finite");
   scale = scale_of(largest, T());
   square = static_cast<double>(scale) * static_cast<double>(scale);
-  sum *= static_cast<double>(scale) / static_cast<double>(x.n + y.n);
-  centre.resize(x.d);
-  for (Index k = 0; k < x.d; ++k) centre[k] = static_cast<T>(sum[k]);
+  centre = medians_of(x, y);
+  for (T& entry : centre) entry *= scale;
+  move_to_mean(same);
   norms_x = norms_of(*this, x);
   norms_y = same ? norms_x : norms_of(*this, y);
   for (const auto* norms : {&norms_x, &norms_y})

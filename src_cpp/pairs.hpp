@@ -3,7 +3,9 @@
 //   p_ij = x'_i · y'_j        x'_i = fl(s x_i - c)
 //
 // rows of T (float or double) -> products in T -> what a reducer makes of them in double. s is a power of two that
-// brings the largest entry near 1, so that no product overflows; c is the mean of all rows, which shortens them.
+// brings the largest entry near 1, so that no product overflows. c shortens the rows: it is the mean of those that are not
+// far, which are within kFar times the median distance from the median of each entry. Usually these are all rows. A row
+// that is far longer than the others is not among them, so that it does not make all others long.
 //
 // Error. Let u be the unit roundoff of T, v that of double, a = |x'_i|², b = |y'_j|², D the scaled squared distance
 // s²|x_i - y_j|². A product of length d in any order of summation, fused or not, has |fl(p) - p| <= g_d sqrt(ab) with
@@ -51,7 +53,7 @@ template <class T>
 struct Frame {
   Rows<T> x, y;
   T scale;
-  std::vector<T> centre;                 // (d)
+  std::vector<T> centre;                 // c (d)
   std::vector<double> norms_x, norms_y;  // |x'|² (n), |y'|² (m)
   double epsilon, slack;
   double square;  // scale²: a distance of the frame over the distance
@@ -62,6 +64,10 @@ struct Frame {
   // out = x' of `count` rows from `first` on.
   void centred(const Rows<T>& rows, Index first, Index count, T* out) const;
   double distance(Index i, Index j) const { return squared_distance(x[i], y[j], x.d); }
+
+ private:
+  // Moves the centre from the median of each entry to the mean of the rows that are not far from it.
+  void move_to_mean(bool same);
 };
 
 // Products of some rows of x' with some rows of y'.

@@ -21,7 +21,8 @@ struct Sums {
 };
 
 // k = (x·y / d + 1)³. The product of the centred rows is in T; what centring took away is added in double:
-// x·y = x'·y' / s² + c·x + c·y - c·c, for the unscaled c. So the error is that of the short rows x', y'.
+// x·y = x'·y' / s² + c·x + c·y - c·c, for the unscaled c. So the error of a pair is that of its centred rows x' and y',
+// whatever the lengths of the others.
 template <class T>
 class Polynomial {
  public:
@@ -103,7 +104,7 @@ class Gaussian {
  public:
   Gaussian(const Frame<T>& frame, double sigma, double* rows, double* columns)
       : frame_(frame),
-        factor_(1 / (2 * sigma * sigma * frame.square)),
+        factor_(std::min(1 / (2 * sigma * sigma * frame.square), std::numeric_limits<double>::max())),
         norms_y_(frame.norms_y.data(), frame.y.n),
         rows_(rows, frame.x.n),
         columns_(columns, frame.y.n) {

@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fastfid
-from fastfid import CMMD, InputError
+from fastfid import CMMD, Fit, InputError
+from fastfid.metrics.kid import ROWS
+from fastfid.metrics.rows import Rows
+from fastfid.metrics.unit_rows import unit_rows
 from given_rows import GOLDEN, X, Y, fit, rotation
 from pictures import pictures
 from test_metrics import Given
@@ -85,7 +88,25 @@ def test_rows_without_a_direction():
         CMMD().value(fit(X), fit(rows))
 
 
-@pytest.mark.parametrize("sigma", [0, -1.0, float("nan"), float("inf"), "10", True, None])
+def test_values_that_float32_made_infinite():
+    rows = X.astype(np.float32)
+    rows[17, 3] = np.inf
+    with pytest.raises(InputError, match="the features of the second side hold values that are not finite, or too"):
+        CMMD().value(fit(X.astype(np.float32)), fit(rows))
+
+
+def test_unit_rows_go_to_a_file_where_the_rows_do(monkeypatch):
+    x, y = (np.resize(rows.astype(np.float32), (900, 64)) for rows in (X, Y))
+    expected = CMMD().value(fit(x), fit(y))
+    monkeypatch.setenv("FASTFID_ROWS_MEMORY", "0")
+    units = unit_rows(Rows(64).update(x), "a side")
+    assert isinstance(units.matrix, np.memmap)
+    lengths = np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
+    np.testing.assert_array_equal(units.matrix, (x / lengths).astype(np.float32))
+    assert CMMD().value(*(Fit({ROWS: Rows(64).update(rows)}, 900) for rows in (x, y))) == expected
+
+
+@pytest.mark.parametrize("sigma", [0, -1.0, float("nan"), float("inf"), "10", True, None, 10**400])
 def test_bad_parameters(sigma):
     with pytest.raises(InputError, match="sigma must be a finite number above 0"):
         CMMD(sigma)

@@ -7,6 +7,7 @@ from scipy.stats import entropy
 import fastfid
 from fastfid import Fit, InceptionScore, InputError
 from fastfid.cli.main import main
+from fastfid.metrics import inception_score
 from fastfid.metrics.inception_score import LOGITS, TOOLS
 from fastfid.metrics.rows import Rows
 from given_rows import GOLDEN, X, agree
@@ -42,6 +43,21 @@ def test_improved_gan_does_not_shuffle():
     scores = [np.exp(np.mean(np.sum(part * (np.log(part) - np.log(part.mean(axis=0))), axis=1))) for part in parts]
     found = InceptionScore("improved-gan").value(fit(logits))
     assert (found.value, found.parts["std"]) == pytest.approx((np.mean(scores), np.std(scores)), rel=1e-12)
+
+
+def test_blocks_do_not_change_it(monkeypatch):
+    logits = np.random.RandomState(3).randn(103, 9)
+    expected = InceptionScore(splits=2).value(fit(logits)).value
+    monkeypatch.setattr(inception_score, "_ROWS", 7)
+    assert InceptionScore(splits=2).value(fit(logits)).value == pytest.approx(expected, rel=1e-14)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_logits_that_are_not_finite(bad):
+    logits = np.zeros((20, 9), np.float32)
+    logits[7, 3] = bad
+    with pytest.raises(InputError, match="the logits hold values that are not finite, or too large"):
+        InceptionScore().value(fit(logits))
 
 
 def test_adm_takes_blocks_of_5000():

@@ -112,6 +112,25 @@ def test_float32_rows():
     assert variance == pytest.approx(expected[1], rel=1e-5)
 
 
+@pytest.mark.parametrize("longer", [1e2, 1e4, 1e8, 1e10, 1e30])
+@pytest.mark.parametrize("n", [20, 300])
+def test_one_row_that_is_far_longer(n, longer):
+    """It does not make the others long, so the digits stay.
+
+    Its pairs outweigh the others. A product is off by about sqrt(72) roundings of |x| |y|, which for random rows of 64
+    dims is about 8 times |x·y|, and its cube by 3 times that.
+    """
+    x, y = (np.random.RandomState(seed).randn(n, 64) for seed in (0, 1))
+    x[0] *= longer
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    value, variance = mmd(x, y)
+    expected = mmd(x.astype(np.float64), y.astype(np.float64))
+    tolerance = 3 * 8 * 72**0.5 * 2.0**-24
+    assert value == pytest.approx(expected[0], rel=tolerance)
+    if n == 300:  # from 20 images it is a small difference of large estimates
+        assert variance == pytest.approx(expected[1], rel=2 * tolerance)
+
+
 def test_read_only_memory_mapped_rows(tmp_path):
     x, y = X.astype(np.float32), Y.astype(np.float32)
     np.save(tmp_path / "rows.npy", x)
@@ -135,6 +154,15 @@ def test_the_variance_is_that_of_many_draws(n, m, shift):
 
 def test_the_order_of_the_sides_does_not_matter():
     assert mmd(X, Y) == pytest.approx(mmd(Y, X), rel=1e-12)
+
+
+def test_a_negative_variance_is_no_certainty():
+    """Few images of one distribution often have one."""
+    draws = [np.random.RandomState(seed).randn(2, 5, 3) for seed in range(40)]
+    variances = [mmd(x, y)[1] for x, y in draws]
+    errors = [KID().value(fit(x), fit(y)).parts["standard_error"] for x, y in draws]
+    assert 0 < np.count_nonzero(np.isnan(errors)) < 40
+    np.testing.assert_array_equal(errors, [v**0.5 if v >= 0 else np.nan for v in variances])
 
 
 def test_few_images_have_no_error():

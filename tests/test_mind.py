@@ -85,6 +85,14 @@ def test_unequal_sides():
     assert score.value == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_values_that_float32_made_infinite(bad):
+    rows = X.astype(np.float32)
+    rows[7, 3] = bad
+    with pytest.raises(InputError, match="the features hold values that are not finite, or too large"):
+        MIND(directions=5).value(fit(Y.astype(np.float32)), fit(rows))
+
+
 def test_features_drawn_with_the_same_seed_are_independent_of_the_directions():
     rows = np.random.RandomState(0).standard_normal((1000, 64))
     directions = unit_directions(1000, 64, np.random.RandomState((0, mind._STREAM)))

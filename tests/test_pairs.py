@@ -11,6 +11,7 @@ import pairs_twin as twin
 from fastfid import InputError, _core, sqrtm
 
 BLOCK = 512  # rows of x that a worker takes at a time; half of them if there are fewer than 4 blocks
+SAMPLE = 64  # rows whose medians say which rows are far
 EPS = {np.float32: 2.0**-24, np.float64: 2.0**-53}
 
 
@@ -63,17 +64,27 @@ def test_balls_are_the_twins_to_the_last_bit(pair, strict, seed):
     equal(_core.balls(x, y, radii_x, radii_y, strict), twin.balls(x, y, radii_x, radii_y, strict))
 
 
-@given(pair=pairs(), same=st.booleans())
-def test_polynomial_sums_are_within_the_error_of_the_products(pair, same):
+def upper_median(values):
+    return np.sort(values, axis=0)[len(values) // 2]
+
+
+@given(pair=pairs(), same=st.booleans(), longer=st.sampled_from([1.0, 1e3, 1e6]))
+def test_polynomial_sums_are_within_the_error_of_the_products(pair, same, longer):
+    """The error of a pair is that of its own rows, also beside a row that is far longer."""
     x, y = pair if not same else (pair[0], pair[0])
+    x[0] *= longer
     d = x.shape[1]
     a, b = x.astype(np.float64), y.astype(np.float64)
-    centre = np.concatenate([a, b]).mean(axis=0)
-    lengths = [np.linalg.norm(rows, axis=1) for rows in (a, b, a - centre, b - centre)]
+    both = np.concatenate([a, b])
+    count = min(len(both), SAMPLE)
+    some = both[np.arange(count) * len(both) // count]
+    distances = np.linalg.norm(both - upper_median(some), axis=1)
+    centre = both[distances <= 4.001 * upper_median(distances)].mean(axis=0)
+    lengths = [np.linalg.norm(rows, axis=1) for rows in (a, b, a - centre, b - centre, centre[None])]
     product = (d + 8) * EPS[x.dtype.type] * np.outer(lengths[2], lengths[3])
-    # The twin and what is added back in float64 round too; the centre lies in the rows' hull.
-    longest = max(lengths[0].max(), lengths[1].max())
-    error = (product + 8 * (d + 8) * 2.0**-53 * longest**2) / d + 2.0**-50
+    # The twin rounds in float64, and so do c·x, c·y and c·c, which are added back.
+    product += 4 * (d + 8) * 2.0**-53 * np.outer(lengths[0] + lengths[4], lengths[1] + lengths[4])
+    error = product / d + 2.0**-50
     size = np.outer(lengths[0], lengths[1]) / d + 1 + error
     bound = 3 * size**2 * error
     rows, columns, squares = _core.polynomial_sums(x, y, same)
@@ -191,10 +202,16 @@ def test_huge_rows_among_ordinary_ones(huge, centred):
     """The scale is that of the largest entry, beside which the products of the others vanish."""
     x, y = features(300, 20, 1), features(260, 20, 2)
     x[17] = huge
-    if centred:  # the mean of all rows is zero, so that the small ones stay small
+    if centred:  # by their mean and their median
         x, y = np.concatenate([x, -x]), np.concatenate([y, -y])
     equal(_core.nearest(x, y, 4, False), twin.nearest(x, y, 4, False))
     equal(_core.nearest(x, x, 4, True), twin.nearest(x, x, 4, True))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_gaussian_that_is_narrower_than_float64_can_say(dtype):
+    x = features(300, 20, 1, dtype)
+    np.testing.assert_array_equal(_core.gaussian_sums(x, x, 1e-200), twin.gaussian_sums(x, x, 1e-100))
 
 
 def test_read_only_memory_mapped_rows(tmp_path):
@@ -229,6 +246,14 @@ def test_rows_that_are_not_finite(bad, dtype, side):
     ):
         with pytest.raises(InputError, match="rows of features must be finite"):
             call()
+
+
+@pytest.mark.parametrize("index", range(0, 37 * 3, 5))
+def test_the_entry_that_is_not_finite_may_be_anywhere(index):
+    rows = np.ones((3, 37), np.float32)
+    rows.flat[index] = np.nan
+    with pytest.raises(InputError, match="rows of features must be finite"):
+        _core.nearest(rows, rows, 1, True)
 
 
 def test_results_that_overflow():

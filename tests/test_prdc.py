@@ -112,7 +112,9 @@ def test_few_images_are_told():
     assert text.startswith("few-images: prdc: with k=5, 50 generated and 300 real images")
     assert f"{expected_coverage(50, 300, 5):.3f}" in text
     assert PRDC().value(fit(Y), fit(X)).warnings == ()
-    assert PRDC("adm").value(fit(Y[:50]), fit(X)).warnings == ()  # it has no coverage
+    assert PRDC("dgm-eval", k=3).value(fit(Y[:50]), fit(X)).warnings
+    for convention in ("adm", "torch-fidelity"):  # they have no coverage
+        assert PRDC(convention).value(fit(Y[:50]), fit(X)).warnings == ()
 
 
 @pytest.mark.parametrize(

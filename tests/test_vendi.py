@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mpmath import mp
 
 import fastfid
 from fastfid import Fit, InputError, Vendi
@@ -46,6 +47,25 @@ def test_the_tool(q):
 def test_a_similarity():
     similarity = np.array([[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]])
     assert effective_number(np.linalg.eigvalsh(similarity / 3)) == pytest.approx(2.1573, abs=5e-5)
+
+
+ORDERS = [0.3, 0.9, 0.91, 1 - 1e-6, 1 - 1e-12, 1 + 1e-15, 1 + 1e-12, 1 + 1e-9, 1.05, 1.1, 1.11, 2, 40, 400, 1e5, 1e300]
+
+
+@pytest.mark.parametrize("q", ORDERS)
+def test_every_order_against_many_digits(q):
+    p = np.array([0.3, 0.2, 0.15, 0.12, 0.1, 0.08, 0.049, 0.001])
+    with mp.workdps(350):  # as 1e300 takes
+        exact = [mp.mpf(float(value)) for value in p]
+        total = mp.fsum(exact)
+        expected = mp.power(mp.fsum(mp.power(value / total, q) for value in exact), 1 / (1 - mp.mpf(q)))
+    # The entropy is below log 8 = 2.1; its sums are known to 8 units, divided by 1 - q where that is small.
+    assert effective_number(p, q) == pytest.approx(float(expected), rel=8 * 2**-52 / 0.1)
+
+
+@pytest.mark.parametrize("q", [*ORDERS, 0, 1, np.inf])
+def test_equal_classes_count_by_every_order(q):
+    assert effective_number(np.full(8, 0.125), q) == pytest.approx(8, rel=1e-14)
 
 
 @given(st.integers(1, 30), st.integers(1, 12), st.sampled_from([0, 0.5, 1, 2, np.inf]), st.integers(0, 2**32 - 1))
@@ -113,10 +133,18 @@ class TestAccumulator:
         assert UnitMoments(64).update(rows[:160]).merge(UnitMoments(64).update(rows[160:])).first_zero == 150
 
 
-@pytest.mark.parametrize("q", [-1, float("nan"), "1", None, True])
+@pytest.mark.parametrize("q", [-1, float("nan"), "1", None, True, 10**400])
 def test_bad_parameters(q):
     with pytest.raises(InputError, match="q must be a number of at least 0, or float"):
         Vendi(q)
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_values_that_float32_made_infinite(bad):
+    rows = X.astype(np.float32)
+    rows[7, 3] = bad
+    with pytest.raises(InputError, match=r"the features hold values that are not finite, or too large: .*3\.4e38"):
+        UnitMoments(64).update(rows)
 
 
 def test_no_images():

@@ -29,6 +29,16 @@ def whole_number(name: str, value: Any, least: int, most: int | None = None) -> 
     return int(value)
 
 
+def real_number(value: Any) -> float:
+    """Return a real number as a float, and NaN for anything else, also for an int that no float can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return float("nan")
+    try:
+        return float(value)
+    except OverflowError:
+        return float("nan")
+
+
 def whole_text(text: str) -> int:
     """Read a whole number from text, or raise `InputError`."""
     digits = text.removeprefix("-")
@@ -102,3 +112,11 @@ def require_finite(array: NDArray[np.floating], name: str) -> None:
         raise InputError(
             f"{name} holds {count} values that are not finite; the first is {array[first]} at index {first}"
         )
+
+
+def not_in_float32(name: str) -> InputError:
+    """Return the error for rows in which a metric met a value that is not finite."""
+    return InputError(
+        f"{name} hold values that are not finite, or too large: rows are kept in float32, which ends at 3.4e38; scale "
+        "them down"
+    )

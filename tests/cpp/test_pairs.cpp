@@ -108,6 +108,22 @@ void sums_kernels(double tolerance) {
   CHECK_MOST((columns - kernel.colwise().sum().transpose()).norm() / columns.norm(), tolerance);
 }
 
+// The error of a pair is that of its own rows, whatever the others.
+void sums_beside_a_long_row() {
+  const Index n = 300, d = 64;
+  Columns<float> x = normal(d, n, 1).cast<float>();
+  x.col(0) *= 1e8F;
+  const MatrixXd wide = x.cast<double>();
+  MatrixXd kernel = ((wide.transpose() * wide).array() / static_cast<double>(d) + 1).cube();
+  kernel.diagonal().setZero();
+  VectorXd rows(n), columns(n);
+  polynomial_sums(rows_of(x), rows_of(x), true, rows.data(), columns.data());
+  // Of size |x| |y| a product is known to 72 · 2^-24 at most, its cube to 3 times that, and the size is up to 8 times
+  // the product in most pairs.
+  for (Index i = 0; i < n; ++i)
+    CHECK_MOST(std::abs(rows[i] - kernel.row(i).sum()) / kernel.row(i).cwiseAbs().sum(), 2e-4);
+}
+
 void refuses() {
   const Columns<float> x = drawn<float>(3, 9, 1);
   std::vector<std::int64_t> indices(100);
@@ -209,6 +225,7 @@ int main() {
   counts_balls<double>();
   sums_kernels<float>(1e-6);
   sums_kernels<double>(1e-13);
+  sums_beside_a_long_row();
   refuses();
   any_number_of_threads_gives_the_same_bits();
   blas_gets_its_threads_back();

@@ -8,12 +8,10 @@ float32 rows -> float32 unit rows -> float32 products, float64 kernel values and
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
-
-import numpy as np
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from .. import _core
-from ..checks import shown
+from ..checks import real_number, shown
 from ..errors import InputError
 from .base import Metric, Score
 from .kid import ROWS
@@ -62,17 +60,14 @@ class CMMD(Metric):
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        sigma: Any = self.sigma
-        number = isinstance(sigma, int | float | np.integer | np.floating) and not isinstance(sigma, bool)
-        if not (number and 0 < sigma < float("inf")):
-            raise InputError(f"sigma must be a finite number above 0, got {shown(sigma)}")
+        if not 0 < real_number(self.sigma) < float("inf"):
+            raise InputError(f"sigma must be a finite number above 0, got {shown(self.sigma)}")
 
     def value(self, a: "Fit", b: "Fit") -> Score:
         """Compute the distance, and the same without its bias."""
-        x, y = (
-            unit_rows(cast(Rows, side[ROWS]).matrix, name)
-            for side, name in ((a, "the first side"), (b, "the second side"))
-        )
+        sides = ((a, "the first side"), (b, "the second side"))
+        units = [unit_rows(cast(Rows, side[ROWS]), name) for side, name in sides]
+        x, y = (rows.matrix for rows in units)
         n, m, sigma = len(x), len(y), float(self.sigma)
         xx, yy, xy = (float(_core.gaussian_sums(*pair, sigma)[0].sum()) for pair in ((x, x), (y, y), (x, y)))
         across = 2 * xy / (n * m)

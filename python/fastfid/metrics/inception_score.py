@@ -5,14 +5,14 @@
 float32 logits without the bias of the last layer (as every tool here takes them) -> float64.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import one_of, seed_number, whole_number
+from ..checks import not_in_float32, one_of, seed_number, whole_number
 from ..errors import InputError
 from .base import Metric, Need, Score
 from .rows import Rows
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 LOGITS = Need("logits_unbiased", Rows)
 _ADM_SPLIT = 5000  # images
+_ROWS = 4096  # that are held at once
 
-Matrix = NDArray[np.float64]
 Bounds = list[tuple[int, int]]
 
 
@@ -127,15 +127,27 @@ class InceptionScore(Metric):
             parameters["shuffle_seed"] = tool.seed if self.shuffle_seed is None else self.shuffle_seed
             order = np.random.RandomState(parameters["shuffle_seed"]).permutation(n)
         parts = tool.cut(n, self.splits)
-        scores = [_score(logits[order[first:last]].astype(np.float64)) for first, last in parts]
+        scores = [_score(logits, order[first:last]) for first, last in parts]
         spread = {"std": float(np.std(scores, ddof=tool.ddof)) if len(scores) > tool.ddof else float("nan")}
         return Score(float(np.mean(scores)), spread, self.convention, parameters, (n,), "higher")
 
 
-def _score(logits: Matrix) -> float:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    p = np.exp(log_p)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(p > 0, p * (log_p - np.log(p.mean(axis=0))), 0.0)  # a class that nobody has adds nothing
-    return float(np.exp(terms.sum(axis=1).mean()))
+def _score(logits: NDArray[np.floating], chosen: NDArray[np.int64]) -> float:
+    """Return the score of some rows. They are read twice, a block at a time."""
+    mean, total = np.zeros(logits.shape[1]), 0.0
+    for log_p in _log_softmax(logits, chosen):
+        mean += np.exp(log_p).sum(axis=0)
+    mean /= len(chosen)
+    log_mean = np.log(mean, out=np.zeros_like(mean), where=mean > 0)  # a class that nobody has adds nothing
+    for log_p in _log_softmax(logits, chosen):
+        total += float((np.exp(log_p) * (log_p - log_mean)).sum(axis=1).sum())
+    return float(np.exp(total / len(chosen)))
+
+
+def _log_softmax(logits: NDArray[np.floating], chosen: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
+    for start in range(0, len(chosen), _ROWS):
+        rows = logits[chosen[start : start + _ROWS]].astype(np.float64)
+        if not np.isfinite(rows).all():
+            raise not_in_float32("the logits")
+        shifted = rows - rows.max(axis=1, keepdims=True)
+        yield shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

@@ -67,8 +67,8 @@ class KID(Metric):
     Notes
     -----
     ``Score.parts`` has ``standard_error`` (all pairs: the square root of an unbiased estimate of the variance, from the
-    Hoeffding decomposition as in [2]_; NaN below 4 images a side) or ``subset_std`` (a tool: the standard deviation of
-    its subsets, which is no standard error).
+    Hoeffding decomposition as in [2]_; NaN if the estimate is negative, or below 4 images a side) or ``subset_std`` (a
+    tool: the standard deviation of its subsets, which is no standard error).
 
     References
     ----------
@@ -120,7 +120,7 @@ class KID(Metric):
             value, parts, parameters = self._of_subsets(x, y, TOOLS[self.convention])
         else:
             (value, variance), parameters = mmd(x, y), {}
-            parts = {"standard_error": float(np.sqrt(max(0.0, variance)) if variance == variance else np.nan)}
+            parts = {"standard_error": variance**0.5 if variance >= 0 else float("nan")}
         return Score(value, parts, self.convention, parameters, (len(x), len(y)), "lower")
 
     def _of_subsets(self, x: Matrix, y: Matrix, tool: _Tool) -> tuple[float, dict[str, float], dict[str, int]]:

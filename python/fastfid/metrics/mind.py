@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import seed_number, whole_number
+from ..checks import not_in_float32, seed_number, whole_number
 from ..errors import InputError
 from .base import Metric, Score
 from .kid import ROWS
@@ -24,6 +24,7 @@ _DIRECTIONS, _ROWS = 128, 4096  # of one product
 _STREAM = 2605  # so that the directions are independent of features that were drawn with the same seed
 
 Matrix = NDArray[np.float64]
+Chosen = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,12 @@ class MIND(Metric):
         if least == 0:
             raise InputError("mind needs at least 1 image of each side")
         rng = np.random.RandomState((self.seed, _STREAM))
+        chosen = [_chosen(len(rows), least, rng) for rows in (x, y)]
         if n != m:
-            x, y = (rows if len(rows) == least else rows[rng.permutation(len(rows))[:least]] for rows in (x, y))
             warnings = (f"mind: a random {least} of the {max(n, m)} images of the larger side were used",)
-        distances = 3 * x.shape[1] * sliced(x, y, unit_directions(self.directions, x.shape[1], rng))
+        distances = 3 * x.shape[1] * sliced(x, y, unit_directions(self.directions, x.shape[1], rng), *chosen)
+        if not np.isfinite(distances).all():
+            raise not_in_float32("the features")
         parts = {"directions_error": _standard_error(distances)}
         parameters: dict[str, Any] = {"directions": self.directions, "seed": self.seed, "images": least}
         return Score(float(distances.mean()), parts, "torch-fidelity", parameters, (n, m), "lower", warnings)
@@ -92,21 +95,46 @@ def unit_directions(count: int, dims: int, rng: np.random.RandomState) -> Matrix
     return found
 
 
-def sliced(x: NDArray[np.floating], y: NDArray[np.floating], directions: Matrix) -> Matrix:
-    """Return the squared Wasserstein distance of two sets (n, d) along each direction (k, d), shape (k,)."""
+def sliced(
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    directions: Matrix,
+    chosen_x: Chosen | None = None,
+    chosen_y: Chosen | None = None,
+) -> Matrix:
+    """Return the squared Wasserstein distance of two sets along each direction, not finite if a value is not.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (n, d) and (m, d)
+    directions : ndarray of float64, shape (k, d)
+    chosen_x, chosen_y : ndarray of int64, optional
+        The rows that count, equally many of each side; all by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (k,)
+    """
+    sides = [(rows, np.arange(len(rows)) if some is None else some) for rows, some in ((x, chosen_x), (y, chosen_y))]
     found = np.empty(len(directions))
-    for start in range(0, len(directions), _DIRECTIONS):
-        some = directions[start : start + _DIRECTIONS]
-        sorted_x, sorted_y = (np.sort(_projections(rows, some), axis=1) for rows in (x, y))
-        found[start : start + _DIRECTIONS] = np.square(sorted_x - sorted_y).mean(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(directions), _DIRECTIONS):
+            some = directions[start : start + _DIRECTIONS]
+            sorted_x, sorted_y = (np.sort(_projections(*side, some), axis=1) for side in sides)
+            found[start : start + _DIRECTIONS] = np.square(sorted_x - sorted_y).mean(axis=1)
     return found
 
 
-def _projections(rows: NDArray[np.floating], directions: Matrix) -> Matrix:
-    """Return the coordinate of each row along each direction, (k, n)."""
-    found = np.empty((len(directions), len(rows)))
-    for start in range(0, len(rows), _ROWS):
-        found[:, start : start + _ROWS] = directions @ rows[start : start + _ROWS].astype(np.float64).T
+def _chosen(n: int, count: int, rng: np.random.RandomState) -> Chosen:
+    """Choose rows at random, in their order, or all of them."""
+    return np.sort(rng.permutation(n)[:count]) if n > count else np.arange(n)
+
+
+def _projections(rows: NDArray[np.floating], chosen: Chosen, directions: Matrix) -> Matrix:
+    """Return the coordinate of each chosen row along each direction, (k, n). Only a block of rows is copied at once."""
+    found = np.empty((len(directions), len(chosen)))
+    for start in range(0, len(chosen), _ROWS):
+        found[:, start : start + _ROWS] = directions @ rows[chosen[start : start + _ROWS]].astype(np.float64).T
     return found
 
 

@@ -73,6 +73,8 @@ class PRDC(Metric):
     An image with k exact copies in its own set has a ball of radius 0. Nothing lies strictly inside it, not even
     another copy, so with "prdc" two sets that consist of such copies have a precision of 0.
 
+    "prdc" and "dgm-eval" warn of such balls, and if two sets of one distribution have an expected coverage below 0.95.
+
     References
     ----------
     .. [1] T. Kynkäänniemi et al. (2019), "Improved precision and recall metric for assessing generative models".
@@ -133,7 +135,9 @@ class PRDC(Metric):
         if self.convention == "torch-fidelity":
             p, r = parts["precision"], parts["recall"]
             parts["f_score"] = 2 * p * r / max(1e-5, p + r)
-        warnings = _few_images(len(x), len(y), k) + _empty_balls(radii_x, radii_y) if strict else ()
+        warnings: tuple[str, ...] = ()
+        if strict:  # the other tools have no coverage, and their balls are never empty
+            warnings = _few_images(len(x), len(y), k) + _empty_balls(radii_x, radii_y)
         return Score(parts["precision"], parts, self.convention, parameters, n, "higher", warnings)
 
     def _subset_size(self, *n: int | None) -> int | None:

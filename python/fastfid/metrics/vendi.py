@@ -8,12 +8,12 @@ in memory that does not grow with n. float32 rows -> float64 unit rows -> float6
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import shown
+from ..checks import not_in_float32, real_number, shown
 from ..errors import InputError
 from .base import Accumulator, Metric, Need, Score
 from .moments import Statistics
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..fit import Fit
 
 _EPS = float(np.finfo(np.float64).eps)
+_NEAR_ONE = 0.1  # orders this near to 1 have their own formula
 
 
 class UnitMoments(Accumulator):
@@ -51,8 +52,10 @@ class UnitMoments(Accumulator):
         return self.moments.n or 0
 
     def update(self, rows: NDArray[np.float32], /) -> Self:
-        """Add rows (k, dims)."""
+        """Add rows (k, dims); raise `InputError` if a value is not finite."""
         lengths = lengths_of(rows)
+        if not np.isfinite(lengths).all():
+            raise not_in_float32("the features")
         if self.first_zero is None and not lengths.all():
             self.first_zero = self.n + int(np.argmin(lengths))
         self.moments.update(rows / np.where(lengths, lengths, 1.0)[:, None])
@@ -115,9 +118,8 @@ class Vendi(Metric):
 
     def __post_init__(self) -> None:
         """Check the parameters."""
-        q: Any = self.q
-        if isinstance(q, bool) or not isinstance(q, int | float | np.integer | np.floating) or not q >= 0:
-            raise InputError(f"q must be a number of at least 0, or float('inf'); got {shown(q)}")
+        if not real_number(self.q) >= 0:
+            raise InputError(f"q must be a number of at least 0, or float('inf'); got {shown(self.q)}")
 
     def value(self, a: "Fit") -> Score:
         """Compute the effective number of images."""
@@ -131,7 +133,7 @@ class Vendi(Metric):
         rank = int(np.count_nonzero(_nonzero(w)))
         warnings = (f"few-images: vendi: the score of {n} images is at most {n}",) if n < dims else ()
         parameters = {"q": float(self.q)}
-        return Score(effective_number(w, self.q), {"rank": rank}, "vendi", parameters, (n,), "higher", warnings)
+        return Score(effective_number(w, float(self.q)), {"rank": rank}, "vendi", parameters, (n,), "higher", warnings)
 
 
 def effective_number(w: NDArray[np.float64], q: float = 1.0) -> float:
@@ -153,11 +155,17 @@ def effective_number(w: NDArray[np.float64], q: float = 1.0) -> float:
     2.1573
     """
     p = w[_nonzero(w)]
+    p = p / p.sum()
     if q == 1:
-        return float(np.exp(-(p * np.log(p)).sum()))
-    if q == float("inf"):
-        return float(1 / p.max())
-    return float(np.exp(np.log((p**q).sum()) / (1 - q)))
+        entropy = -float((p * np.log(p)).sum())
+    elif q == float("inf"):
+        entropy = -float(np.log(p.max()))
+    elif abs(q - 1) < _NEAR_ONE:  # p^q = p + p (p^(q - 1) - 1), without the digits that the 1 would cost
+        entropy = float(np.log1p((p * np.expm1((q - 1) * np.log(p))).sum())) / (1 - q)
+    else:  # the largest p apart, so that no power of it vanishes
+        most = float(p.max())
+        entropy = float(np.log(((p / most) ** q).sum())) / (1 - q) + q / (1 - q) * float(np.log(most))
+    return float(np.exp(entropy))
 
 
 def _nonzero(w: NDArray[np.float64]) -> NDArray[np.bool_]:
