@@ -304,3 +304,11 @@ def test_a_metric_from_outside_cannot_change_the_rows():
 def test_parameters_of_the_fid_need_the_fid(option):
     with pytest.raises(InputError, match="is a parameter of the FID, which is not asked for"):
         compare(X, Y, features=True, metrics=["kid"], **option)
+
+
+def test_features_beyond_float32():
+    huge = [side * 1e39 for side in (X, Y)]
+    assert compare(*huge, features=True).fid == pytest.approx(1e78 * compare(X, Y, features=True).fid, rel=1e-9)
+    for metric in ("kid", "prdc", "mind", "cmmd"):
+        with pytest.raises(InputError, match="finite"):
+            compare(*huge, features=True, metrics=[metric])

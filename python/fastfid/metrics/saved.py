@@ -143,7 +143,8 @@ def fit_of_features(given: Any, name: str) -> Fit:
             fit.states = {MOMENTS: Statistics(block.shape[1]), ROWS: Rows(block.shape[1])}
         with failures(name):
             cast(Statistics, fit[MOMENTS]).update(block)
-        cast(Rows, fit[ROWS]).update(block.astype(np.float32, copy=False))
+        with np.errstate(over="ignore"):  # the metrics that take rows refuse infinite ones
+            cast(Rows, fit[ROWS]).update(block.astype(np.float32, copy=False))
         fit.n = (fit.n or 0) + len(block)
     if (fit.n or 0) < 2:
         raise InputError(f"{name} has {fit.n} rows; a covariance needs at least 2")
