@@ -278,11 +278,15 @@ class TestSignals:
                 cleaned.append(True)
 
         monkeypatch.setattr("fastfid.compare", compare)
-        before = signal.getsignal(getattr(signal, name))
-        assert main(["a", "b"]) == code
-        assert cleaned
-        assert capsys.readouterr().err == f"fastfid: ended by {name}\n"
-        assert signal.getsignal(getattr(signal, name)) == before
+        number = getattr(signal, name)
+        before = signal.signal(number, signal.SIG_DFL)  # under nohup, SIGHUP would be ignored here, too
+        try:
+            assert main(["a", "b"]) == code
+            assert cleaned
+            assert capsys.readouterr().err == f"fastfid: ended by {name}\n"
+            assert signal.getsignal(number) == signal.SIG_DFL
+        finally:
+            signal.signal(number, before)
 
     def test_a_process_that_is_told_to_end(self, tmp_path):
         command = [sys.executable, "-m", "fastfid", "demo", "--images", "12", "--out", str(tmp_path / "x.svg")]
