@@ -62,7 +62,7 @@ class Named(Source):
 def test_the_class_of_an_image(paths, classes):
     found = classes_of(Named(paths))
     assert {name: list(indices) for name, indices in found.items()} == classes
-    pieces = list(class_pieces(Named(paths)))
+    pieces = list(class_pieces(Named(paths), found))
     assert [piece.label for piece in pieces] == list(classes)
     assert [piece.number for piece in pieces] == list(range(len(classes)))
     assert {piece.of for piece in pieces} == {len(paths)}

@@ -209,7 +209,9 @@ def compare(
     sides = _opened(asked, (a, b), options, messages)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
-    common = check_classes(sides, asked, options.limit, options.seed, messages) if options.per_class else ()
+    common: tuple[str, ...] = ()
+    if options.per_class:
+        common, images = check_classes(sides, asked, options.limit, options.seed, messages)
     with ExitStack() as stack:
         with followed.opening(options.model) if followed and any(side.source for side in sides) else nullcontext():
             engine, facts = stack.enter_context(opened_engine(sides, options, messages))
@@ -218,7 +220,8 @@ def compare(
             followed.tell_of_n(sides, messages)
         sides, forced = check_sides(sides, facts, options.force, messages)
         if options.per_class:
-            sides = [replace(side, shelf=stack.enter_context(closing(Shelf()))) for side in sides]
+            shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
+            sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
         sides = [glanced(side, options) for side in sides]
         tell_of_sides(sides, facts, messages, fid=fid)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
@@ -229,11 +232,11 @@ def compare(
         namers = [namer(side, options) for side in sides]
         scores = {metric.name: _named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
-        classes = scores_of_classes(common, sides, asked, partial(_named_in_class, namers))
-    tell_of_classes(classes, facts.roles.get("features", 0) if fid else 0, messages)
+        of_classes = scores_of_classes(common, sides, asked, partial(_named_in_class, namers))
+    tell_of_classes(of_classes, facts.roles.get("features", 0) if fid else 0, messages)
     return Comparison(
         scores=scores,
-        classes=classes,
+        classes=of_classes,
         a=sides[0].result(),
         b=sides[1].result() if len(sides) > 1 else None,
         method=str(scores["fid"].parameters["method"] if "fid" in scores else options.method),

@@ -16,6 +16,7 @@ from .metrics.base import Metric, Score
 from .metrics.registry import score_of
 from .sources import Piece
 from .sources.classes import classes_of
+from .sources.pieces import Indices
 
 _MOST_NAMED = 5
 
@@ -23,13 +24,19 @@ _MOST_NAMED = 5
 class Shelf:
     """The fits of the classes of one side, pickled in a temporary file without a name.
 
+    Parameters
+    ----------
+    classes : mapping of str to indices
+        The images of each class, as `classes_of` returns them.
+
     Attributes
     ----------
     first : dict of str to int
         For each class, the row in the whole set that is its first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, classes: Mapping[str, Indices]) -> None:
+        self.classes = classes
         with _keeping("the classes"):
             self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the shelf
         self._places: dict[str, tuple[int, int]] = {}
@@ -69,19 +76,20 @@ def _keeping(what: str) -> AbstractContextManager[None]:
 
 def check_classes(
     sides: Sequence[Side], metrics: Sequence[Metric], limit: int | None, seed: int, messages: Messages
-) -> tuple[str, ...]:
-    """Return the classes that all sides have, and warn of the others.
+) -> tuple[tuple[str, ...], list[dict[str, Indices]]]:
+    """Return the classes that all sides have, and the images of each class of each side; warn of the other classes.
 
     Raises
     ------
     InputError
         If a side has no images, no classes, or too few images of a class for a metric; or no class is on both sides.
     """
-    found = []
+    images = []
     for side in sides:
         if side.source is None:
             raise InputError(f"{side.name} holds statistics, which have no classes: give a folder of images")
-        found.append({name: len(indices) for name, indices in classes_of(side.source, limit, seed).items()})
+        images.append(classes_of(side.source, limit, seed))
+    found = [{name: len(indices) for name, indices in classes.items()} for classes in images]
     common = tuple(name for name in found[0] if all(name in counts for counts in found))
     if not common:
         of_sides = (f"{side.name} ({_some(counts)})" for side, counts in zip(sides, found, strict=True))
@@ -95,7 +103,7 @@ def check_classes(
         with _of_class(name):
             for metric in metrics:
                 metric.check(*(counts[name] for counts in found[: metric.sides]))
-    return common
+    return common, images
 
 
 def scores_of_classes(

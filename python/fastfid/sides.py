@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 import numpy as np
@@ -23,8 +23,8 @@ from .progress import progress_bar
 from .provenance import differences
 from .sources import Source, check_limit, expected, glance, is_statistics_file, open_source, pieces
 from .sources.arrays import images_beside_statistics
-from .sources.classes import class_pieces, classes_of
-from .sources.pieces import choose
+from .sources.classes import class_pieces
+from .sources.pieces import Indices, choose
 
 
 def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
@@ -162,7 +162,9 @@ def fitted(
         return side
     with progress_bar(options.progress, side.n, source.name) as show:
         how = How(options.num_workers, options.on_error, show)
-        cut = partial(class_pieces if side.shelf else pieces, source, options.limit, options.seed)
+        cut = partial(pieces, source, options.limit, options.seed)
+        if side.shelf:
+            cut = partial(class_pieces, source, side.shelf.classes)
         fits = checked(engine.fit(side.needs, cut(), how), cut(), facts, type(engine).__name__)
         fit = fold(side.shelf.keep(fits) if side.shelf else fits, Fit.empty(side.needs, facts.roles))
     fit.provenance = facts.provenance
@@ -194,11 +196,17 @@ def namer(side: Side, options: Options) -> Namer:
     source, seen = side.source, side.seen
     if source is None or seen is None:
         return lambda row: f"row {row} of {side.name}"
-    if side.shelf is not None:
-        order: Any = np.concatenate(list(classes_of(source, options.limit, options.seed).values()))
-    else:
-        order = choose(source, options.limit, options.seed)
-    return lambda row: source.name_of(seen.place_of(row) if order is None else int(order[seen.place_of(row)]))
+    classes = side.shelf.classes if side.shelf else None
+
+    @cache
+    def order() -> Indices | None:  # only for those who ask for a name
+        return np.concatenate(list(classes.values())) if classes else choose(source, options.limit, options.seed)
+
+    def name(row: int) -> str:
+        place, chosen = seen.place_of(row), order()
+        return source.name_of(place if chosen is None else int(chosen[place]))
+
+    return name
 
 
 def read(

@@ -2,13 +2,11 @@
 
 import argparse
 import json
-import warnings
 from collections.abc import Sequence
 
-from ..errors import FastFIDWarning, InputError
-from ..messages import CODES
+from ..errors import InputError
 from ..terminal import check_stdout, show
-from .parser import Parser, add_option, given_options, passing
+from .parser import Parser, add_option, add_silence, given_options, passing, silence
 
 # Options about the images and the run; those about one network are in its file.
 _OPTIONS = (
@@ -22,8 +20,7 @@ def command(arguments: Sequence[str]) -> None:
     from ..fdr import fdr
 
     typed = _make_parser().parse_args(arguments)
-    for code in typed.silence:
-        warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
+    silence(typed)
     check_stdout()
     networks = dict(typed.network)
     if len(networks) < len(typed.network):
@@ -55,7 +52,7 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     for name in _OPTIONS:
         add_option(parser, name)
-    parser.add_argument("--silence", action="append", default=[], choices=list(CODES), metavar="KIND")
+    add_silence(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return parser
 

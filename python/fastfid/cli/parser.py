@@ -1,10 +1,12 @@
 """Shared by the parsers: flags from the table of options, printable errors, abbreviations."""
 
 import argparse
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TypeVar
 
-from ..errors import FastFIDError
+from ..errors import FastFIDError, FastFIDWarning
+from ..messages import CODES
 from ..options import Options, checked, names, option_of
 from ..terminal import printable
 
@@ -49,6 +51,24 @@ def add_option(parser: argparse.ArgumentParser, name: str) -> None:
         else:
             facts.update(type=passing(lambda typed: checked(name, option.read(typed))))
     parser.add_argument(flag_of(name), help=text.replace("%", "%%"), **facts)
+
+
+def add_silence(parser: argparse.ArgumentParser) -> None:
+    """Add the flag that turns kinds of warnings off; `silence` obeys it."""
+    parser.add_argument(
+        "--silence",
+        action="append",
+        default=[],
+        choices=list(CODES),
+        metavar="KIND",
+        help=f"do not show warnings of this kind, one of {', '.join(CODES)}; can be repeated",
+    )
+
+
+def silence(typed: argparse.Namespace) -> None:
+    """Turn the kinds of warnings off that were typed, until `main` restores the filters."""
+    for code in typed.silence:
+        warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)
 
 
 def flag_of(name: str) -> str:

@@ -2,19 +2,16 @@
 
 import argparse
 import json
-import warnings
 from collections.abc import Iterator, Sequence
 
 from .. import __version__
 from ..checks import list_text
 from ..comparison import Comparison
-from ..errors import FastFIDWarning
-from ..messages import CODES
 from ..metrics.base import Score
 from ..metrics.foreign_files import FORMATS
 from ..options import checked, names, option_of
 from ..terminal import check_stdout, printable, say, show
-from .parser import Parser, add_option, expand, flag_of, given_options, passing
+from .parser import Parser, add_option, add_silence, expand, flag_of, given_options, passing, silence
 from .save_stats import save_stats
 
 _MOST_PAIRS = 5
@@ -44,8 +41,7 @@ def command(arguments: Sequence[str]) -> None:
         other = [name for name in names() if name in typed and "fit" not in option_of(name).functions]
         if unused := [name for name in other if name != "force"]:
             parser.error(f"{flag_of(unused[0])} has no effect with --save-stats: leave it out")
-    for code in typed.silence:
-        warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)  # until `main` restores the filters
+    silence(typed)
     if typed.save_stats:
         save_stats(typed)
     else:
@@ -88,14 +84,7 @@ def make_parser() -> Parser:
     )
     for name in names():
         add_option(parser, name)
-    parser.add_argument(
-        "--silence",
-        action="append",
-        default=[],
-        choices=list(CODES),
-        metavar="KIND",
-        help=f"do not show warnings of this kind, one of {', '.join(CODES)}; can be repeated",
-    )
+    add_silence(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("--version", action="version", version=f"fastfid {__version__}")
     return parser

@@ -9,6 +9,7 @@ before their types are checked, because a few hundred bytes can describe an obje
 import pickle
 import pickletools
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import IO, Any, ClassVar
 
@@ -46,7 +47,7 @@ _OPCODES: dict[bytes, str] = {getattr(pickle, name): name for name in (*_PLAIN, 
 _OTHERS = {opcode.code: opcode.name for opcode in pickletools.opcodes}  # for messages
 
 
-class Machine:
+class Machine(ABC):
     """Evaluates pickles opcode by opcode. Time and memory grow with the file, and no opcode runs code.
 
     Attributes
@@ -62,17 +63,17 @@ class Machine:
         self._below: list[list[Any]] = []  # the items below each mark, not accessible until the mark is popped
         self._memo: dict[int, Any] = {}
 
+    @abstractmethod
     def named(self, name: str) -> object:
         """Return what stands for the global "module name"; raise if it is not allowed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def called(self, function: object, arguments: object) -> object:
         """Return what stands for the result of a call; raise if it makes no sense."""
-        raise NotImplementedError
 
+    @abstractmethod
     def built(self, target: object, state: object) -> None:
         """Set the state of an object; raise if it makes no sense."""
-        raise NotImplementedError
 
     def persistent(self, pid: object) -> object:
         """Return what stands for an object outside the pickle."""

@@ -57,13 +57,7 @@ class FID(Metric):
             interval = interval_of(gaussians, groups, result.value, self.bootstrap, self.seed)
         return Score(
             value=result.value,
-            parts={
-                "mean_term": result.mean_term,
-                "trace_term": result.trace_term,
-                "error_estimate": result.error_estimate,
-                "rank": result.rank,
-                "interval": interval,
-            },
+            parts={**result.parts(), "interval": interval},
             convention="Heusel et al. (2017)",
             parameters={"method": self.method},
             n=(a.n, b.n),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -54,6 +55,11 @@ class Distance:
     error_estimate: float
     rank: tuple[int, int] | None
     offset: float = 0.0  # added to both diagonals by "schur"
+
+    def parts(self) -> dict[str, Any]:
+        """Return what a score states beside the value."""
+        names = ("mean_term", "trace_term", "error_estimate", "rank")
+        return {name: getattr(self, name) for name in names}
 
 
 def check_method(method: str) -> None:

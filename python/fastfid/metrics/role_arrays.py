@@ -5,6 +5,7 @@ rows of role R            rows_R                (n, dims), float32
 mean, covariance of R     mu_R and sigma_R      float64; those of "spatial" are called mu_s and sigma_s, as in ADM's
 """
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -73,9 +74,9 @@ def _roles_in(npz: Npz) -> list[str]:
 
 
 def _moments(npz: Npz, name: str, n: int | None) -> Statistics:
-    (size,) = npz.header(f"mu_{name}").shape if len(npz.header(f"mu_{name}").shape) == 1 else (0,)
-    shape = npz.header(f"sigma_{name}").shape
-    if not 0 < size <= MOST_DIMS or shape != (size, size):
+    mean, shape = (npz.header(f"{kind}_{name}").shape for kind in ("mu", "sigma"))
+    size = math.prod(mean)
+    if len(mean) != 1 or not 0 < size <= MOST_DIMS or shape != (size, size):
         raise InputError(f"mu_{name} and sigma_{name} must have shapes (d,) and (d, d), with at most {MOST_DIMS} dims")
     mu, sigma = (numbers(npz.read(f"{kind}_{name}", _NUMBER * size**2), f"{kind}_{name}") for kind in ("mu", "sigma"))
     known = gaussian_from_moments(mu, sigma, f"_{name}")

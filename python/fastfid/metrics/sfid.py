@@ -63,12 +63,7 @@ class SFID(Metric):
             warnings.append(f"sfid: no usable square root: {result.offset:g} was added to both diagonals")
         return Score(
             value=result.value,
-            parts={
-                "mean_term": result.mean_term,
-                "trace_term": result.trace_term,
-                "error_estimate": result.error_estimate,
-                "rank": result.rank,
-            },
+            parts=result.parts(),
             convention="adm",
             parameters={"method": self.method},
             n=(sides[0].n, sides[1].n),

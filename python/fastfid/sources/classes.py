@@ -1,7 +1,7 @@
 """The classes of images: the subfolders that they are in."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -33,9 +33,8 @@ def classes_of(source: Source, limit: int | None = None, seed: int = 0) -> dict[
     return {name: np.array(found[name]) for name in sorted(found)}
 
 
-def class_pieces(source: Source, limit: int | None = None, seed: int = 0) -> Iterator[Piece]:
-    """Cut the chosen images into pieces of one class each, class by class."""
-    classes = classes_of(source, limit, seed)
+def class_pieces(source: Source, classes: Mapping[str, Indices]) -> Iterator[Piece]:
+    """Cut the images of each class into pieces, class by class."""
     of, number = sum(map(len, classes.values())), 0
     for name, indices in classes.items():
         for first in range(0, len(indices), PIECE):
