@@ -1,6 +1,7 @@
 """Settings for all tests; pyproject.toml turns warnings into errors."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -33,3 +34,10 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FASTFID_HOME", str(tmp_path_factory.mktemp("fastfid_home")))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def signals_that_end():
+    """Under nohup, or as a job that a script starts with &, a process and its children ignore these signals."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
