@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from ..checks import numbers, one_of
 from ..errors import InputError
 from ..files.layouts import Layout, layouts
-from ..files.npz import write_npz
 from .feature_rows import count_of_rows
 
 #: The formats that are written, and their endings.
@@ -86,7 +85,8 @@ def write(file: IO[bytes], arrays: Arrays, form: str) -> None:
         arrays = {**arrays, "mu": arrays["mu"].astype(np.float32)}
     if form == "imf":
         arrays = {f"ref_{key}" if key in ("mu", "sigma") else key: array for key, array in arrays.items()}
-    write_npz(file, arrays.items())
+    savez: Any = np.savez  # its keywords are the names of the arrays
+    savez(file, **arrays)
 
 
 def check_format(form: str) -> None:
