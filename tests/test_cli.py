@@ -118,7 +118,7 @@ def test_merge_equals_the_whole(tmp_path, capsys):
         (["a", "b", "--bootstrap", "20", "--seed", "-1"], 2),
         (["a", "b", "--bootstrap", "5"], 2),
         (["a", "b", "--metrics", "fid,"], 2),
-        (["a", "b", "--engine", "ray"], 2),
+        (["a", "b", "--engine", "spark"], 2),
         (["a", "b", "--device", "cuda:0,gpu"], 2),
         (["", "b"], 1),
     ],

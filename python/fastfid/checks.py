@@ -1,6 +1,7 @@
 """Checks of plain arguments, with messages that name the argument."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,39 @@ def whole_text(text: str) -> int:
 def list_text(text: str) -> tuple[str, ...]:
     """Split a text at its commas."""
     return tuple(word.strip() for word in text.split(","))
+
+
+def json_object(text: str) -> dict[str, Any]:
+    """Read the value of a flag: an object in JSON, such as {"anon": true}; raise `InputError` if it is none."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise InputError(f'{text!r} must be an object in JSON, such as {{"anon": true}}')
+    return value
+
+
+def mapping(name: str, value: Any) -> dict[str, Any]:
+    """Return a mapping with texts as keys as a dict, or raise `InputError`."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InputError(f"{name} must be a dict with texts as keys, got {shown(value)}")
+    return dict(value)
+
+
+def range_text(value: str) -> tuple[float, ...]:
+    """Read the value of a flag: numbers separated by commas, such as -1,1."""
+    try:
+        return tuple(float(part) for part in value.split(","))
+    except ValueError:
+        raise InputError(f"{value!r} must be two numbers, such as -1,1") from None
+
+
+def text(name: str, value: Any) -> str:
+    """Return a text that is not empty, or raise `InputError`."""
+    if not (isinstance(value, str) and value):
+        raise InputError(f"{name} must be a text, got {shown(value)}")
+    return value
 
 
 def one_of(name: str, value: Any, choices: Collection[str]) -> None:

@@ -1,6 +1,7 @@
 """`score` and `compare`: the flow from two sources to a number."""
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from functools import partial
@@ -42,10 +43,16 @@ def score(
     on_error: str = "raise",
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
+    image_key: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    quantise: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     features: bool = False,
     force: bool = False,
     progress: ProgressOption = None,
     engine: str | Engine | None = None,
+    engine_options: Mapping[str, Any] | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> float:
     """Fréchet Inception Distance between two sets of images.
 
@@ -83,6 +90,16 @@ def score(
     endings : str or collection of str, optional
         File endings that count as images, such as "png,jpg", in upper or lower case. "pytorch-fid" selects exactly the
         files that pytorch-fid reads: its endings in lower case only, and no subfolders.
+    image_key : str, optional
+        The column of a table, or the key of the elements of an iterable, that holds the images. It can be left out if
+        only one can.
+    value_range : (float, float), optional
+        The values of black and white in images of floats, such as (-1, 1). Floats are refused without it.
+    quantise : {"round", "truncate", "edm"}, optional
+        How floats become 8-bit values; needed with `value_range`. On the scale 0...255, "round" takes the nearest
+        whole number, "truncate" rounds down, and "edm" adds 0.5 and rounds down, as ``127.5 x + 128`` does.
+    storage_options : mapping, optional
+        What the file system of an address such as ``s3://`` needs, such as credentials.
     features : bool
         The sides are matrices of features, shape (n, dims): arrays, or an ``.npy`` or ``.npz`` each. No network runs.
     force : bool
@@ -90,9 +107,14 @@ def score(
         this.
     progress : None, bool or callable
         None shows a bar if stderr is a terminal. A callable is called with (done, total).
-    engine : {"local", "processes"} or Engine, optional
-        What runs the network: this process, one process per device, or your own `Engine`. The default is "local" for
-        one device and "processes" for several.
+    engine : {"local", "processes", "ray"} or Engine, optional
+        What runs the network: this process, one process per device, the actors of a Ray cluster, or your own `Engine`.
+        The default is "local" for one device and "processes" for several. No Ray cluster is started.
+    engine_options : mapping, optional
+        Options of the engine "ray": "workers", "num_gpus" and "num_cpus" of each, and "address" of the cluster.
+    resume : path, optional
+        A folder, or an address, that keeps the results of each piece of the images. A run that ended early continues
+        from those that are there.
 
     Returns
     -------
@@ -139,10 +161,16 @@ def score(
         on_error=on_error,
         recursive=recursive,
         endings=endings,
+        image_key=image_key,
+        value_range=value_range,
+        quantise=quantise,
+        storage_options=storage_options,
         features=features,
         force=force,
         progress=progress,
         engine=engine,
+        engine_options=engine_options,
+        resume=resume,
     ).fid
 
 
@@ -163,6 +191,10 @@ def compare(
     on_error: str = "raise",
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
+    image_key: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    quantise: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     features: bool = False,
     force: bool = False,
     progress: ProgressOption = None,
@@ -171,6 +203,8 @@ def compare(
     protocol: str | None = None,
     per_class: bool = False,
     engine: str | Engine | None = None,
+    engine_options: Mapping[str, Any] | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Comparison:
     """Fréchet Inception Distance with its terms, its error estimate and its provenance; and other metrics.
 

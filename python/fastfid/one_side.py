@@ -1,6 +1,7 @@
 """`statistics` and `fit`: what is kept of one side, to be compared later."""
 
-from collections.abc import Collection, Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .arguments import default
@@ -34,8 +35,14 @@ def statistics(
     on_error: str = "raise",
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
+    image_key: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    quantise: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     progress: ProgressOption = None,
     engine: str | Engine | None = None,
+    engine_options: Mapping[str, Any] | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Statistics:
     """Mean and covariance of the features of a set of images, which can be saved, merged and compared.
 
@@ -66,10 +73,16 @@ def fit(
     on_error: str = "raise",
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
+    image_key: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    quantise: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     features: bool = False,
     progress: ProgressOption = None,
     metrics: Sequence[str | Metric] = ("fid",),
     engine: str | Engine | None = None,
+    engine_options: Mapping[str, Any] | None = None,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Fit:
     """Everything that some metrics need of one side, from one pass over its images.
 

@@ -7,7 +7,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Union
 
 from .arguments import Option, default, given, keeping_value, option, optional
-from .checks import list_text, seed_number, shown, truth, whole_number, whole_text
+from .checks import (
+    json_object,
+    list_text,
+    mapping,
+    one_of,
+    range_text,
+    seed_number,
+    shown,
+    text,
+    truth,
+    whole_number,
+    whole_text,
+)
 from .engines.base import Engine
 from .errors import InputError, ModelError
 from .extraction.device import parse_devices
@@ -30,12 +42,13 @@ from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
 from .protocols import PROTOCOLS, Protocol, check_protocol, protocol_of
 from .sources.names import Endings
+from .sources.terms import QUANTISE, check_value_range
 
 if TYPE_CHECKING:
     from .extractor import Extractor
 
 Model = Union[str, os.PathLike[str], "Extractor"]
-ENGINES = ("local", "processes")
+ENGINES = ("local", "processes", "ray")
 
 
 def _model(value: object) -> None:
@@ -56,6 +69,11 @@ def _engine(value: object) -> None:
     named = isinstance(value, str) and value in ENGINES
     if not (value is None or named or isinstance(value, Engine)):
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, or an Engine; got {shown(value)}")
+
+
+def _resume(value: object) -> None:
+    if value is not None and not (isinstance(value, str | os.PathLike) and os.fspath(value)):
+        raise InputError(f"resume must be a folder or an address, got {shown(value)}")
 
 
 @dataclass(frozen=True)
@@ -178,6 +196,40 @@ class Options:
         good=("png,jpg", ["png", ".JPG"], "pytorch-fid"),
         metavar="LIST",
     )
+    image_key: str | None = option(
+        None,
+        help="the column or key that holds the images, where a table or the elements of an iterable have several",
+        check=optional(partial(text, "image_key")),
+        bad=("", 5),
+        good=("image",),
+        metavar="NAME",
+    )
+    value_range: tuple[float, float] | None = option(
+        None,
+        help="the values of black and white in images of floats, such as -1,1; needs --quantise",
+        check=check_value_range,
+        bad=((1,), (1, 1), (1, -1), ("0", "1"), (0, float("inf")), 5, "0,1"),
+        good=((-1, 1), (0.0, 255.0)),
+        read=range_text,
+        metavar="LOW,HIGH",
+    )
+    quantise: str | None = option(
+        None,
+        help="how floats of a --value-range become 8-bit values: round to the nearest, truncate, or edm, which adds "
+        "0.5 at white's end as 127.5 x + 128 does, and truncates",
+        check=optional(lambda value: one_of("quantise", value, QUANTISE)),
+        bad=("floor", 5),
+        choices=QUANTISE,
+    )
+    storage_options: Mapping[str, Any] | None = option(
+        None,
+        help="what the file system of an address such as s3:// needs, as JSON: '{\"anon\": true}'",
+        check=optional(partial(mapping, "storage_options")),
+        bad=("anon", 5, {1: 2}),
+        good=({}, {"anon": True}),
+        read=json_object,
+        metavar="JSON",
+    )
     features: bool = option(
         False,
         help="the paths are matrices of features, .npy or .npz of shape (n, dims), not images",
@@ -245,11 +297,30 @@ class Options:
     )
     engine: str | Engine | None = option(
         None,
-        help="what runs the network: local is this process, processes starts one process per device (default: local "
-        "for one device, processes for several)",
+        help="what runs the network: local is this process, processes starts one process per device, ray uses a "
+        "running Ray cluster (default: local for one device, processes for several)",
         check=_engine,
-        bad=("ray", 5),
+        bad=("spark", 5),
         choices=ENGINES,
+    )
+    engine_options: Mapping[str, Any] | None = option(
+        None,
+        help='options of --engine ray, as JSON: \'{"workers": 8, "num_gpus": 0.5}\'',
+        check=optional(partial(mapping, "engine_options")),
+        bad=("workers", 5, {1: 2}),
+        good=({}, {"workers": 2}),
+        read=json_object,
+        metavar="JSON",
+    )
+    resume: str | os.PathLike[str] | None = option(
+        None,
+        help="keep the results of each piece of the images in this folder or at this address, and continue from those "
+        "that are there",
+        check=_resume,
+        bad=("", 5),
+        good=("pieces", "s3://bucket/pieces"),
+        functions=("score", "compare", "statistics", "fit"),
+        metavar="DIR",
     )
 
     @classmethod

@@ -1,7 +1,7 @@
 """Reference files as other tools read them: statistics, and the images themselves."""
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -45,8 +45,13 @@ def reference(
     seed: int = 0,
     recursive: bool = True,
     endings: str | Collection[str] | None = None,
+    image_key: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    quantise: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     progress: ProgressOption = None,
     engine: str | Engine | None = None,
+    engine_options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a reference file for ADM's evaluator, which `compare` reads too.
 

@@ -32,7 +32,15 @@ def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Opti
     name = _name(given, otherwise)
     if (saved := _saved(given, name, needs, options, messages)) is not None:
         return _known(given, name, saved, needs, options, messages)
-    source = open_source(given, recursive=options.recursive, endings=options.endings)
+    source = open_source(
+        given,
+        recursive=options.recursive,
+        endings=options.endings,
+        image_key=options.image_key,
+        value_range=options.value_range,
+        quantise=options.quantise,
+        storage_options=options.storage_options,
+    )
     check_limit(source, options.limit, options.seed)
     if source.size is not None and source.size < 2:
         raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")

@@ -2,7 +2,7 @@
 
 import argparse
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import FastFIDError, FastFIDWarning
@@ -25,6 +25,9 @@ _EARLIER = {
     "--pr": "--precision",
     "--fo": "--force",
     "--for": "--force",
+    "--q": "--quiet",
+    "--qu": "--quiet",
+    "--v": "--version",
 }
 
 
@@ -102,7 +105,14 @@ def expand(arguments: Sequence[str]) -> list[str]:
     ['a', 'b', '--batch-size', '50', '--num-workers=2', '--bo=20']
     """
     end = arguments.index("--") if "--" in arguments else len(arguments)
-    return [*map(_expand, arguments[:end]), *arguments[end:]]
+    return [*_joined(map(_expand, arguments[:end])), *arguments[end:]]
+
+
+def _joined(arguments: Iterable[str]) -> Iterator[str]:
+    """Join a flag and a value that begins with a minus, which argparse would take for another flag."""
+    waiting = iter(arguments)
+    for argument in waiting:
+        yield f"{argument}={next(waiting, '')}" if argument == flag_of("value_range") else argument
 
 
 def _expand(argument: str) -> str:

@@ -7,7 +7,6 @@ one step of bzip2 or LZMA can unpack to any size, not only to the one in the dir
 import bz2
 import io
 import lzma
-import os
 import struct
 import zlib
 from collections.abc import Iterator
@@ -108,7 +107,7 @@ class Member(io.RawIOBase):
             raise ValueError("it is not packed as the archive's directory says")
         _check_size(entry)
         start = entry.offset + _LOCAL.size + name + extra
-        if start + entry.stored > os.fstat(file.fileno()).st_size:
+        if start + entry.stored > file.seek(0, io.SEEK_END):
             raise ValueError(f"the archive ends before the end of its {entry.stored:,} bytes")
         file.seek(start)
         self._file, self._entry = file, entry

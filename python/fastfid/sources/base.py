@@ -133,6 +133,17 @@ class Source(ABC):
         """Return the folder of an image within the source, with "/" between its parts; "" if it is in none."""
         return ""
 
+    def key_of(self, index: int) -> str:
+        """Return what names an image within the source, wherever the source lies; a resumed run compares it."""
+        return self.name_of(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return what is different once an image has changed: size and time of its file, or a hash; "" if unknown.
+
+        A resumed run compares it.
+        """
+        return ""
+
 
 def check_source(source: Source) -> None:
     """Raise `InputError` if the class of a source does not call ``super().__init__``."""

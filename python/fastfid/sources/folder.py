@@ -13,6 +13,7 @@ from ..images.rgb import as_rgb
 from .base import Item, Source
 from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
 from .shards import Shards
+from .terms import Terms
 
 
 class Folder(Source):
@@ -39,13 +40,14 @@ class Folder(Source):
         return Path(self._files[index]).parent.as_posix().removeprefix(".")
 
 
-def open_folder(folder: Path, recursive: bool, endings: Endings) -> Source:
-    """Open the image files of a folder and, if `recursive`, of its subfolders.
+def open_folder(folder: Path, terms: Terms) -> Source:
+    """Open the image files of a folder and, if the terms say so, of its subfolders.
 
     If it has no image files, the images of its archives are opened. If it has no archives either and no endings are
     given, each ``.npy`` is one image, as in clean-fid.
     """
-    files, repeated = _find_files(str(folder), recursive, endings)
+    endings = terms.endings
+    files, repeated = _find_files(str(folder), terms.recursive, endings)
     images = [file for file in files if endings.count(file)]
     archives = [folder / file for file in files if is_archive(file)]
     arrays = [file for file in files if is_npy(file)] if endings == Endings() else []
@@ -59,11 +61,11 @@ def open_folder(folder: Path, recursive: bool, endings: Endings) -> Source:
         return Folder(folder, images, notes=foreign_note(len(images), nested, upper) + notes, load=decode)
     if archives:
         notes = (f"{folder} has no image files but {len(archives)} archives: their images are used as one set", *notes)
-        return Shards(str(folder), archives, recursive, notes=notes, endings=endings)
+        return Shards(str(folder), archives, terms, notes=notes)
     if arrays:
         notes = (f"{folder} has no image files but {len(arrays)} .npy files: each is read as one image", *notes)
         return Folder(folder, arrays, notes=notes, load=load_npy)
-    where = "and its subfolders" if recursive else "(subfolders were not searched)"
+    where = "and its subfolders" if terms.recursive else "(subfolders were not searched)"
     others = ", .tar, .zip or .npy" if endings == Endings() else ", .tar or .zip"
     raise InputError(f"no images in {folder} {where}: looked for files ending in {endings}{others}")
 

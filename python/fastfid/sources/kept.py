@@ -54,5 +54,13 @@ class Kept(Source):
         """Return the folder of an image within the source."""
         return self._source.folder_of(index)
 
+    def key_of(self, index: int) -> str:
+        """Return what names an image within the source."""
+        return self._source.key_of(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return what is different once an image has changed."""
+        return self._source.stamp_of(index)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_images": {}}

@@ -16,8 +16,9 @@ from .arrays import Stack, open_npy, open_npz
 from .base import Source, check_source
 from .folder import open_folder
 from .iterable import Elements, is_file
-from .names import Endings, is_archive, is_image
+from .names import is_archive, is_image
 from .shards import Shards
+from .terms import Terms
 
 _KINDS = (
     "a folder of images, a .zip or .tar of images or a folder of those, an .npz or .npy of images, a NumPy array, "
@@ -25,7 +26,16 @@ _KINDS = (
 )
 
 
-def open_source(source: object, *, recursive: bool = True, endings: str | Collection[str] | None = None) -> Source:
+def open_source(
+    source: object,
+    *,
+    recursive: bool = True,
+    endings: str | Collection[str] | None = None,
+    image_key: str | None = None,
+    value_range: tuple[float, float] | None = None,
+    quantise: str | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Source:
     """Recognise the input, open it, and check everything that can be checked before the first image is read.
 
     Parameters
@@ -52,6 +62,8 @@ def open_source(source: object, *, recursive: bool = True, endings: str | Collec
         File endings that count as images in a folder or an archive, such as ``"png,jpg"``, in upper or lower case.
         ``"pytorch-fid"`` selects exactly the files that pytorch-fid reads: its endings in lower case only, and no
         subfolders.
+    image_key, value_range, quantise, storage_options
+        As in `score`.
 
     Raises
     ------
@@ -65,15 +77,22 @@ def open_source(source: object, *, recursive: bool = True, endings: str | Collec
     >>> source.size, source.name
     (4, 'the array')
     """
-    counted = Endings.of(endings)
+    terms = Terms.of(
+        recursive=recursive,
+        endings=endings,
+        image_key=image_key,
+        value_range=value_range,
+        quantise=quantise,
+        storage_options=storage_options,
+    )
     open_kind = next(open_kind for test, open_kind in _TYPES if test(source))
-    return open_kind(source, recursive and not counted.exact, counted)
+    return open_kind(source, terms)
 
 
-# Each kind is opened by a function of the input, `recursive` and the endings that count as images.
+# Each kind is opened by a function of the input and the terms.
 
 
-def _open_path(source: str | os.PathLike[str], recursive: bool, endings: Endings) -> Source:
+def _open_path(source: str | os.PathLike[str], terms: Terms) -> Source:
     with failures("cannot open the source"):
         name = os.fsdecode(source)
     if not name:
@@ -81,20 +100,20 @@ def _open_path(source: str | os.PathLike[str], recursive: bool, endings: Endings
     with failures(f"cannot open {name!r}"):
         path, (scheme, mark, _) = Path(name), name.partition("://")
         if path.is_dir():
-            return open_folder(path, recursive, endings)
+            return open_folder(path, terms)
         if not path.exists():
             if mark and scheme.lower() in _SCHEMES:
-                return _SCHEMES[scheme.lower()](name, recursive, endings)
-            wanted = f"a folder, .zip or .tar with images ending in {endings}, or an .npz or .npy"
+                return _SCHEMES[scheme.lower()](name, terms)
+            wanted = f"a folder, .zip or .tar with images ending in {terms.endings}, or an .npz or .npy"
             raise InputError(f"{path} does not exist: give {wanted}")
         for test, open_kind in _FILES:
-            if test(path, endings):
-                return open_kind(path, recursive, endings)
+            if test(path, terms):
+                return open_kind(path, terms)
         raise InputError(f"{path} is of an unknown type: give {_KINDS}")
 
 
-def _open_archive(path: Path, recursive: bool, endings: Endings) -> Source:
-    return Shards(str(path), [path], recursive, endings=endings)
+def _open_archive(path: Path, terms: Terms) -> Source:
+    return Shards(str(path), [path], terms)
 
 
 def _open_array(array: object, *_: object) -> Source:
@@ -148,7 +167,7 @@ def _with(*methods: str) -> Callable[[object], bool]:
     return lambda source: any(hasattr(source, method) for method in methods)
 
 
-def _ending(*endings: str) -> Callable[[Path, Endings], bool]:
+def _ending(*endings: str) -> Callable[[Path, Terms], bool]:
     return lambda path, _: path.suffix.lower() in endings
 
 
@@ -160,7 +179,7 @@ def _are_moments(source: object) -> bool:
     return isinstance(mu, tuple) and len(mu) == 1 and sigma == (*mu, *mu)
 
 
-_Open = Callable[[Any, bool, Endings], Source]
+_Open = Callable[[Any, Terms], Source]
 
 #: Kinds of inputs, by type. The first line that applies is used.
 _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
@@ -170,7 +189,7 @@ _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (_of(bytes, bytearray, memoryview, Mapping, Set), _refuse_type),
     (is_file, _refuse_file),
     (_are_moments, _refuse_moments),
-    (_with("__iter__", "__getitem__"), lambda source, *_: Elements(source)),
+    (_with("__iter__", "__getitem__"), lambda source, terms: Elements(source)),
     (is_pil, _refuse_pil),
     (_of(object), _refuse_type),
 )
@@ -179,10 +198,10 @@ _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
 _SCHEMES: dict[str, _Open] = dict.fromkeys(("http", "https", "s3", "gs", "hf"), _refuse_address)
 
 #: Kinds of files, by name. The first line that applies is used.
-_FILES: tuple[tuple[Callable[[Path, Endings], bool], _Open], ...] = (
+_FILES: tuple[tuple[Callable[[Path, Terms], bool], _Open], ...] = (
     (_ending(".npy"), lambda path, *_: open_npy(path)),
     (_ending(".npz"), lambda path, *_: open_npz(path)),
-    (lambda path, endings: endings.count(path.name) or is_image(path.name), _refuse_image),
+    (lambda path, terms: terms.endings.count(path.name) or is_image(path.name), _refuse_image),
     (lambda path, _: is_archive(path.name), _open_archive),
     (_ending(".pkl", ".pickle"), _refuse_pickle),
 )

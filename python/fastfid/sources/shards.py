@@ -11,8 +11,9 @@ from typing import Any
 from ..errors import InputError
 from .archive import Archive, Listing, compressed
 from .base import Item, Source
-from .names import COMPRESSED_TARS, Endings, foreign_note, has_upper_ending
+from .names import COMPRESSED_TARS, foreign_note, has_upper_ending
 from .tars import Tar
+from .terms import Terms
 from .zips import Zip
 
 _KINDS: dict[str, type[Archive]] = {".tar": Tar, ".zip": Zip}
@@ -25,19 +26,18 @@ class Shards(Source):
         self,
         name: str,
         paths: list[Path],
-        recursive: bool,
+        terms: Terms,
         *,
         notes: tuple[str, ...] = (),
-        endings: Endings = Endings(),  # noqa: B008 - frozen
     ) -> None:
         self._archives = [_open(path) for path in paths]
-        self._listings = [archive.list(recursive, endings) for archive in self._archives]
+        self._listings = [archive.list(terms.recursive, terms.endings) for archive in self._archives]
         self._ends = list(accumulate(len(listing.names) for listing in self._listings))
         size = self._ends[-1]
         if not size:
             among = name if len(paths) == 1 else f"the {len(paths)} archives in {name}"
-            where = "" if recursive else " (subfolders were not searched)"
-            raise InputError(f"no images in {among}{where}: looked for members ending in {endings}")
+            where = "" if terms.recursive else " (subfolders were not searched)"
+            raise InputError(f"no images in {among}{where}: looked for members ending in {terms.endings}")
         nested = sum("/" in member for listing in self._listings for member in listing.names)
         upper = sum(has_upper_ending(member) for listing in self._listings for member in listing.names)
         notes += foreign_note(size, nested, upper) + _notes(self._archives, self._listings)
