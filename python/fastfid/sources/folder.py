@@ -8,8 +8,9 @@ from pathlib import Path
 from ..errors import ImageError, InputError
 from ..files.npy import read_header, read_values
 from ..files.reading import MOST_FILE_BYTES, failures, open_regular
+from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded, decode
-from ..images.rgb import as_rgb
+from ..images.quantise import Quantise
 from .base import Item, Source
 from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
 from .shards import Shards
@@ -64,14 +65,14 @@ def open_folder(folder: Path, terms: Terms) -> Source:
         return Shards(str(folder), archives, terms, notes=notes)
     if arrays:
         notes = (f"{folder} has no image files but {len(arrays)} .npy files: each is read as one image", *notes)
-        return Folder(folder, arrays, notes=notes, load=load_npy)
+        return Folder(folder, arrays, notes=notes, load=partial(load_npy, floats=terms.floats))
     where = "and its subfolders" if terms.recursive else "(subfolders were not searched)"
     others = ", .tar, .zip or .npy" if endings == Endings() else ", .tar or .zip"
     raise InputError(f"no images in {folder} {where}: looked for files ending in {endings}{others}")
 
 
-def load_npy(path: str, name: str) -> Decoded:
-    """Read an ``.npy`` that holds one image (H, W, 3) of integers.
+def load_npy(path: str, name: str, floats: Quantise | None = None) -> Decoded:
+    """Read an ``.npy`` that holds one image (H, W, 3) of integers, or of floats if `floats` says what they mean.
 
     Raises
     ------
@@ -89,7 +90,7 @@ def load_npy(path: str, name: str) -> Decoded:
             f"{name}: shape {array.shape} is a set of images, but each .npy file of a folder is one image (H, W, 3): "
             "give this file itself, or merge the statistics of several"
         )
-    return Decoded(as_rgb(array, name))
+    return decoded(channels_last(array, name), name, floats)
 
 
 def _find_files(root: str, recursive: bool, endings: Endings) -> tuple[list[str], int]:

@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 from ..errors import InputError
 from ..files.reading import failures
 from ..images.decode import is_pil
-from ..images.rgb import to_array
+from ..images.rgb import is_tensor, to_array
 from .arrays import Stack, open_npy, open_npz
 from .base import Source, check_source
+from .element import is_file
 from .folder import open_folder
-from .iterable import Elements, is_file
+from .iterable import Elements
 from .names import is_archive, is_image
 from .shards import Shards
 from .terms import Terms
@@ -116,8 +117,9 @@ def _open_archive(path: Path, terms: Terms) -> Source:
     return Shards(str(path), [path], terms)
 
 
-def _open_array(array: object, *_: object) -> Source:
-    return Stack(to_array(array, "the array", copy=False), "the array")
+def _open_array(array: object, terms: Terms) -> Source:
+    found = to_array(array, "the array", copy=False)
+    return Stack(found, "the array", terms.floats, tensor=is_tensor(array))
 
 
 def _accept(source: Source, *_: object) -> Source:
@@ -185,11 +187,11 @@ _Open = Callable[[Any, Terms], Source]
 _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (_of(Source), _accept),
     (_of(str, os.PathLike), _open_path),
-    (_with("__array__"), _open_array),
+    (_with("__array__", "__dlpack__"), _open_array),
     (_of(bytes, bytearray, memoryview, Mapping, Set), _refuse_type),
     (is_file, _refuse_file),
     (_are_moments, _refuse_moments),
-    (_with("__iter__", "__getitem__"), lambda source, terms: Elements(source)),
+    (_with("__iter__", "__getitem__"), Elements),
     (is_pil, _refuse_pil),
     (_of(object), _refuse_type),
 )
@@ -199,8 +201,8 @@ _SCHEMES: dict[str, _Open] = dict.fromkeys(("http", "https", "s3", "gs", "hf"), 
 
 #: Kinds of files, by name. The first line that applies is used.
 _FILES: tuple[tuple[Callable[[Path, Terms], bool], _Open], ...] = (
-    (_ending(".npy"), lambda path, *_: open_npy(path)),
-    (_ending(".npz"), lambda path, *_: open_npz(path)),
+    (_ending(".npy"), open_npy),
+    (_ending(".npz"), open_npz),
     (lambda path, terms: terms.endings.count(path.name) or is_image(path.name), _refuse_image),
     (lambda path, _: is_archive(path.name), _open_archive),
     (_ending(".pkl", ".pickle"), _refuse_pickle),

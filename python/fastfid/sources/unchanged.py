@@ -20,6 +20,12 @@ class Unchanged:
     def __init__(self, path: Path, name: str, file: IO[bytes]) -> None:
         self._path, self._name, self._state = path, name, state_of(file)
 
+    @property
+    def stamp(self) -> str:
+        """The size of the file and the time of its last change."""
+        size, time = self._state
+        return f"{size} bytes, {time} ns"
+
     def open(self) -> BinaryIO:
         """Open the file again.
 
