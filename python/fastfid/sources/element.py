@@ -62,6 +62,11 @@ def images_of(element: object, name: str, terms: Terms) -> Sequence[Maker]:
     return [partial(_array_item, one, label, terms) for one in images]
 
 
+def failing(error: ImageError) -> Maker:
+    """Make an item whose image cannot be loaded."""
+    return lambda name: Item(name, partial(_fail, error))
+
+
 def is_batch(element: object, terms: Terms) -> bool:
     """Return True if an element is an array with many images, or has one as its image."""
     try:

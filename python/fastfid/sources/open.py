@@ -16,9 +16,11 @@ from .arrays import Stack, open_npy, open_npz
 from .base import Source, check_source
 from .element import is_file
 from .folder import open_folder
+from .hugging_face import is_dataset, is_dataset_dict, open_dataset, refuse_dict
 from .iterable import Elements
 from .names import is_archive, is_image
 from .shards import Shards
+from .tables import are_tables, is_table, open_list_of_tables, open_table
 from .terms import Terms
 
 _KINDS = (
@@ -187,10 +189,13 @@ _Open = Callable[[Any, Terms], Source]
 _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (_of(Source), _accept),
     (_of(str, os.PathLike), _open_path),
+    (is_dataset_dict, refuse_dict),
+    (is_dataset, open_dataset),
     (_with("__array__", "__dlpack__"), _open_array),
     (_of(bytes, bytearray, memoryview, Mapping, Set), _refuse_type),
     (is_file, _refuse_file),
     (_are_moments, _refuse_moments),
+    (are_tables, open_list_of_tables),
     (_with("__iter__", "__getitem__"), Elements),
     (is_pil, _refuse_pil),
     (_of(object), _refuse_type),
@@ -205,5 +210,6 @@ _FILES: tuple[tuple[Callable[[Path, Terms], bool], _Open], ...] = (
     (_ending(".npz"), open_npz),
     (lambda path, terms: terms.endings.count(path.name) or is_image(path.name), _refuse_image),
     (lambda path, _: is_archive(path.name), _open_archive),
+    (lambda path, _: is_table(path.name), open_table),
     (_ending(".pkl", ".pickle"), _refuse_pickle),
 )
