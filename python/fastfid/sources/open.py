@@ -18,6 +18,8 @@ from .element import is_file
 from .folder import open_folder
 from .hugging_face import is_dataset, is_dataset_dict, open_dataset, refuse_dict
 from .iterable import Elements
+from .lists import LISTS, open_list
+from .mlperf import open_log
 from .names import is_archive, is_image
 from .shards import Shards
 from .tables import are_tables, is_table, open_list_of_tables, open_table
@@ -211,5 +213,7 @@ _FILES: tuple[tuple[Callable[[Path, Terms], bool], _Open], ...] = (
     (lambda path, terms: terms.endings.count(path.name) or is_image(path.name), _refuse_image),
     (lambda path, _: is_archive(path.name), _open_archive),
     (lambda path, _: is_table(path.name), open_table),
+    (_ending(*LISTS), open_list),
+    (_ending(".json"), open_log),
     (_ending(".pkl", ".pickle"), _refuse_pickle),
 )
