@@ -11,17 +11,17 @@ Usage::
 Every call is made again after a failure that may pass; see `retried`.
 """
 
-import io
 import re
 import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from ..errors import InputError
-from .reading import cause, failures
+from .ranges import RangeFile
+from .reading import cause
 from .retries import MOST_TRIES, ShortRead, may_pass, retried
 
 __all__ = [
@@ -34,8 +34,10 @@ __all__ = [
     "filesystem",
     "is_address",
     "may_pass",
+    "refused",
     "retried",
     "state_of_info",
+    "turn",
 ]
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE | re.ASCII)  # one letter is a drive of Windows
@@ -43,14 +45,10 @@ _WAY_OUT = "pip install 'fastfid[remote]' has fsspec, s3fs and what http needs"
 
 #: What tells that a file has changed, in the order in which it is looked for in a listing.
 _STAMPS = (
-    *("ETag", "etag", "generation", "md5Hash", "blob_id", "sha", "checksum", "Content-MD5", "Digest"),
+    *("md5Hash", "ETag", "etag", "generation", "blob_id", "sha", "checksum", "CRC", "Content-MD5", "Digest"),
     *("mtime", "LastModified", "last_modified", "updated", "modified", "Last-Modified", "created"),
 )
 _SAFE = frozenset({"file", "local", "memory", "hf", "hdfs", "arrow_hdfs"})  # used by several threads at once
-
-FIRST_RANGE, LONGEST_RANGE = 1 << 16, 1 << 23  # bytes of a read-ahead, at a new place and after reading on for long
-_GAP = 1 << 20  # bytes that are sooner read than another request is answered
-_WINDOWS = 4
 
 
 def is_address(text: str) -> bool:
@@ -93,11 +91,17 @@ def filesystem(address: str, storage_options: Mapping[str, Any] | None = None) -
     except ValueError as problem:
         raise InputError(f"cannot open {address}: {cause(problem)}") from problem
     except Exception as problem:
-        if not may_pass(problem):
-            with failures(f"cannot open {address}"):
-                raise
-        fs, path = retried(lambda: url_to_fs(address, **options), f"cannot open {address}")
+        raise refused(f"cannot open {address}", problem) from problem
     return fs, str(path)
+
+
+def refused(what: str, problem: Exception) -> InputError:
+    """Return the error for an address that cannot be opened or listed; `what` is its beginning."""
+    if isinstance(problem, InputError):
+        return problem
+    denied = isinstance(problem, PermissionError) or "redential" in type(problem).__name__ + str(problem)
+    advice = "; say who you are by storage_options, or give {'anon': True} if it is public" if denied else ""
+    return InputError(f"{what}: {cause(problem)}{advice}")
 
 
 def below(address: str, name: str) -> str:
@@ -131,8 +135,11 @@ class State(NamedTuple):
 def state_of_info(info: Mapping[str, Any]) -> State:
     """Return the state of a file from its entry in a listing of fsspec."""
     size = info.get("size")
-    stamp = next((f"{key} {info[key]}" for key in _STAMPS if info.get(key)), "")
-    return State(int(size) if size is not None else None, stamp)
+    key = next((key for key in _STAMPS if info.get(key)), None)
+    value = info[key] if key else None
+    if isinstance(value, datetime):
+        value = value.timestamp()  # some listings have it as a number
+    return State(int(size) if size is not None else None, f"{key} {value}" if key else "")
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ class Remote:
         """Ask the server about a file; a listing that is kept from before is not believed."""
 
         def ask() -> dict[str, Any]:
-            with _turn(self.fs):
+            with turn(self.fs):
                 self.fs.invalidate_cache(self.fs._parent(self.path(name)))
                 found: dict[str, Any] = self.fs.info(self.path(name))
                 return found
@@ -181,18 +188,38 @@ class Remote:
         """Return the bytes from `start` to `end`, all of them."""
 
         def get() -> bytes:
-            with _turn(self.fs):
+            with turn(self.fs):
                 data: bytes = self.fs.cat_file(self.path(name), start=start, end=end)
             if len(data) > end - start:
-                raise InputError(
-                    f"{self.name(name)}: the server sends the whole file where a part is asked for: "
-                    f"give simplecache::{self.name(name)}, or download it"
-                )
+                raise self._whole(name)
             if len(data) < end - start:
                 raise ShortRead(f"{len(data):,} of {end - start:,} bytes came")
             return data
 
         return retried(get, f"cannot read {self.name(name)}") if end > start else b""
+
+    def check_ranges(self, name: str, size: int) -> None:
+        """Raise `InputError` if a server of HTTP sends the whole of a large file where a part is asked for."""
+        if size <= 1 or not _protocols(self.fs) & {"http", "https"}:
+            return
+
+        def probe() -> None:
+            with self.fs.open(self.path(name), "rb", block_size=1, cache_type="none", size=size) as file:
+                file.seek(1)
+                file.read(1)
+
+        try:
+            retried(probe, f"cannot read {self.name(name)}")
+        except ValueError as problem:
+            if isinstance(problem, InputError):
+                raise
+            raise self._whole(name) from problem
+
+    def _whole(self, name: str) -> InputError:
+        return InputError(
+            f"{self.name(name)}: the server sends the whole file where a part is asked for: "
+            f"give simplecache::{self.name(name)}, or download it"
+        )
 
     def read(self, name: str, size: int | None, most: int) -> bytes:
         """Return all bytes of a file of a known size; if `size` is None, it is asked for.
@@ -208,102 +235,15 @@ class Remote:
             raise ValueError(f"it has {size:,} bytes or more; at most {most:,} are read")
 
         def get() -> bytes:
-            with _turn(self.fs):
+            with turn(self.fs):
                 data: bytes = self.fs.cat_file(self.path(name))
             if size is not None and len(data) < size:
+                if self.state(name).size != size:
+                    return data  # the caller sees that it has changed
                 raise ShortRead(f"{len(data):,} of {size:,} bytes came")
             return data
 
         return retried(get, f"cannot read {self.name(name)}")
-
-
-class RangeFile(io.RawIOBase):
-    """A file behind an address, open for reading; only what is read is fetched, and a little more.
-
-    The more is read one after the other, the more is read ahead, up to `LONGEST_RANGE`. A short way forward counts as
-    reading on. A few of the last ranges are kept, for readers that jump between a directory and the members.
-
-    Parameters
-    ----------
-    remote : Remote
-    name : str
-        The file; "" is the one at the address itself.
-    size : int, optional
-        Its size; it is asked for if it is not given.
-    first : int
-        Bytes to fetch at a new place, if fewer are asked for.
-
-    Raises
-    ------
-    InputError
-        If it does not exist, or the server does not say how large it is.
-    """
-
-    def __init__(self, remote: Remote, name: str = "", size: int | None = None, first: int = FIRST_RANGE) -> None:
-        super().__init__()
-        if size is None and (size := remote.state(name).size) is None:
-            raise InputError(f"{remote.name(name)}: the server does not say how large it is: download it")
-        self._remote, self._file, self.size, self._first = remote, name, size, first
-        self._at = 0
-        self._windows: OrderedDict[int, bytes] = OrderedDict()  # by the position of their first byte
-
-    def readable(self) -> bool:
-        """Return True, as for files."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True, as for files."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._at
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """Go to a position."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
-        if base + offset < 0:
-            raise ValueError(f"negative position {base + offset}")
-        self._at = base + offset
-        return self._at
-
-    def readinto(self, buffer: Any, /) -> int:
-        """Read into a buffer, as for files."""
-        view = memoryview(buffer).cast("B")
-        data = self.read(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return `size` bytes, or fewer only at the end of the file."""
-        left = max(0, self.size - self._at)
-        size = left if size is None or size < 0 else min(size, left)
-        parts = []
-        while size:
-            part = self._part(size)
-            parts.append(part)
-            self._at += len(part)
-            size -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _part(self, size: int) -> bytes:
-        """Return 1 to `size` bytes from the position on."""
-        longest = 0
-        for start, data in reversed(self._windows.items()):
-            offset = self._at - start
-            if 0 <= offset < len(data):
-                self._windows.move_to_end(start)
-                return data[offset : offset + size]
-            if 0 <= offset - len(data) <= _GAP:
-                longest = max(longest, len(data))
-        ahead = min(2 * longest, LONGEST_RANGE) if longest else self._first
-        end = min(self.size, self._at + max(size, ahead))
-        data = self._remote.fetch(self._file, self._at, end)
-        if size < len(data):
-            self._windows[self._at] = data
-            if len(self._windows) > _WINDOWS:
-                self._windows.popitem(last=False)
-        return data[:size]
 
 
 _locks: "weakref.WeakKeyDictionary[Any, Any]" = weakref.WeakKeyDictionary()
@@ -321,14 +261,19 @@ _free = _Free()
 _lock_of_locks = threading.Lock()
 
 
-def _turn(fs: Any) -> Any:
+def turn(fs: Any) -> Any:
     """Return a context for one call of a file system: a lock, unless several threads can use it at once.
 
     File systems over one open file, such as an archive's, would mix up their positions.
     """
     with _lock_of_locks:
         if fs not in _locks:
-            protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
-            safe = getattr(fs, "async_impl", False) is True or protocols & _SAFE
+            # A cache of whole files has the attributes of what it caches, but two threads would write one file at once.
+            cache = any(kind.__name__ == "CachingFileSystem" for kind in type(fs).__mro__)
+            safe = not cache and (getattr(fs, "async_impl", False) is True or _protocols(fs) & _SAFE)
             _locks[fs] = _free if safe else threading.Lock()
         return _locks[fs]
+
+
+def _protocols(fs: Any) -> set[str]:
+    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)

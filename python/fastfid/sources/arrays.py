@@ -14,7 +14,8 @@ from ..errors import InputError
 from ..files.layouts import PICKLES, layouts, split_entry
 from ..files.npy import Header, exactly, read_header, read_values
 from ..files.npz import Npz
-from ..files.reading import MOST_FILE_BYTES, failures, open_regular
+from ..files.places import Local, Place
+from ..files.reading import MOST_FILE_BYTES, failures
 from ..images.decode import Decoded
 from ..images.rgb import as_rgb, check_arrays
 from .base import Item, Source
@@ -38,19 +39,27 @@ class Stack(Source):
             yield Item(name, partial(_load_array, np.asarray(self._array[index]), name))
 
 
-def open_npy(path: Path) -> Source:
+def open_npy(path: Place) -> Source:
     """Open the images in an ``.npy``."""
-    with failures(f"cannot read {path}"), open_regular(path) as file:
-        header = read_header(file, os.fstat(file.fileno()).st_size)
-        nbytes = _check(header, path)
-        if header.fortran:
-            return Stack(read_values(file, header), str(path))
-        return _Npy(header, nbytes, Unchanged(path, str(path), file), str(path))
+    with failures(f"cannot read {path}"):
+        file, state = path.open()
+        with file:
+            header = read_header(file, state[0])
+            nbytes = _check(header, path)
+            if header.fortran:
+                return Stack(read_values(file, header), str(path))
+            return _Npy(header, nbytes, Unchanged(path, str(path), state), str(path))
 
 
-def open_npz(path: Path) -> Source:
+def open_npz(path: Place) -> Source:
     """Find the images in an ``.npz``: its ``arr_0``, or its only array, of 3 or 4 dimensions."""
-    with failures(f"cannot read {path}"), Npz(path) as npz:
+    with failures(f"cannot read {path}"):
+        file, state = path.open()
+        return _find_images(path, Npz(file), state)
+
+
+def _find_images(path: Place, npz: Npz, state: Any) -> Source:
+    with npz:
         headers = {key: npz.header(key) for key in npz.keys}
         images = [key for key, header in headers.items() if len(header.shape) in (3, 4)]
         if "arr_0" not in images and len(images) != 1:
@@ -59,7 +68,7 @@ def open_npz(path: Path) -> Source:
         nbytes = _check(headers[key], path)
         if headers[key].fortran:
             return Stack(npz.read(key, MOST_FILE_BYTES), str(path))
-        return _Npz(key, headers[key], nbytes, Unchanged(path, str(path), npz.file), path)
+        return _Npz(key, headers[key], nbytes, Unchanged(path, str(path), state), str(path))
 
 
 def is_statistics_file(path: str | os.PathLike[str]) -> bool:
@@ -89,7 +98,7 @@ def images_beside_statistics(given: object) -> Source | None:
         return None
     with failures(f"cannot read {os.fspath(given)}"), Npz(given) as npz:
         found = "arr_0" in npz.keys and len(npz.header("arr_0").shape) in (3, 4)
-    return open_npz(Path(given)) if found else None
+    return open_npz(Local(os.fspath(given))) if found else None
 
 
 class _Npy(Source):
@@ -106,12 +115,20 @@ class _Npy(Source):
             name = f"image {index} of {self.name}"
             yield Item(name, partial(_load_at, self._file, start + index * self._nbytes, shape, dtype, name))
 
+    def key_of(self, index: int) -> str:
+        """Return the index."""
+        return str(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return the state of the file."""
+        return self._file.stamp
+
 
 class _Npz(Source):
     """A C-ordered array inside a zip. Its images are read one after the other."""
 
-    def __init__(self, key: str, header: Header, nbytes: int, file: Unchanged, path: Path) -> None:
-        super().__init__(str(path), header.shape[0], ordered=True)
+    def __init__(self, key: str, header: Header, nbytes: int, file: Unchanged, path: str) -> None:
+        super().__init__(path, header.shape[0], ordered=True)
         self._key, self._header, self._nbytes, self._file, self._path = key, header, nbytes, file, path
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
@@ -129,19 +146,28 @@ class _Npz(Source):
                 array = np.frombuffer(raw, self._header.dtype).reshape(self._header.shape[1:])
                 yield Item(name, partial(_load_array, array, name))
 
+    def key_of(self, index: int) -> str:
+        """Return the index."""
+        return str(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return the state of the file."""
+        return self._file.stamp
+
 
 def _load_array(array: NDArray[Any], name: str) -> Decoded:
     return Decoded(as_rgb(array, name))
 
 
 def _load_at(file: Unchanged, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> Decoded:
-    with file.open() as opened, failures(f"cannot read {name}"):
+    size = math.prod(shape) * dtype.itemsize
+    with file.open(size) as opened, failures(f"cannot read {name}"):
         opened.seek(offset)
-        values = opened.read(math.prod(shape) * dtype.itemsize)
+        values = opened.read(size)
         return _load_array(np.frombuffer(values, dtype).reshape(shape), name)
 
 
-def _check(header: Header, path: Path) -> int:
+def _check(header: Header, path: Place) -> int:
     """Return the number of bytes of an image; raise `InputError` if there are no images or they are too large."""
     check_arrays(header.shape, header.dtype, str(path), stack=True)
     nbytes = header.nbytes // header.shape[0]
