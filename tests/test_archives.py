@@ -24,8 +24,8 @@ from PIL import Image
 
 import fastfid
 from fastfid.errors import ImageError, InputError
+from fastfid.files import places
 from fastfid.images.decode import ENDINGS
-from fastfid.sources import archive as archive_module
 from fastfid.sources import open_source
 from fastfid.sources.pieces import read_items
 from pictures import pictures
@@ -235,9 +235,7 @@ def test_headers_are_all_that_is_read_to_list(tmp_path, kind, monkeypatch):
             count += (read := super().readinto(buffer))
             return read
 
-    monkeypatch.setattr(
-        archive_module, "open_regular", lambda path, buffering: io.BufferedReader(Counting(path), buffering)
-    )
+    monkeypatch.setattr(places, "open_regular", lambda path, buffering: io.BufferedReader(Counting(path), buffering))
     assert open_source(path).size == 20
     assert 0 < count < 500_000  # of 20 MB
 

@@ -146,7 +146,7 @@ def test_corrupt_file_is_found_when_loaded(tmp_path):
         ("a.7z", "a.7z is an archive of a kind that cannot be read: unpack it"),
         ("a.RAR", "kind that cannot be read"),
         ("a.csv.gz", "a.csv.gz is of an unknown type: give a folder of images, a .zip or .tar of images"),
-        ("a.csv", "a.csv is of an unknown type: give a folder"),
+        ("a.docx", "a.docx is of an unknown type: give a folder"),
         ("a.npy", r"cannot read .*a\.npy: "),
         ("a.npz", r"cannot read .*a\.npz: "),
     ],

@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from posixpath import dirname, join, normpath
 from typing import IO, Any, NamedTuple
 
 from ..errors import ImageError, InputError
-from ..files.reading import failures, open_regular
+from ..files.places import Place
+from ..files.ranges import FIRST_RANGE
+from ..files.reading import failures
 from ..images.decode import Decoded, decode
 from .names import Endings
 from .unchanged import Unchanged
@@ -51,12 +52,16 @@ class Archive(ABC):
 
     Attributes
     ----------
-    path : Path
+    path : Place
+    proven : bool
+        True if each member has a checksum, which is listed and compared.
     ended : bool
         False if the mark at the end of the archive is missing, so that members may be missing, too.
     """
 
-    def __init__(self, path: Path) -> None:
+    proven = False
+
+    def __init__(self, path: Place) -> None:
         self.path = path
         self.ended = True
 
@@ -70,9 +75,9 @@ class Archive(ABC):
         """
         what = f"cannot read the archive {self.path}"
         with failures(what):
-            file = open_regular(self.path, buffering=_BUFFER)
+            file, state = self.path.open(_BUFFER)
         with file, failures(what, advice="; get it again, or unpack what can be saved and give the folder"):
-            self._file = Unchanged(self.path, f"the archive {self.path}", file)
+            self.file = Unchanged(self.path, f"the archive {self.path}", state)
             found, repeated = _last_of_each(self._members(file))
         candidates = [name for name in found if endings.count(name) and (recursive or "/" not in name)]
         names = [name for name in candidates if not _is_sidecar(name)]
@@ -91,7 +96,8 @@ class Archive(ABC):
             If the archive itself was removed or has changed.
         """
         shown = f"{self.path}/{name}"
-        with self._file.open() as file, failures(f"cannot read {shown}", ImageError):
+        opened = self.file.open(self._span(place), proven=self.proven)
+        with opened as file, failures(f"cannot read {shown}", ImageError):
             if isinstance(place, Link):
                 raise ValueError(f"it is a link to {place.target}, which the archive does not hold")
             data = self._read(file, place)
@@ -105,8 +111,12 @@ class Archive(ABC):
     def _read(self, file: IO[bytes], place: Any) -> bytes:
         """Return all bytes of a member; this must also check their number, which the caller does not."""
 
+    def _span(self, place: Any) -> int:
+        """Return about how many bytes `_read` needs; from an address, so many are fetched at once."""
+        return FIRST_RANGE
 
-def compressed(path: Path) -> InputError:
+
+def compressed(path: Place) -> InputError:
     """Return the error that refuses a compressed tar."""
     return InputError(
         f"{path} is a compressed tar, which can only be read from the beginning: "

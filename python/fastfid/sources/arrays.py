@@ -14,7 +14,8 @@ from ..errors import InputError
 from ..files.layouts import PICKLES, layouts, split_entry
 from ..files.npy import Header, exactly, read_header, read_values
 from ..files.npz import Npz
-from ..files.reading import MOST_FILE_BYTES, failures, open_regular
+from ..files.places import Local, Place
+from ..files.reading import MOST_FILE_BYTES, failures
 from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded
 from ..images.quantise import Quantise
@@ -51,19 +52,27 @@ class Stack(Source):
         return hash_of(self._array[index])
 
 
-def open_npy(path: Path, terms: Terms) -> Source:
+def open_npy(path: Place, terms: Terms) -> Source:
     """Open the images in an ``.npy``."""
-    with failures(f"cannot read {path}"), open_regular(path) as file:
-        header = read_header(file, os.fstat(file.fileno()).st_size)
-        nbytes = _check(header, path, terms)
-        if header.fortran:
-            return Stack(read_values(file, header), str(path), terms.floats)
-        return _Npy(header, nbytes, Unchanged(path, str(path), file), str(path), terms.floats)
+    with failures(f"cannot read {path}"):
+        file, state = path.open()
+        with file:
+            header = read_header(file, state[0])
+            nbytes = _check(header, path, terms)
+            if header.fortran:
+                return Stack(read_values(file, header), str(path), terms.floats)
+            return _Npy(header, nbytes, Unchanged(path, str(path), state), str(path), terms.floats)
 
 
-def open_npz(path: Path, terms: Terms) -> Source:
+def open_npz(path: Place, terms: Terms) -> Source:
     """Find the images in an ``.npz``: its ``arr_0``, or its only array, of 3 or 4 dimensions."""
-    with failures(f"cannot read {path}"), Npz(path) as npz:
+    with failures(f"cannot read {path}"):
+        file, state = path.open()
+        return _find_images(path, Npz(file), state, terms)
+
+
+def _find_images(path: Place, npz: Npz, state: Any, terms: Terms) -> Source:
+    with npz:
         headers = {key: npz.header(key) for key in npz.keys}
         images = [key for key, header in headers.items() if len(header.shape) in (3, 4)]
         if "arr_0" not in images and len(images) != 1:
@@ -72,7 +81,7 @@ def open_npz(path: Path, terms: Terms) -> Source:
         nbytes = _check(headers[key], path, terms)
         if headers[key].fortran:
             return Stack(npz.read(key, MOST_FILE_BYTES), str(path), terms.floats)
-        return _Npz(key, headers[key], nbytes, Unchanged(path, str(path), npz.file), str(path), terms.floats)
+        return _Npz(key, headers[key], nbytes, Unchanged(path, str(path), state), str(path), terms.floats)
 
 
 def is_statistics_file(path: str | os.PathLike[str]) -> bool:
@@ -102,7 +111,7 @@ def images_beside_statistics(given: object) -> Source | None:
         return None
     with failures(f"cannot read {os.fspath(given)}"), Npz(given) as npz:
         found = "arr_0" in npz.keys and len(npz.header("arr_0").shape) in (3, 4)
-    return open_npz(Path(given), Terms()) if found else None
+    return open_npz(Local(os.fspath(given)), Terms()) if found else None
 
 
 def hash_of(array: NDArray[Any]) -> str:
@@ -143,7 +152,7 @@ class _Npy(_File):
             yield Item(name, partial(self._load, self._header.start + index * self._nbytes, name))
 
     def _load(self, offset: int, name: str) -> Decoded:
-        with self._file.open() as opened, failures(f"cannot read {name}"):
+        with self._file.open(self._nbytes) as opened, failures(f"cannot read {name}"):
             opened.seek(offset)
             return self._decoded(opened.read(self._nbytes), name)
 
@@ -172,7 +181,7 @@ class _Npz(_File):
                 yield Item(name, partial(self._decoded, raw, name))
 
 
-def _check(header: Header, path: Path, terms: Terms) -> int:
+def _check(header: Header, path: Place, terms: Terms) -> int:
     """Return the number of bytes of an image; raise `InputError` if there are no images or they are too large."""
     shape = header.shape
     if len(shape) == 4:  # channels first or last

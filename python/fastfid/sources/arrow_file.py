@@ -15,7 +15,7 @@ import pyarrow as pa
 from ..files.flatbuffers import Table
 from .columns import image_column
 from .parquet_file import check_rows
-from .tables import Place
+from .unchanged import Unchanged
 
 _MARK, _OLD_MARK = b"ARROW1", b"FEA1"
 _MOST_HEADER = 1 << 26  # bytes of the header of a message
@@ -37,30 +37,29 @@ class Message(NamedTuple):
 class ArrowFile:
     """The image column of a file; `rows` has the number of rows of each record batch."""
 
-    def __init__(self, place: Place, key: str | None) -> None:
-        self._place = place
+    def __init__(self, opened: IO[bytes], file: Unchanged, key: str | None) -> None:
+        self.file = file
         self._head: list[tuple[int, int]] = []  # the schema, and the dictionaries before each batch
         self._batches: list[tuple[int, int, int]] = []  # the messages, and how many of `_head` precede them
         self.rows: list[int] = []
-        with place.open() as file:
-            for message in _messages(file):
-                if message.kind == _BATCH:
-                    _check_size(file, message)
-                    self.rows.append(message.header.int64(0))
-                    self._batches.append((message.start, message.length, len(self._head)))
-                else:
-                    self._head.append((message.start, message.length))
-            if not self._head:
-                raise ValueError("it has no schema")
-            check_rows(self.rows, file)
-            schema = pa.ipc.read_schema(pa.py_buffer(_read(file, self._head[:1])))
-        self._column = image_column(schema, key, place.name)
+        for message in _messages(opened):
+            if message.kind == _BATCH:
+                _check_size(opened, message)
+                self.rows.append(message.header.int64(0))
+                self._batches.append((message.start, message.length, len(self._head)))
+            else:
+                self._head.append((message.start, message.length))
+        if not self._head:
+            raise ValueError("it has no schema")
+        check_rows(self.rows, opened)
+        schema = pa.ipc.read_schema(pa.py_buffer(_read(opened, self._head[:1])))
+        self._column = image_column(schema, key, file.name)
 
     def read(self, group: int) -> Generator[Any]:
         """Yield the column of a record batch, checked so that no value lies outside it."""
         start, length, known = self._batches[group]
-        with self._place.open() as file:
-            data = _read(file, [*self._head[:known], (start, length)])
+        with self.file.open(length) as opened:
+            data = _read(opened, [*self._head[:known], (start, length)])
         options = pa.ipc.IpcReadOptions(included_fields=[self._column], use_threads=False)
         batch = pa.ipc.open_stream(pa.py_buffer(data), options=options).read_next_batch()
         batch.validate(full=True)

@@ -1,77 +1,125 @@
 """A folder of image files, of archives, or of ``.npy`` files with one image each."""
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import ImageError, InputError
 from ..files.npy import read_header, read_values
-from ..files.reading import MOST_FILE_BYTES, failures, open_regular
+from ..files.places import Place
+from ..files.reading import MOST_FILE_BYTES, failures
+from ..files.remote import Remote
 from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded, decode
 from ..images.quantise import Quantise
 from .base import Item, Source
+from .listed import Files, Wanted, list_local, list_remote
 from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
 from .shards import Shards
+from .tables import Tables, is_table
 from .terms import Terms
 
 
 class Folder(Source):
-    """Files with one image each in `folder`; `files` are their names relative to it, and `load` decodes one."""
+    """Files with one image each; `load` decodes the one at a place."""
 
     def __init__(
-        self, folder: Path, files: list[str], *, notes: tuple[str, ...], load: Callable[[str, str], Decoded]
+        self, name: str, files: Files, *, notes: tuple[str, ...], load: Callable[[Place, str], Decoded]
     ) -> None:
-        super().__init__(str(folder), len(files), notes=notes, files=True)
-        self._folder, self._files, self._load = folder, files, load
+        super().__init__(name, len(files), notes=notes, files=True)
+        self._files, self._load = files, load
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
         for index in indices:
-            path = self.name_of(index)
-            yield Item(path, partial(self._load, path, path))
+            place = self._files.place(index)
+            name = str(place)
+            yield Item(name, partial(self._load, place, name))
 
     def name_of(self, index: int) -> str:
         """Return the path of an image."""
-        return str(self._folder / self._files[index])
+        return self._files.path(index)
 
     def folder_of(self, index: int) -> str:
         """Return the subfolder of an image."""
-        return Path(self._files[index]).parent.as_posix().removeprefix(".")
+        return self._files.folder(index)
+
+    def key_of(self, index: int) -> str:
+        """Return the path of an image below the folder."""
+        return self._files.names[index].replace(os.sep, "/")
+
+    def stamp_of(self, index: int) -> str:
+        """Return the size of the file, and what is different once it has changed."""
+        return self._files.stamp(index)
 
 
 def open_folder(folder: Path, terms: Terms) -> Source:
-    """Open the image files of a folder and, if the terms say so, of its subfolders.
+    """Open the image files of a folder and, if the terms say so, of its subfolders; otherwise see `open_files`."""
+    files = list_local(str(folder), terms.recursive, wanted(terms.endings))
+    return open_files(str(folder), files, terms, _searched(str(folder), terms))
 
-    If it has no image files, the images of its archives are opened. If it has no archives either and no endings are
-    given, each ``.npy`` is one image, as in clean-fid.
+
+def open_remote_folder(remote: Remote, terms: Terms) -> Source:
+    """Open the image files of a folder behind an address as `open_folder` does."""
+    useful = wanted(terms.endings)
+    files = list_remote(remote, lambda name, is_folder: terms.recursive if is_folder else useful(name))
+    return open_files(remote.address, files, terms, _searched(remote.address, terms))
+
+
+def open_files(name: str, files: Files, terms: Terms, searched: str) -> Source:
+    """Open some files as one set of images.
+
+    Those with one of the endings are its images. If there are none, its archives are opened, or what comes next in
+    `_KINDS`.
+
+    Parameters
+    ----------
+    name : str
+        How messages name the set.
+    files : Files
+    terms : Terms
+    searched : str
+        Where was looked, for the message that there are no images: "in a/b and its subfolders".
     """
-    endings = terms.endings
-    files, repeated = _find_files(str(folder), terms.recursive, endings)
-    images = [file for file in files if endings.count(file)]
-    archives = [folder / file for file in files if is_archive(file)]
-    arrays = [file for file in files if is_npy(file)] if endings == Endings() else []
+    images = files.only(terms.endings.count)
+    rest = {kind: files.only(kind.test) for kind in _kinds(terms.endings)}
+    found = {kind: some for kind, some in rest.items() if len(some)}
     notes: tuple[str, ...] = ()
-    if repeated:
-        notes += (f"{repeated} links lead to folders that are counted already; each folder is read once",)
+    if files.repeated:
+        notes += (f"{files.repeated} links lead to folders that are counted already; each folder is read once",)
     if images:
-        if archives:
-            notes += (f"{len(archives)} archives next to the images, such as {archives[0].name}, were not opened",)
-        nested, upper = sum(os.sep in file for file in images), sum(map(has_upper_ending, images))
-        return Folder(folder, images, notes=foreign_note(len(images), nested, upper) + notes, load=decode)
-    if archives:
-        notes = (f"{folder} has no image files but {len(archives)} archives: their images are used as one set", *notes)
-        return Shards(str(folder), archives, terms, notes=notes)
-    if arrays:
-        notes = (f"{folder} has no image files but {len(arrays)} .npy files: each is read as one image", *notes)
-        return Folder(folder, arrays, notes=notes, load=partial(load_npy, floats=terms.floats))
-    where = "and its subfolders" if terms.recursive else "(subfolders were not searched)"
-    others = ", .tar, .zip or .npy" if endings == Endings() else ", .tar or .zip"
-    raise InputError(f"no images in {folder} {where}: looked for files ending in {endings}{others}")
+        for kind, some in found.items():
+            if kind.told:
+                notes += (f"{len(some)} {kind.name} next to the images, such as {some.place(0).tail}, were not opened",)
+        nested, upper = sum(map(_is_nested, images.names)), sum(map(has_upper_ending, images.names))
+        notes = foreign_note(len(images), nested, upper) + notes
+        return Folder(name, images, notes=notes, load=load_image)
+    for kind, some in found.items():
+        notes = (f"{name} has no image files but {len(some)} {kind.name}: {kind.used}", *notes)
+        return kind.open(name, some, terms, notes)
+    others = ", .tar, .zip or .npy" if terms.endings == Endings() else ", .tar or .zip"
+    raise InputError(f"no images {searched}: looked for files ending in {terms.endings}{others}")
 
 
-def load_npy(path: str, name: str, floats: Quantise | None = None) -> Decoded:
+def load_image(place: Place, name: str) -> Decoded:
+    """Read and decode an image file.
+
+    Raises
+    ------
+    ImageError
+        If it is missing, too large or cannot be decoded.
+    InputError
+        If the server does not answer, or the file has changed since it was listed.
+    """
+    with failures(f"cannot decode {name}", ImageError):
+        data = place.read(MOST_FILE_BYTES)
+    return decode(data, name)
+
+
+def load_npy(place: Place, name: str, floats: Quantise | None = None) -> Decoded:
     """Read an ``.npy`` that holds one image (H, W, 3) of integers, or of floats if `floats` says what they mean.
 
     Raises
@@ -82,9 +130,10 @@ def load_npy(path: str, name: str, floats: Quantise | None = None) -> Decoded:
         If it holds something else. This is not an `ImageError`, which could be skipped, because the other files of the
         folder are probably of the same kind.
     """
-    with failures(f"cannot decode {name}", ImageError), open_regular(path, most=MOST_FILE_BYTES) as file:
-        header = read_header(file, os.fstat(file.fileno()).st_size)
-        array = read_values(file, header)
+    with failures(f"cannot decode {name}", ImageError):
+        data = place.read(MOST_FILE_BYTES)
+        file = io.BytesIO(data)
+        array = read_values(file, read_header(file, len(data)))
     if array.ndim == 4:
         raise InputError(
             f"{name}: shape {array.shape} is a set of images, but each .npy file of a folder is one image (H, W, 3): "
@@ -93,40 +142,62 @@ def load_npy(path: str, name: str, floats: Quantise | None = None) -> Decoded:
     return decoded(channels_last(array, name), name, floats)
 
 
-def _find_files(root: str, recursive: bool, endings: Endings) -> tuple[list[str], int]:
-    """Return the names of the files below `root`, and the number of links to folders that had been read before.
+class _Kind(NamedTuple):
+    """Files that are opened if there are no image files.
 
-    Names are kept instead of `Path` objects, which would take 240 MB for a million files. They are in the order in
-    which pathlib sorts.
+    Attributes
+    ----------
+    name, used : str
+        What they are, and how they are used, for a note.
+    test : callable
+        Tells from its name whether a file is one.
+    open : callable
+        Takes the name of the set, the files, the terms and the notes.
+    told : bool
+        Whether a note says that they were not opened if there are images.
     """
-    found: list[str] = []
-    seen: set[str] = set()
-    repeated = 0
-    below = len(root) if root.endswith(os.sep) else len(root) + 1
-    folders, links = [root], list[str]()
-    while folders or links:
-        folder = (folders or links).pop()  # links last, so that a file keeps its real path if that is in the tree
-        real = str(Path(folder).resolve())
-        if real in seen:
-            repeated += 1
-            continue
-        seen.add(real)
-        below_it, linked = list[str](), list[str]()
-        with failures(f"cannot read the folder {folder}"), os.scandir(folder) as entries:
-            for entry in entries:
-                # A broken link with an image's name stays in, since leaving it out silently would change n.
-                if entry.is_symlink() and Path(entry.path).is_dir():
-                    linked.append(entry.path)
-                elif entry.is_dir(follow_symlinks=False):
-                    below_it.append(entry.path)
-                elif endings.count(entry.name) or is_archive(entry.name) or is_npy(entry.name):
-                    found.append(entry.path[below:])
-        if recursive:
-            folders += sorted(below_it)
-            links += sorted(linked)
-    return sorted(found, key=_parts), repeated
+
+    name: str
+    used: str
+    test: Wanted
+    open: Callable[[str, Files, Terms, tuple[str, ...]], Source]
+    told: bool = True
 
 
-def _parts(name: str) -> str:
-    """Return a key that sorts names part by part, as pathlib does."""
-    return os.path.normcase(name).replace(os.sep, "\0")
+def _open_archives(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:
+    return Shards(name, files.places(), terms, labels=files.names, notes=notes)
+
+
+def _open_arrays(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:
+    return Folder(name, files, notes=notes, load=partial(load_npy, floats=terms.floats))
+
+
+def _open_tables(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:
+    return Tables(name, files.places(), terms, notes=notes)
+
+
+#: What is opened where there are no image files. The first line with files is used.
+_KINDS = (
+    _Kind("archives", "their images are used as one set", is_archive, _open_archives),
+    _Kind("tables", "their images are used as one set", is_table, _open_tables),
+    _Kind(".npy files", "each is read as one image", is_npy, _open_arrays, told=False),
+)
+
+
+def _kinds(endings: Endings) -> tuple[_Kind, ...]:
+    """Return the lines of `_KINDS` that count; with endings of the caller's own, ``.npy`` files do not."""
+    return _KINDS if endings == Endings() else tuple(kind for kind in _KINDS if kind.test is not is_npy)
+
+
+def wanted(endings: Endings) -> Wanted:
+    """Return a function that tells from its name whether a file may be of use."""
+    tests = [endings.count, *(kind.test for kind in _KINDS)]
+    return lambda name: any(test(name) for test in tests)
+
+
+def _searched(folder: str, terms: Terms) -> str:
+    return f"in {folder} {'and its subfolders' if terms.recursive else '(subfolders were not searched)'}"
+
+
+def _is_nested(name: str) -> bool:
+    return "/" in name or os.sep in name

@@ -10,9 +10,11 @@ from typing import IO, NamedTuple
 
 from ..checks import shown
 from ..errors import InputError
-from ..files.reading import failures, open_regular
-from ..images.decode import decode
+from ..files.places import Far, Place, place_of
+from ..files.reading import failures
+from ..files.remote import is_address
 from .base import Item, Source
+from .folder import load_image
 from .names import is_archive, is_image
 from .terms import Terms
 
@@ -36,15 +38,15 @@ class Entry(NamedTuple):
 class Listed(Source):
     """The image files at `paths`, which are relative to `folder`, in this order."""
 
-    def __init__(self, name: str, folder: str, paths: list[str], notes: tuple[str, ...]) -> None:
+    def __init__(self, name: str, folder: str, paths: list[str], notes: tuple[str, ...], terms: Terms) -> None:
         super().__init__(name, len(paths), notes=notes, files=True)
-        self._folder, self._paths = folder, paths
+        self._folder, self._paths, self._options = folder, paths, terms.storage_options
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
         for index in indices:
-            path = self.name_of(index)
-            yield Item(path, partial(decode, path, path))
+            place, name = self._place(index), self.name_of(index)
+            yield Item(name, partial(load_image, place, name))
 
     def name_of(self, index: int) -> str:
         """Return the path of an image."""
@@ -60,13 +62,19 @@ class Listed(Source):
 
     def stamp_of(self, index: int) -> str:
         """Return the size and time of an image's file."""
-        with failures(f"cannot read {self.name_of(index)}"):
-            status = Path(self.name_of(index)).stat()
-        return f"{status.st_size} bytes, {status.st_mtime_ns} ns"
+        place = self._place(index)
+        with failures(f"cannot read {place}"):
+            if isinstance(place, Far):
+                return " ".join(map(str, place.remote.state(place.file)))
+            status = os.stat(self.name_of(index))  # noqa: PTH116 - a million of them
+            return f"{status.st_size} {status.st_mtime_ns}"
+
+    def _place(self, index: int) -> Place:
+        return place_of(self.name_of(index), self._options)
 
 
-def open_list(path: Path, terms: Terms) -> Source:
-    """Open a list of paths, which are relative to its folder; an image that is listed twice counts twice.
+def open_list(place: Place, terms: Terms) -> Source:
+    """Open a list of paths or addresses, relative to its folder; an image that is listed twice counts twice.
 
     In a text file each line is one path; empty lines and those that begin with ``#`` are left out. In a CSV or TSV the
     paths are in the column `terms.image_key`: the name in its first line, or a number from 0. Without it, they are in
@@ -76,38 +84,43 @@ def open_list(path: Path, terms: Terms) -> Source:
     Raises
     ------
     InputError
-        If the column is not clear, the list is empty, or a file of it is missing.
+        If the column is not clear, the list is empty, or a file of it on this machine is missing.
     """
-    with failures(f"cannot read the list {path}"), open_regular(path) as file:
-        entries, notes = _KINDS[path.suffix.lower()](_lines(file), terms.image_key, str(path))
+    name = str(place)
+    with failures(f"cannot read the list {name}"):
+        opened, _ = place.open()
+        with opened:
+            entries, notes = _KINDS[Path(place.tail).suffix.lower()](_lines(opened), terms.image_key, name)
     if not entries:
-        raise InputError(f"no images in {path}: it lists no files")
-    _check(entries, path)
+        raise InputError(f"no images in {name}: it lists no files")
+    folder = name.removesuffix(place.tail)
+    _check(entries, name, folder)
     paths = [entry.path for entry in entries]
     if repeated := len(paths) - len(set(paths)):
-        notes += (f"{path} lists {repeated} of its {len(paths)} files again; each time counts",)
-    return Listed(str(path), str(path.parent), paths, notes)
+        notes += (f"{name} lists {repeated} of its {len(paths)} files again; each time counts",)
+    return Listed(name, folder, paths, notes, terms)
 
 
-def _check(entries: list[Entry], path: Path) -> None:
-    """Raise `InputError` if a file is missing, or is no image by its name."""
-    folder, missing = str(path.parent), 0
-    first = entries[0]
+def _check(entries: list[Entry], name: str, folder: str) -> None:
+    """Raise `InputError` if a file is missing, or is no image by its name; a server is not asked for each file."""
+    missing, first = 0, entries[0]
     for entry in entries:
         if is_archive(entry.path):
-            raise InputError(f"{path}, line {entry.line}: {entry.path} is an archive, and a list names images")
-        if not _is_file(_within(folder, entry.path)):
+            raise InputError(f"{name}, line {entry.line}: {entry.path} is an archive, and a list names images")
+        path = _within(folder, entry.path)
+        if not is_address(path) and not _is_file(path):
             first = first if missing else entry
             missing += 1
     if missing:
         raise InputError(
-            f"{missing} of the {len(entries)} files that {path} lists do not exist; the first is "
+            f"{missing} of the {len(entries)} files that {name} lists do not exist; the first is "
             f"{_within(folder, first.path)!r}, in line {first.line}: paths are relative to the folder of the list"
         )
 
 
 def _within(folder: str, path: str) -> str:
-    return os.path.join(folder, path)  # noqa: PTH118 - a million of them
+    """Return a path relative to a folder, which ends in a slash; addresses and absolute paths stay as they are."""
+    return path if is_address(path) else os.path.join(folder, path)  # noqa: PTH118 - a million of them
 
 
 def _is_file(path: str) -> bool:

@@ -8,14 +8,14 @@ from binascii import unhexlify
 from collections.abc import Iterable, Iterator
 from functools import partial
 from math import isqrt
-from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 
 from ..errors import ImageError
 from ..files.json_scan import Scanner, Text
-from ..files.reading import MOST_FILE_BYTES, failures, open_regular
+from ..files.places import Place
+from ..files.reading import MOST_FILE_BYTES, failures
 from ..images.decode import Decoded, decode
 from ..images.formats import begins_as_image
 from ..images.rgb import as_rgb
@@ -40,8 +40,8 @@ class Response(NamedTuple):
 class AccuracyLog(Source):
     """The images of a log, in the order of their prompts (`qsl_idx`); of several for one prompt the first counts."""
 
-    def __init__(self, path: Path, responses: list[Response], file: Unchanged, notes: tuple[str, ...]) -> None:
-        super().__init__(str(path), len(responses), notes=notes)
+    def __init__(self, name: str, responses: list[Response], file: Unchanged, notes: tuple[str, ...]) -> None:
+        super().__init__(name, len(responses), notes=notes)
         self._responses, self._file = responses, file
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
@@ -65,7 +65,7 @@ class AccuracyLog(Source):
     def _load(self, data: Text, name: str) -> Decoded:
         if data.length > 2 * MOST_FILE_BYTES:
             raise ImageError(f"{name} has {data.length // 2:,} bytes; at most {MOST_FILE_BYTES:,} are read")
-        with self._file.open() as file, failures(f"cannot read {name}", ImageError):
+        with self._file.open(data.length) as file, failures(f"cannot read {name}", ImageError):
             file.seek(data.start)
             values = unhexlify(file.read(data.length))
         if _is_file(values[:12], values[-2:], len(values)):
@@ -76,7 +76,7 @@ class AccuracyLog(Source):
         return Decoded(as_rgb(np.frombuffer(values, np.uint8).reshape(side, side, 3), name))
 
 
-def open_log(path: Path, terms: Terms) -> Source:
+def open_log(place: Place, terms: Terms) -> Source:
     """Open the accuracy log of loadgen.
 
     Raises
@@ -84,23 +84,30 @@ def open_log(path: Path, terms: Terms) -> Source:
     InputError
         If it is none, is cut short, or belongs to a benchmark without images.
     """
-    with failures(f"cannot read {path} as loadgen's accuracy log"), open_regular(path) as file:
-        unchanged = Unchanged(path, str(path), file)
-        found: dict[int, Text] = {}
-        repeated = 0
-        for entry in Scanner(file).objects():
-            index, data = entry.get("qsl_idx"), entry.get("data")
-            if not isinstance(index, int) or not isinstance(data, Text):
-                raise ValueError(f"entry {len(found) + repeated} has no number qsl_idx or no text data")
-            repeated += index in found
-            found.setdefault(index, data)
-            if len(found) > _MOST_ENTRIES:
-                raise ValueError(f"it has more than {_MOST_ENTRIES:,} entries")
-        if found:
-            _check_kind(file, next(iter(found.values())))
-    responses = [Response(index, found[index]) for index in sorted(found)]
-    notes = (f"{path}: {repeated} responses to a prompt that has one already; the first counts, as in MLPerf's check",)
-    return AccuracyLog(path, responses, unchanged, notes if repeated else ())
+    with failures(f"cannot read {place} as loadgen's accuracy log"):
+        opened, state = place.open()
+        with opened:
+            found, repeated = _responses(opened)
+    responses = [Response(prompt, found[prompt]) for prompt in sorted(found)]
+    notes = (f"{place}: {repeated} responses to a prompt that has one already; the first counts, as in MLPerf's check",)
+    return AccuracyLog(str(place), responses, Unchanged(place, str(place), state), notes if repeated else ())
+
+
+def _responses(file: IO[bytes]) -> tuple[dict[int, Text], int]:
+    """Return where the first response to each prompt is, and how many others there are."""
+    found: dict[int, Text] = {}
+    repeated = 0
+    for entry in Scanner(file).objects():
+        prompt, data = entry.get("qsl_idx"), entry.get("data")
+        if not isinstance(prompt, int) or not isinstance(data, Text):
+            raise ValueError(f"entry {len(found) + repeated} has no number qsl_idx or no text data")
+        repeated += prompt in found
+        found.setdefault(prompt, data)
+        if len(found) > _MOST_ENTRIES:
+            raise ValueError(f"it has more than {_MOST_ENTRIES:,} entries")
+    if found:
+        _check_kind(file, next(iter(found.values())))
+    return found, repeated
 
 
 def _check_kind(file: IO[bytes], data: Text) -> None:

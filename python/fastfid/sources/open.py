@@ -1,4 +1,4 @@
-"""Opens any input as a source, with tables of kinds by type, scheme and ending.
+"""Opens any input as a source, with a table of kinds by type; `single` has the one of files by their endings.
 
 A new kind is one line in one of the tables and a function that opens it, or that raises the error for it.
 """
@@ -9,26 +9,22 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import InputError
+from ..files.places import Local
 from ..files.reading import failures
+from ..files.remote import Remote, is_address
 from ..images.decode import is_pil
 from ..images.rgb import is_tensor, to_array
-from .arrays import Stack, open_npy, open_npz
+from .address import open_address, open_remote
+from .arrays import Stack
 from .base import Source, check_source
 from .element import is_file
 from .folder import open_folder
+from .globs import is_pattern, open_pattern
 from .hugging_face import is_dataset, is_dataset_dict, open_dataset, refuse_dict
 from .iterable import Elements
-from .lists import LISTS, open_list
-from .mlperf import open_log
-from .names import is_archive, is_image
-from .shards import Shards
-from .tables import are_tables, is_table, open_list_of_tables, open_table
+from .single import KINDS, open_file
+from .tables import are_tables, open_list_of_tables
 from .terms import Terms
-
-_KINDS = (
-    "a folder of images, a .zip or .tar of images or a folder of those, an .npz or .npy of images, a NumPy array, "
-    "or an iterable of arrays, PIL images, paths or bytes of files"
-)
 
 
 def open_source(
@@ -103,22 +99,21 @@ def _open_path(source: str | os.PathLike[str], terms: Terms) -> Source:
     if not name:
         raise InputError("an empty path: give a folder of images")  # Path("") would be the current folder
     with failures(f"cannot open {name!r}"):
-        path, (scheme, mark, _) = Path(name), name.partition("://")
+        path = Path(name)
         if path.is_dir():
             return open_folder(path, terms)
-        if not path.exists():
-            if mark and scheme.lower() in _SCHEMES:
-                return _SCHEMES[scheme.lower()](name, terms)
-            wanted = f"a folder, .zip or .tar with images ending in {terms.endings}, or an .npz or .npy"
-            raise InputError(f"{path} does not exist: give {wanted}")
-        for test, open_kind in _FILES:
-            if test(path, terms):
-                return open_kind(path, terms)
-        raise InputError(f"{path} is of an unknown type: give {_KINDS}")
+        if path.exists():
+            return open_file(Local(str(path)), terms)
+        if is_address(name):
+            return open_address(name, terms, _open_path)
+        if is_pattern(name):
+            return open_pattern(name, terms)
+        wanted = f"a folder, .zip or .tar with images ending in {terms.endings}, or an .npz or .npy"
+        raise InputError(f"{path} does not exist: give {wanted}")
 
 
-def _open_archive(path: Path, terms: Terms) -> Source:
-    return Shards(str(path), [path], terms)
+def _open_upath(source: Any, terms: Terms) -> Source:
+    return open_remote(Remote(source.fs, str(source), source.path), terms)
 
 
 def _open_array(array: object, terms: Terms) -> Source:
@@ -131,31 +126,16 @@ def _accept(source: Source, *_: object) -> Source:
     return source
 
 
-def _refuse_address(address: str, *_: object) -> NoReturn:
-    raise InputError(f"{address} is an address, and nothing is fetched: download it and give the folder or the file")
-
-
-def _refuse_image(path: Path, *_: object) -> NoReturn:
-    raise InputError(f"{path} is a single image: give a folder of images")
-
-
-def _refuse_pickle(path: Path, *_: object) -> NoReturn:
-    raise InputError(
-        f"{path} is a pickle, which is read only as statistics and never unpickled: "
-        "save images with numpy.save('images.npy', images)"
-    )
-
-
 def _refuse_type(source: object, *_: object) -> NoReturn:
-    raise InputError(f"a {type(source).__name__} cannot be scored: give {_KINDS}")
+    raise InputError(f"a {type(source).__name__} cannot be scored: give {KINDS}")
 
 
 def _refuse_file(*_: object) -> NoReturn:
-    raise InputError(f"one open file cannot be scored: give a list of them, or {_KINDS}")
+    raise InputError(f"one open file cannot be scored: give a list of them, or {KINDS}")
 
 
 def _refuse_pil(*_: object) -> NoReturn:
-    raise InputError(f"one image cannot be scored: give {_KINDS}")
+    raise InputError(f"one image cannot be scored: give {KINDS}")
 
 
 def _refuse_moments(*_: object) -> NoReturn:
@@ -173,8 +153,9 @@ def _with(*methods: str) -> Callable[[object], bool]:
     return lambda source: any(hasattr(source, method) for method in methods)
 
 
-def _ending(*endings: str) -> Callable[[Path, Terms], bool]:
-    return lambda path, _: path.suffix.lower() in endings
+def _is_upath(source: object) -> bool:
+    """Return True for a `UPath` of universal_pathlib that is behind an address; others are ordinary paths."""
+    return all(hasattr(source, name) for name in ("fs", "path", "protocol", "storage_options"))
 
 
 def _are_moments(source: object) -> bool:
@@ -191,6 +172,7 @@ _Open = Callable[[Any, Terms], Source]
 _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (_of(Source), _accept),
     (_of(str, os.PathLike), _open_path),
+    (_is_upath, _open_upath),
     (is_dataset_dict, refuse_dict),
     (is_dataset, open_dataset),
     (_with("__array__", "__dlpack__"), _open_array),
@@ -201,19 +183,4 @@ _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (_with("__iter__", "__getitem__"), Elements),
     (is_pil, _refuse_pil),
     (_of(object), _refuse_type),
-)
-
-#: Kinds of addresses: texts that begin with ``scheme://`` and are not paths.
-_SCHEMES: dict[str, _Open] = dict.fromkeys(("http", "https", "s3", "gs", "hf"), _refuse_address)
-
-#: Kinds of files, by name. The first line that applies is used.
-_FILES: tuple[tuple[Callable[[Path, Terms], bool], _Open], ...] = (
-    (_ending(".npy"), open_npy),
-    (_ending(".npz"), open_npz),
-    (lambda path, terms: terms.endings.count(path.name) or is_image(path.name), _refuse_image),
-    (lambda path, _: is_archive(path.name), _open_archive),
-    (lambda path, _: is_table(path.name), open_table),
-    (_ending(*LISTS), open_list),
-    (_ending(".json"), open_log),
-    (_ending(".pkl", ".pickle"), _refuse_pickle),
 )

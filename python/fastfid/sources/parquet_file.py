@@ -6,7 +6,7 @@ from typing import IO, Any
 import pyarrow.parquet as pq
 
 from .columns import image_column
-from .tables import Place
+from .unchanged import Unchanged
 
 _BUFFER = 1 << 16
 # A dictionary lets few bytes of a file become many values of many bytes each, so rows are taken one by one; more at
@@ -17,20 +17,20 @@ _ROWS = 1
 class ParquetFile:
     """The image column of a file; `rows` has the number of rows of each row group."""
 
-    def __init__(self, place: Place, key: str | None) -> None:
-        self._place = place
-        with place.open() as file:
-            opened = _open(file)
-            schema, found = opened.schema_arrow, opened.metadata
-            self._column = schema[image_column(schema, key, place.name)].name
-            self.rows = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
-            check_rows(self.rows, file)
+    def __init__(self, opened: IO[bytes], file: Unchanged, key: str | None) -> None:
+        self.file = file
+        parquet = _open(opened)
+        schema, found = parquet.schema_arrow, parquet.metadata
+        self._column = schema[image_column(schema, key, file.name)].name
+        self.rows = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
+        check_rows(self.rows, opened)
 
     def read(self, group: int) -> Generator[Any]:
         """Yield the column of a row group as arrays of one row."""
-        with self._place.open() as file:
-            opened = _open(file)
-            for batch in opened.iter_batches(_ROWS, row_groups=[group], columns=[self._column], use_threads=False):
+        with self.file.open() as opened:
+            for batch in _open(opened).iter_batches(
+                _ROWS, row_groups=[group], columns=[self._column], use_threads=False
+            ):
                 yield batch.column(0)
 
 

@@ -1,14 +1,15 @@
 """The images of one archive, or of several archives as one set."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
-from pathlib import Path
 from posixpath import dirname
 from typing import Any
 
 from ..errors import InputError
+from ..files.parallel import in_threads
+from ..files.places import Far, Place
 from .archive import Archive, Listing, compressed
 from .base import Item, Source
 from .names import COMPRESSED_TARS, foreign_note, has_upper_ending
@@ -16,26 +17,35 @@ from .tars import Tar
 from .terms import Terms
 from .zips import Zip
 
+_THREADS = 8  # archives listed at a time
 _KINDS: dict[str, type[Archive]] = {".tar": Tar, ".zip": Zip}
 
 
 class Shards(Source):
-    """The images of the archives at `paths`, archive by archive, sorted by name within each."""
+    """The images of the archives at `places`, archive by archive, sorted by name within each.
+
+    `labels` are the names of the archives in their folder.
+    """
 
     def __init__(
         self,
         name: str,
-        paths: list[Path],
+        places: Sequence[Place],
         terms: Terms,
         *,
+        labels: Sequence[str] = (),
         notes: tuple[str, ...] = (),
     ) -> None:
-        self._archives = [_open(path) for path in paths]
-        self._listings = [archive.list(terms.recursive, terms.endings) for archive in self._archives]
+        self._archives = [_open(place) for place in places]
+        self._labels = labels
+        threads = _THREADS if any(isinstance(place, Far) for place in places) else 1
+        self._listings = in_threads(
+            lambda archive: archive.list(terms.recursive, terms.endings), self._archives, threads
+        )
         self._ends = list(accumulate(len(listing.names) for listing in self._listings))
         size = self._ends[-1]
         if not size:
-            among = name if len(paths) == 1 else f"the {len(paths)} archives in {name}"
+            among = name if len(places) == 1 else f"the {len(places)} archives in {name}"
             where = "" if terms.recursive else " (subfolders were not searched)"
             raise InputError(f"no images in {among}{where}: looked for members ending in {terms.endings}")
         nested = sum("/" in member for listing in self._listings for member in listing.names)
@@ -61,15 +71,28 @@ class Shards(Source):
         """Return the folder of an image in its archive."""
         return dirname(self._at(index)[1])
 
+    def key_of(self, index: int) -> str:
+        """Return the name of an image in its archive, after that of the archive in its folder."""
+        label = self._labels[self._shard(index)] if self._labels else ""
+        name = self._at(index)[1]
+        return f"{label}/{name}" if label else name
+
+    def stamp_of(self, index: int) -> str:
+        """Return the state of the archive."""
+        return self._at(index)[0].file.stamp
+
+    def _shard(self, index: int) -> int:
+        return bisect_right(self._ends, index)
+
     def _at(self, index: int) -> tuple[Archive, str, Any]:
-        shard = bisect_right(self._ends, index)
+        shard = self._shard(index)
         listing = self._listings[shard]
         name, place = (column[index - self._ends[shard]] for column in (listing.names, listing.places))
         return self._archives[shard], name, place
 
 
-def _open(path: Path) -> Archive:
-    name = path.name.lower()
+def _open(path: Place) -> Archive:
+    name = path.tail.lower()
     for ending, kind in _KINDS.items():
         if name.endswith(ending):
             return kind(path)
@@ -84,9 +107,9 @@ def _notes(archives: list[Archive], listings: list[Listing]) -> tuple[str, ...]:
         notes.append(f"{repeated} names occur more than once in an archive; the last of each counts, as if unpacked")
     if sidecars := sum(listing.sidecars for listing in listings):
         notes.append(f"{sidecars} files that macOS adds to archives (__MACOSX, ._*) were left out")
-    if unended := [archive.path.name for archive in archives if not archive.ended]:
+    if unended := [archive.path.tail for archive in archives if not archive.ended]:
         which = unended[0] if len(unended) == 1 else f"{len(unended)} archives, {unended[0]} among them,"
         notes.append(f"{which} lacks the mark at its end: if it was cut short there, images are missing")
-    if empty := [archive.path.name for archive, listing in zip(archives, listings, strict=True) if not listing.names]:
+    if empty := [archive.path.tail for archive, listing in zip(archives, listings, strict=True) if not listing.names]:
         notes.append(f"{len(empty)} of {len(archives)} archives hold no images: {', '.join(empty[:3])}")
     return tuple(notes)

@@ -6,7 +6,6 @@ The files are not memory-mapped, because a mapped file that gets shorter crashes
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from itertools import accumulate
@@ -14,7 +13,9 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from ..errors import ImageError, InputError
-from ..files.reading import MOST_FILE_BYTES, failures, open_regular
+from ..files.parallel import in_threads
+from ..files.places import Local, Place, place_of
+from ..files.reading import MOST_FILE_BYTES, failures
 from ..images.decode import Decoded, decode
 from .base import Item, Source
 from .terms import Terms
@@ -27,45 +28,10 @@ _OPENERS = 8  # threads; opening a file waits for its end to be read
 _WAY_OUT = "pip install 'fastfid[tables]'"
 
 
-class Place(Protocol):
-    """Where a file is. It can be pickled.
-
-    Attributes
-    ----------
-    name : str
-        How messages name it.
-    folder : Path or None
-        The folder to which paths in the table are relative; None if the file is not on this machine.
-    stamp : str
-        What is different once the file has changed.
-    """
-
-    name: str
-    folder: Path | None
-    stamp: str
-
-    def open(self) -> IO[bytes]:
-        """Open the file, from which only parts are read; an `InputError` if it has changed."""
-
-
-class LocalPlace:
-    """A file on this machine."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = str(path)
-        self.folder: Path | None = path.parent
-        with failures(f"cannot read {path}"), open_regular(path) as file:
-            self._file = Unchanged(path, str(path), file)
-        self.stamp = self._file.stamp
-
-    def open(self) -> IO[bytes]:
-        """Open the file."""
-        return self._file.open()
-
-
 class TableFile(Protocol):
     """One file. `rows` has the number of rows of each of its groups, which can be read on their own."""
 
+    file: Unchanged
     rows: list[int]
 
     def read(self, group: int) -> Generator[Any]:
@@ -81,32 +47,28 @@ def are_tables(source: object) -> bool:
     """Return True for a list of paths of tables."""
     if not (isinstance(source, list | tuple) and source):
         return False
-    return all(isinstance(path, str | os.PathLike) and is_table(path) for path in source)
+    return all(isinstance(path, str | Path) and is_table(path) for path in source)
 
 
-def open_table(path: Path, terms: Terms) -> Source:
+def open_table(place: Place, terms: Terms) -> Source:
     """Open one file."""
-    return Tables(str(path), [LocalPlace(path)], terms)
+    return Tables(str(place), [place], terms)
 
 
 def open_list_of_tables(paths: Sequence[str | os.PathLike[str]], terms: Terms) -> Source:
     """Open several files as one set, in the order of the list."""
-    return open_tables(f"a {type(paths).__name__} of {len(paths)} tables", [Path(path) for path in paths], terms)
-
-
-def open_tables(name: str, paths: Sequence[Path], terms: Terms, *, notes: tuple[str, ...] = ()) -> Source:
-    """Open several files on this machine as one set."""
-    return Tables(name, [LocalPlace(path) for path in paths], terms, notes=notes)
+    places = [place_of(os.fsdecode(path), terms.storage_options) for path in paths]
+    return Tables(f"a {type(paths).__name__} of {len(paths)} tables", places, terms)
 
 
 class Tables(Source):
     """The images in the files at `places`, file by file, row by row."""
 
     def __init__(self, name: str, places: Sequence[Place], terms: Terms, *, notes: tuple[str, ...] = ()) -> None:
-        _require_pyarrow(places[0].name)
-        with ThreadPoolExecutor(min(_OPENERS, len(places))) as pool:
-            self._files = list(pool.map(partial(_open, terms=terms), places))
-        self._places = list(places)
+        _require_pyarrow(str(places[0]))
+        self._files = in_threads(partial(_open, terms=terms), places, min(_OPENERS, len(places)))
+        self._names = [str(place) for place in places]
+        self._folders = [Path(place.path).parent if isinstance(place, Local) else None for place in places]
         groups = [(file, group) for file, opened in enumerate(self._files) for group in range(len(opened.rows))]
         self._groups = [(file, group) for file, group in groups if self._files[file].rows[group]]
         self._ends = list(accumulate(self._files[file].rows[group] for file, group in self._groups))
@@ -114,7 +76,7 @@ class Tables(Source):
         size = self._ends[-1] if self._ends else 0
         if not size:
             raise InputError(f"no images in {name}: {'its tables have' if len(places) > 1 else 'it has'} no rows")
-        empty = [place.name for place, opened in zip(places, self._files, strict=True) if not sum(opened.rows)]
+        empty = [name for name, opened in zip(self._names, self._files, strict=True) if not sum(opened.rows)]
         if empty:
             notes += (f"{len(empty)} of {len(places)} tables have no rows: {', '.join(empty[:3])}",)
         # Not files, from which some are decoded before the run: half a group would be read for each of them.
@@ -130,7 +92,7 @@ class Tables(Source):
                     if rows is not None:
                         rows.close()
                     file, number = self._groups[group]
-                    current, rows = group, _Rows(self._places[file], self._files[file], number)
+                    current, rows = group, _Rows(self._names[file], self._files[file], number)
                 yield self._item(index, rows.cell(index - (self._ends[group - 1] if group else 0)))
         finally:
             if rows is not None:
@@ -139,18 +101,18 @@ class Tables(Source):
     def name_of(self, index: int) -> str:
         """Return the file and the row of an image."""
         file, row = self._at(index)
-        return f"{self._places[file].name}: row {row}"
+        return f"{self._names[file]}: row {row}"
 
     def key_of(self, index: int) -> str:
         """Return the name of the file, within the source, and the row."""
         file, row = self._at(index)
-        own, folder = self._places[file].name, f"{self.name}/"
+        own, folder = self._names[file], f"{self.name}/"
         within = own.removeprefix(folder) if own.startswith(folder) else own.rpartition("/")[2]
         return f"{within}:{row}"
 
     def stamp_of(self, index: int) -> str:
         """Return what is different once the file has changed."""
-        return self._places[self._at(index)[0]].stamp
+        return self._files[self._at(index)[0]].file.stamp
 
     def _at(self, index: int) -> tuple[int, int]:
         file = bisect_right(self._first, index) - 1
@@ -166,7 +128,7 @@ class Tables(Source):
             return Item(name, partial(decode, data.to_pybytes(), name))
         if path is None:
             return _bad(name, "is null")
-        folder = self._places[self._at(index)[0]].folder
+        folder = self._folders[self._at(index)[0]]
         if folder is None:
             return _bad(name, f"has only the path {path}, and no bytes")
         return Item(f"{name} ({folder / path})", partial(decode, folder / path, f"{name} ({folder / path})"))
@@ -175,8 +137,8 @@ class Tables(Source):
 class _Rows:
     """Reads one group of rows from the first to the last that is asked for."""
 
-    def __init__(self, place: Place, file: TableFile, group: int) -> None:
-        self._what = f"cannot read {place.name}"
+    def __init__(self, name: str, file: TableFile, group: int) -> None:
+        self._what = f"cannot read {name}"
         self._start = self._end = 0
         self._array: Any = None
         self._arrays = file.read(group)
@@ -211,9 +173,12 @@ def _open(place: Place, terms: Terms) -> TableFile:
     from .arrow_file import ArrowFile
     from .parquet_file import ParquetFile
 
-    kind: Callable[[Place, str | None], TableFile] = ParquetFile if place.name.lower().endswith(PARQUET) else ArrowFile
-    with arrow_failures(f"cannot read {place.name}"):
-        return kind(place, terms.image_key)
+    kind: Callable[[IO[bytes], Unchanged, str | None], TableFile]
+    kind = ParquetFile if place.tail.lower().endswith(PARQUET) else ArrowFile
+    with arrow_failures(f"cannot read {place}"):
+        opened, state = place.open()
+        with opened:
+            return kind(opened, Unchanged(place, str(place), state), terms.image_key)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import io
 import struct
 import tarfile
 from collections.abc import Iterator
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from ..files.reading import MOST_FILE_BYTES
 from .archive import Archive, Link, compressed
@@ -53,6 +53,9 @@ class Tar(Archive):
             if headers.read(8).startswith((_GZIP, _BZIP2, _XZ, _ZSTD)):
                 raise compressed(self.path) from None
             raise
+
+    def _span(self, place: Any) -> int:
+        return _PLACE.unpack(place)[1] if isinstance(place, bytes) else super()._span(place)
 
     def _read(self, file: IO[bytes], place: bytes | Sparse) -> bytes:
         if isinstance(place, Sparse):

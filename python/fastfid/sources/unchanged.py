@@ -5,39 +5,61 @@ memory-mapped, because a mapped file that gets shorter crashes the process. Open
 a fifth of the time for decoding 32x32 pixels.
 """
 
-from pathlib import Path
-from typing import IO, BinaryIO
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 from ..errors import InputError
-from ..files.reading import failures, state_of, without_waiting
-
-_BUFFER = 1 << 13  # stated, because finding out the best size costs as much as opening the file
+from ..files.places import Far, Place
+from ..files.ranges import FIRST_RANGE
+from ..files.reading import failures
 
 
 class Unchanged:
-    """A file that must not change while it is used; messages begin with `name`."""
+    """A file that must not change while it is used; messages begin with `name`, and `state` is its first one."""
 
-    def __init__(self, path: Path, name: str, file: IO[bytes]) -> None:
-        self._path, self._name, self._state = path, name, state_of(file)
+    def __init__(self, place: Place, name: str, state: Any) -> None:
+        self._place, self.name, self._state = place, name, state
 
     @property
     def stamp(self) -> str:
-        """The size of the file and the time of its last change."""
-        size, time = self._state
-        return f"{size} bytes, {time} ns"
+        """Its size, and what is different once it has changed."""
+        return " ".join(map(str, self._state))
 
-    def open(self) -> BinaryIO:
-        """Open the file again.
+    @contextmanager
+    def open(self, first: int = FIRST_RANGE, *, proven: bool = False) -> Iterator[IO[bytes]]:
+        """Open the file again, for the block of a ``with``.
+
+        Parameters
+        ----------
+        first : int
+            Bytes to fetch at once, if the file is behind an address.
+        proven : bool
+            True if what is read has a checksum that is compared with one that was read before. The server is then not
+            asked again whether the file has changed, unless something fails.
 
         Raises
         ------
         InputError
             If it was removed or has changed.
         """
-        with failures(f"cannot open {self._name} again"):
-            # If it is no longer a regular file, its state differs too, so this one check suffices.
-            file: BinaryIO = open(self._path, "rb", _BUFFER, opener=without_waiting)  # noqa: SIM115
-        if state_of(file) != self._state:
-            file.close()
-            raise InputError(f"{self._name} has changed since it was opened: start again")
-        return file
+        with failures(f"cannot open {self.name} again"):
+            file = self._place.again(self._state, first)
+        with file:
+            if not isinstance(self._place, Far):
+                self._check(file)
+                yield file
+                return
+            try:  # opening it asked the server nothing
+                yield file
+            except Exception:
+                self._check(file)
+                raise
+            if not proven:
+                self._check(file)
+
+    def _check(self, file: IO[bytes]) -> None:
+        with failures(f"cannot open {self.name} again"):
+            changed = self._place.changed(file, self._state)
+        if changed:
+            raise InputError(f"{self.name} has changed since it was opened: start again")

@@ -3,7 +3,7 @@
 import stat
 import struct
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from ..files.reading import MOST_FILE_BYTES
 from ..files.unzip import Entry, begins_with_member, listing, own_name, read_member
@@ -13,10 +13,13 @@ from .names import is_image
 _PLACE = struct.Struct("<QQQIHH")  # an Entry
 _MOST_TARGET = 1 << 16  # bytes of a link's target
 _MOST_OTHERS = 1000
+_HEADER = 512  # bytes that suffice for most members' own headers
 
 
 class Zip(Archive):
     """A ``.zip``."""
+
+    proven = True
 
     def _members(self, file: IO[bytes]) -> Iterator[tuple[str, bytes | Link]]:
         first, others = None, 0
@@ -31,6 +34,9 @@ class Zip(Archive):
                 yield name, _PLACE.pack(*entry)
         if first and begins_with_member(file):
             raise ValueError("its directory leaves out what precedes it, as in zips joined by cat")
+
+    def _span(self, place: Any) -> int:
+        return Entry(*_PLACE.unpack(place)).stored + _HEADER if isinstance(place, bytes) else super()._span(place)
 
     def _read(self, file: IO[bytes], place: bytes) -> bytes:
         return read_member(file, Entry(*_PLACE.unpack(place)), MOST_FILE_BYTES)

@@ -1,0 +1,190 @@
+"""Where a file lies: on a disk, or behind an address. Both are read in the same ways."""
+
+import os
+from abc import ABC, abstractmethod
+from base64 import b64decode
+from binascii import Error as NotBase64
+from dataclasses import dataclass
+from hashlib import blake2b, md5
+from pathlib import Path
+from typing import IO, Any, cast
+
+from ..errors import InputError
+from .ranges import FIRST_RANGE, RangeFile
+from .reading import open_regular, read_regular, state_of, without_waiting
+from .remote import Remote, State, filesystem, is_address
+
+STAMP = 16  # bytes of a `packed` state
+_BUFFER = 1 << 13  # stated, because finding out the best size costs as much as opening the file
+
+
+class Place(ABC):
+    """A file to read from. `str` of it names it in messages."""
+
+    @property
+    @abstractmethod
+    def tail(self) -> str:
+        """The name of the file, without its folder."""
+
+    @abstractmethod
+    def open(self, first: int = FIRST_RANGE) -> tuple[IO[bytes], Any]:
+        """Open the file for the first time; return it with its state, which tells whether it has changed.
+
+        Parameters
+        ----------
+        first : int
+            Bytes to fetch at once, or to buffer.
+
+        Raises
+        ------
+        ValueError, OSError
+            If it is not a regular file or cannot be opened; the message need not name it.
+        """
+
+    @abstractmethod
+    def again(self, state: Any, first: int = FIRST_RANGE) -> IO[bytes]:
+        """Open it again, without any check."""
+
+    @abstractmethod
+    def changed(self, file: IO[bytes], state: Any) -> bool:
+        """Return True if it has changed since it had this state; `file` is what `again` returned."""
+
+    @abstractmethod
+    def read(self, most: int) -> bytes:
+        """Return all its bytes.
+
+        Raises
+        ------
+        ValueError, OSError
+            If it has more than `most` bytes, or cannot be read; the message need not name it.
+        InputError
+            If it has changed since it was listed, or the server does not answer.
+        """
+
+
+@dataclass(frozen=True)
+class Local(Place):
+    """A file on a disk."""
+
+    path: str
+
+    far = False
+
+    def __str__(self) -> str:
+        return self.path
+
+    @property
+    def tail(self) -> str:
+        """The name of the file, without its folder."""
+        return os.path.basename(self.path)  # noqa: PTH119 - called for each of many
+
+    def open(self, first: int = FIRST_RANGE) -> tuple[IO[bytes], Any]:
+        """Open the file for the first time."""
+        file = open_regular(self.path, buffering=first)
+        return file, state_of(file)
+
+    def again(self, state: Any, first: int = FIRST_RANGE) -> IO[bytes]:
+        """Open it again. If it is no longer a regular file, its state differs, too."""
+        return open(self.path, "rb", _BUFFER, opener=without_waiting)
+
+    def changed(self, file: IO[bytes], state: Any) -> bool:
+        """Return True if it has changed since it had this state."""
+        return bool(state_of(file) != state)
+
+    def read(self, most: int) -> bytes:
+        """Return all its bytes."""
+        return read_regular(self.path, most)
+
+
+@dataclass(frozen=True)
+class Far(Place):
+    """A file behind an address: `file` below `remote`.
+
+    Attributes
+    ----------
+    size : int or None
+        As listed; None if it is not known.
+    stamp : bytes
+        The `packed` state, as listed; empty if it is not known.
+    """
+
+    remote: Remote
+    file: str = ""
+    size: int | None = None
+    stamp: bytes = b""
+
+    far = True
+
+    def __str__(self) -> str:
+        return self.remote.name(self.file)
+
+    @property
+    def tail(self) -> str:
+        """The name of the file, without its folder."""
+        path: str = self.remote.path(self.file)
+        return path.rstrip("/").rpartition("/")[2].partition("?")[0]
+
+    def open(self, first: int = FIRST_RANGE) -> tuple[IO[bytes], Any]:
+        """Ask the server how large the file is, and whether it can be read by ranges."""
+        state = self.remote.state(self.file)
+        if state.size is None:
+            raise InputError(f"{self}: the server does not say how large it is: download it")
+        self.remote.check_ranges(self.file, state.size)
+        return self.again(state, first), state
+
+    def again(self, state: Any, first: int = FIRST_RANGE) -> IO[bytes]:
+        """Open it again; nothing is fetched yet."""
+        return cast(IO[bytes], RangeFile(self.remote, self.file, state.size, first))
+
+    def changed(self, file: IO[bytes], state: Any) -> bool:
+        """Return True if it has changed since it had this state."""
+        try:
+            return bool(self.remote.state(self.file) != state)
+        except FileNotFoundError:
+            return True
+
+    def read(self, most: int) -> bytes:
+        """Return all its bytes, and compare them with the listing.
+
+        The MD5 that many stores list is compared with the bytes themselves. Others are asked for the state again.
+        """
+        data = self.remote.read(self.file, self.size, most)
+        same = self.size is None or len(data) == self.size
+        if same and self.stamp and md5(data, usedforsecurity=False).digest() != self.stamp:
+            same = packed(self.remote.state(self.file)) == self.stamp
+        if not same:
+            raise InputError(f"{self} has changed since it was listed: start again")
+        return data
+
+
+def packed(state: State) -> bytes:
+    """Return the stamp of a state in `STAMP` bytes: an MD5 of the file's bytes if it is one, else a hash of the stamp.
+
+    Examples
+    --------
+    >>> packed(State(1, 'ETag "0123456789abcdef0123456789abcdef"')).hex()
+    '0123456789abcdef0123456789abcdef'
+    >>> packed(State(1, ""))
+    b''
+    """
+    if not state.stamp:
+        return b""
+    value = state.stamp.partition(" ")[2].strip('"')
+    try:
+        digest = bytes.fromhex(value) if len(value) == 32 else b64decode(value, validate=True)
+    except (ValueError, NotBase64):
+        digest = b""
+    return digest if len(digest) == STAMP else blake2b(state.stamp.encode(), digest_size=STAMP).digest()
+
+
+def place_of(name: str, storage_options: Any = None) -> Place:
+    """Return the place of a file that is named by a path or an address."""
+    if not is_address(name) or Path(name).exists():
+        return Local(name)
+    fs, path = filesystem(name, storage_options)
+    return Local(path) if is_local(fs) else Far(Remote(fs, name, path))
+
+
+def is_local(fs: Any) -> bool:
+    """Return True for the file system of ``file://``, whose paths are those of this machine."""
+    return {"file", "local"} & set([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol) != set()

@@ -1,0 +1,260 @@
+"""The files of a folder, on a disk or behind an address: their names, and where each lies."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from copy import copy
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from ..errors import InputError
+from ..files.parallel import in_threads
+from ..files.places import STAMP, Far, Local, Place, packed
+from ..files.reading import failures
+from ..files.remote import Remote, refused, retried, state_of_info, turn
+
+Wanted = Callable[[str], bool]  # tells from a name whether a file may be of use
+
+_THREADS = 16  # folders that are listed at a time
+_MOST_LEVELS = 100
+UNKNOWN = -1
+
+
+class Files(ABC):
+    """Some of the files below a folder, in the order in which pathlib sorts.
+
+    Attributes
+    ----------
+    names : list of str
+        Their paths, relative to the folder. Strings take a quarter of the memory of `Path` objects.
+    repeated : int
+        Links that lead to folders which had been read before.
+    """
+
+    names: list[str]
+    repeated = 0
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def only(self, wanted: Wanted) -> Self:
+        """Return those whose names are wanted."""
+        return self._chosen([i for i, name in enumerate(self.names) if wanted(name)])
+
+    def places(self) -> list[Place]:
+        """Return where each file lies."""
+        return [self.place(index) for index in range(len(self))]
+
+    @abstractmethod
+    def path(self, index: int) -> str:
+        """Return how messages name a file."""
+
+    @abstractmethod
+    def place(self, index: int) -> Place:
+        """Return where a file lies."""
+
+    @abstractmethod
+    def stamp(self, index: int) -> str:
+        """Return its size, and what is different once it has changed."""
+
+    @abstractmethod
+    def folder(self, index: int) -> str:
+        """Return the folder of a file below the one that was listed, with "/" between its parts; "" for that one."""
+
+    @abstractmethod
+    def _chosen(self, indices: list[int]) -> Self:
+        """Return the files at these indices."""
+
+
+class LocalFiles(Files):
+    """Files on a disk: `names` below `root`."""
+
+    def __init__(self, root: str, names: list[str], repeated: int = 0) -> None:
+        self._root, self.repeated = Path(root), repeated
+        self.names = sorted(names, key=lambda name: os.path.normcase(name).replace(os.sep, "\0"))
+
+    def path(self, index: int) -> str:
+        """Return the path of a file."""
+        return str(self._root / self.names[index])
+
+    def place(self, index: int) -> Place:
+        """Return where a file lies."""
+        return Local(self.path(index))
+
+    def stamp(self, index: int) -> str:
+        """Return its size and the time of its last change; "" if it cannot be asked for, which reading it reports."""
+        try:
+            status = os.stat(self.path(index))  # noqa: PTH116 - called for each of many
+        except OSError:
+            return ""
+        return f"{status.st_size} {status.st_mtime_ns}"
+
+    def folder(self, index: int) -> str:
+        """Return the folder of a file."""
+        return Path(self.names[index]).parent.as_posix().removeprefix(".")
+
+    def _chosen(self, indices: list[int]) -> Self:
+        chosen = copy(self)
+        chosen.names = [self.names[i] for i in indices]
+        return chosen
+
+
+class RemoteFiles(Files):
+    """Files behind an address; sizes and stamps are kept as listed, in 24 bytes a file.
+
+    Parameters
+    ----------
+    remote : Remote
+        The folder.
+    found : list of (str, int, bytes)
+        Name relative to the folder, size or -1, and `packed` state of each file.
+    """
+
+    def __init__(self, remote: Remote, found: list[tuple[str, int, bytes]]) -> None:
+        found.sort(key=lambda line: line[0].replace("/", "\0"))
+        self._remote = remote
+        self.names = [name for name, _, _ in found]
+        self._sizes = np.fromiter((size for _, size, _ in found), np.int64, len(found))
+        self._stamps = np.zeros((len(found), STAMP), np.uint8)
+        for i, (_, _, stamp) in enumerate(found):
+            if stamp:
+                self._stamps[i] = np.frombuffer(stamp, np.uint8)
+
+    @classmethod
+    def joined(cls, several: Sequence["RemoteFiles"]) -> "RemoteFiles":
+        """Return the files of several lists of one folder, each once."""
+        lines = {
+            name: (name, int(size), stamp.tobytes())
+            for files in several
+            for name, size, stamp in zip(files.names, files._sizes, files._stamps, strict=True)
+        }
+        return cls(several[0]._remote, list(lines.values()))
+
+    def path(self, index: int) -> str:
+        """Return the address of a file."""
+        return self._remote.name(self.names[index])
+
+    def place(self, index: int) -> Place:
+        """Return where a file lies."""
+        size, stamp = int(self._sizes[index]), self._stamps[index].tobytes()
+        return Far(self._remote, self.names[index], None if size == UNKNOWN else size, stamp if any(stamp) else b"")
+
+    def stamp(self, index: int) -> str:
+        """Return its size and stamp, as listed."""
+        return f"{self._sizes[index]} {self._stamps[index].tobytes().hex()}"
+
+    def folder(self, index: int) -> str:
+        """Return the folder of a file."""
+        return self.names[index].rpartition("/")[0]
+
+    def _chosen(self, indices: list[int]) -> Self:
+        chosen = copy(self)
+        chosen.names = [self.names[i] for i in indices]
+        chosen._sizes, chosen._stamps = self._sizes[indices], self._stamps[indices]
+        return chosen
+
+
+Enter = Callable[[str, bool], bool]  # tells whether a file or, if the second is True, a folder is to be listed
+
+
+def list_remote(remote: Remote, enter: Enter) -> RemoteFiles:
+    """List the files below an address, folder by folder, many folders at a time.
+
+    Parameters
+    ----------
+    remote : Remote
+    enter : callable
+        Takes a path relative to the address, and whether it is a folder; returns True if the file is wanted, or the
+        folder is to be listed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at the address.
+    InputError
+        If a folder cannot be listed.
+    """
+    found: list[tuple[str, int, bytes]] = []
+    folders = [""]
+    for level in range(_MOST_LEVELS + 1):
+        if not folders:
+            break
+        if level == _MOST_LEVELS:
+            raise InputError(f"{remote.name(folders[0])} is below {_MOST_LEVELS} folders, and perhaps below itself")
+        below: list[str] = []
+        for entries in in_threads(lambda folder: _entries(remote, folder), folders, _THREADS):
+            for name, kind, size, stamp in entries:
+                if kind == "directory":
+                    below += [name] if enter(name, True) else []
+                elif enter(name, False):
+                    found.append((name, size, stamp))
+        folders = below
+    remote.fs.invalidate_cache()  # else the file system keeps all that it has listed
+    return RemoteFiles(remote, found)
+
+
+def _entries(remote: Remote, folder: str) -> list[tuple[str, str, int, bytes]]:
+    """Return the relative name, kind, size and stamp of everything in a folder."""
+    path = remote.path(folder)
+
+    def ask() -> Sequence[dict[str, object]]:
+        with turn(remote.fs):
+            remote.fs.invalidate_cache(path)
+            listed: Sequence[dict[str, object]] = remote.fs.ls(path, detail=True)
+            return listed
+
+    what = f"cannot list {remote.name(folder)}"
+    try:
+        listed = retried(ask, what)
+    except FileNotFoundError:
+        if not folder:
+            raise
+        raise InputError(f"{what}: it has been removed meanwhile") from None
+    except Exception as problem:
+        raise refused(what, problem) from problem
+    entries = []
+    for info in listed:
+        name = _relative(str(info["name"]), remote.root)
+        if not name or name == folder:  # a marker of the folder itself, in stores that have no folders
+            continue
+        state = state_of_info(info)
+        size = UNKNOWN if state.size is None else state.size
+        entries.append((name, str(info["type"]), size, packed(state)))
+    return entries
+
+
+def _relative(path: str, root: str) -> str:
+    path, root = path.strip("/"), root.strip("/")
+    return path[len(root) :].lstrip("/") if path.startswith(root) else path
+
+
+def list_local(root: str, recursive: bool, wanted: Wanted) -> LocalFiles:
+    """Find the files below a folder; links are followed, and each folder is read once."""
+    found: list[str] = []
+    seen: set[str] = set()
+    repeated = 0
+    below = len(root) if root.endswith(os.sep) else len(root) + 1
+    folders, links = [root], list[str]()
+    while folders or links:
+        folder = (folders or links).pop()  # links last, so that a file keeps its real path if that is in the tree
+        real = str(Path(folder).resolve())
+        if real in seen:
+            repeated += 1
+            continue
+        seen.add(real)
+        below_it, linked = list[str](), list[str]()
+        with failures(f"cannot read the folder {folder}"), os.scandir(folder) as entries:
+            for entry in entries:
+                # A broken link with an image's name stays in, since leaving it out silently would change n.
+                if entry.is_symlink() and Path(entry.path).is_dir():
+                    linked.append(entry.path)
+                elif entry.is_dir(follow_symlinks=False):
+                    below_it.append(entry.path)
+                elif wanted(entry.name):
+                    found.append(entry.path[below:])
+        if recursive:
+            folders += sorted(below_it)
+            links += sorted(linked)
+    return LocalFiles(root, found, repeated)
