@@ -7,7 +7,7 @@ https://arrow.apache.org/docs/format/Columnar.html.
 """
 
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
 import pyarrow as pa
@@ -42,8 +42,11 @@ class ArrowFile:
         self._head: list[tuple[int, int]] = []  # the schema, and the dictionaries before each batch
         self._batches: list[tuple[int, int, int]] = []  # the messages, and how many of `_head` precede them
         self.rows: list[int] = []
+        self.ended = False
         for message in _messages(opened):
-            if message.kind == _BATCH:
+            if message is None:
+                self.ended = True
+            elif message.kind == _BATCH:
                 _check_size(opened, message)
                 self.rows.append(message.header.int64(0))
                 self._batches.append((message.start, message.length, len(self._head)))
@@ -55,19 +58,18 @@ class ArrowFile:
         schema = pa.ipc.read_schema(pa.py_buffer(_read(opened, self._head[:1])))
         self._column = image_column(schema, key, file.name)
 
-    def read(self, group: int) -> Generator[Any]:
+    def read(self, opened: IO[bytes], group: int) -> Iterator[Any]:
         """Yield the column of a record batch, checked so that no value lies outside it."""
         start, length, known = self._batches[group]
-        with self.file.open(length) as opened:
-            data = _read(opened, [*self._head[:known], (start, length)])
+        data = _read(opened, [*self._head[:known], (start, length)])
         options = pa.ipc.IpcReadOptions(included_fields=[self._column], use_threads=False)
         batch = pa.ipc.open_stream(pa.py_buffer(data), options=options).read_next_batch()
         batch.validate(full=True)
         yield batch.column(0)
 
 
-def _messages(file: IO[bytes]) -> Iterator[Message]:
-    """Yield the messages of a stream or file in their order."""
+def _messages(file: IO[bytes]) -> Iterator[Message | None]:
+    """Yield the messages of a stream or file in their order, and None for the mark of the end."""
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     mark = file.read(8)
@@ -83,6 +85,7 @@ def _messages(file: IO[bytes]) -> Iterator[Message]:
     while place < size:
         message = _message(file, place, size)
         if message is None:
+            yield None
             return
         if (message.kind == _SCHEMA) != first or message.kind not in (_SCHEMA, _DICTIONARY, _BATCH):
             raise ValueError(f"the message at byte {place} is of kind {message.kind}, which does not belong there")

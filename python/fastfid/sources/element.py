@@ -96,6 +96,8 @@ def _pick(element: object, name: str, key: str | None) -> tuple[object, str]:
             raise InputError(f"{name}: a {type(element).__name__} has no {key!r}: it has {_listed(parts)}")
         return parts[key], label
     found = [part for part in parts if _may_be_image(part, parts[part])]
+    if not found:  # a path beside an image is only its name
+        found = [part for part in parts if _may_be_path(parts[part])]
     if len(found) == 1:
         return parts[found[0]], label
     if found:
@@ -121,11 +123,13 @@ def _may_be_image(key: str, value: object) -> bool:
     """Return True if a value is an image, or a batch of images, by its type and shape, or by the ending of its key."""
     if isinstance(value, bytes | bytearray | memoryview):
         return is_image(f"x.{key}") or begins_as_image(bytes(value[:16]))
-    if isinstance(value, str | os.PathLike):
-        return is_image(os.fsdecode(value))
     if is_pil(value) or is_file(value) or is_file_of_bytes(value):
         return True
     return is_array(value) and len(getattr(value, "shape", ())) >= 2
+
+
+def _may_be_path(value: object) -> bool:
+    return isinstance(value, str | os.PathLike) and is_image(os.fsdecode(value))
 
 
 def is_file_of_bytes(element: object) -> bool:

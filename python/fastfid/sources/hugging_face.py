@@ -133,7 +133,9 @@ def _column(features: Mapping[str, Any], key: str | None, name: str) -> str:
     for rank in (3, 2, 1):
         found = [column for column in kinds if kinds[column] == rank]
         if len(found) > 1:
-            raise InputError(f"{name}: which column holds the images? Give image_key, one of {', '.join(found)}")
+            raise InputError(
+                f"{name}: which column holds the images? Give image_key, one of {', '.join(map(repr, found))}"
+            )
         if found:
             return found[0]
     raise InputError(f"{name} has no column of images: it has {known}")

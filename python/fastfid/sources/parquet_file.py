@@ -1,6 +1,6 @@
 """One Parquet file of images, read row group by row group."""
 
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import IO, Any
 
 import pyarrow.parquet as pq
@@ -17,6 +17,8 @@ _ROWS = 1
 class ParquetFile:
     """The image column of a file; `rows` has the number of rows of each row group."""
 
+    ended = True
+
     def __init__(self, opened: IO[bytes], file: Unchanged, key: str | None) -> None:
         self.file = file
         parquet = _open(opened)
@@ -25,13 +27,10 @@ class ParquetFile:
         self.rows = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
         check_rows(self.rows, opened)
 
-    def read(self, group: int) -> Generator[Any]:
+    def read(self, opened: IO[bytes], group: int) -> Iterator[Any]:
         """Yield the column of a row group as arrays of one row."""
-        with self.file.open() as opened:
-            for batch in _open(opened).iter_batches(
-                _ROWS, row_groups=[group], columns=[self._column], use_threads=False
-            ):
-                yield batch.column(0)
+        for batch in _open(opened).iter_batches(_ROWS, row_groups=[group], columns=[self._column], use_threads=False):
+            yield batch.column(0)
 
 
 def check_rows(rows: list[int], file: IO[bytes]) -> None:

@@ -5,8 +5,8 @@ The files are not memory-mapped, because a mapped file that gets shorter crashes
 
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
@@ -33,8 +33,9 @@ class TableFile(Protocol):
 
     file: Unchanged
     rows: list[int]
+    ended: bool  # whether the mark at its end is there, without which rows may be missing
 
-    def read(self, group: int) -> Generator[Any]:
+    def read(self, opened: IO[bytes], group: int) -> Iterator[Any]:
         """Yield the image column of a group, from its first row on, as several pyarrow Arrays."""
 
 
@@ -79,24 +80,23 @@ class Tables(Source):
         empty = [name for name, opened in zip(self._names, self._files, strict=True) if not sum(opened.rows)]
         if empty:
             notes += (f"{len(empty)} of {len(places)} tables have no rows: {', '.join(empty[:3])}",)
+        if unended := [name for name, opened in zip(self._names, self._files, strict=True) if not opened.ended]:
+            notes += (f"{', '.join(unended[:3])}: no mark at the end; if it was cut short there, rows are missing",)
         # Not files, from which some are decoded before the run: half a group would be read for each of them.
         super().__init__(name, size, notes=notes, starts=[0, *self._ends[:-1]])
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices, whose bytes are in memory."""
         current, rows = -1, None
-        try:
+        with ExitStack() as last:  # the file of the group, of which is asked in the end whether it has changed
             for index in indices:
                 group = bisect_right(self._ends, index)
                 if group != current or rows is None:
-                    if rows is not None:
-                        rows.close()
+                    last.close()
                     file, number = self._groups[group]
-                    current, rows = group, _Rows(self._names[file], self._files[file], number)
+                    opened = last.enter_context(self._files[file].file.open())
+                    current, rows = group, _Rows(self._names[file], self._files[file].read(opened, number))
                 yield self._item(index, rows.cell(index - (self._ends[group - 1] if group else 0)))
-        finally:
-            if rows is not None:
-                rows.close()
 
     def name_of(self, index: int) -> str:
         """Return the file and the row of an image."""
@@ -137,11 +137,11 @@ class Tables(Source):
 class _Rows:
     """Reads one group of rows from the first to the last that is asked for."""
 
-    def __init__(self, name: str, file: TableFile, group: int) -> None:
+    def __init__(self, name: str, arrays: Iterator[Any]) -> None:
         self._what = f"cannot read {name}"
         self._start = self._end = 0
         self._array: Any = None
-        self._arrays = file.read(group)
+        self._arrays = arrays
 
     def cell(self, row: int) -> Any:
         """Return the cell of a row, not before the last one: a pyarrow Buffer, or a pair of one and a path, or None."""
@@ -152,10 +152,6 @@ class _Rows:
                     raise ValueError(f"a group of its rows ends after {self._end} rows")
                 self._start, self._end = self._end, self._end + len(self._array)
             return _cell(self._array[row - self._start])
-
-    def close(self) -> None:
-        """Close the file."""
-        self._arrays.close()
 
 
 def _cell(scalar: Any) -> Any:
