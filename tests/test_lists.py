@@ -144,3 +144,17 @@ def test_absolute_paths_and_other_folders(root):
     (root / "lists").mkdir()
     (root / "lists/a.txt").write_text(f"{root / name(0)}\n../{name(1)}")
     np.testing.assert_array_equal(pixels(open_source(root / "lists/a.txt")), STACK[:2])
+
+
+def test_addresses_and_lists_behind_them(root, request):
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    request.addfinalizer(lambda: memory.rm("/lists", recursive=True))
+    for index in range(9):
+        memory.pipe(f"/lists/{name(index)}", (root / name(index)).read_bytes())
+    memory.pipe("/lists/a.txt", "\n".join(name(index) for index in range(9)).encode())
+    (root / "a.csv").write_text("path,url\n" + "\n".join(f"memory://lists/{name(index)},x" for index in range(9)))
+    for source in (open_source("memory://lists/a.txt"), open_source(root / "a.csv")):
+        again = pickle.loads(pickle.dumps(source))
+        np.testing.assert_array_equal(pixels(again), STACK)
+        assert again.name_of(3) == f"memory://lists/{name(3)}"
+        assert again.stamp_of(3) != again.stamp_of(4) != ""

@@ -373,3 +373,40 @@ def test_clamped_values_are_counted_in_one_warning():
     same = fastfid.compare(clipped, STACK, model=extractor, value_range=(-1, 1), quantise="round", progress=False)
     assert same.fid == result.fid
     assert not [text for text in same.warnings if "value_range" in text]
+
+
+# --- what a resumed run compares
+
+
+def test_keys_and_stamps(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(png(STACK[0]))
+    given_ = [path, str(path), png(STACK[1]), STACK[2], Image.fromarray(STACK[3]), str(tmp_path / "gone.png")]
+    source = open_source(given_)
+    assert [source.key_of(index) for index in range(6)] == [str(path), str(path), "2", "3", "4", given_[5]]
+    stamps = [source.stamp_of(index) for index in range(6)]
+    assert stamps[0] == stamps[1] == f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+    assert stamps[2] != open_source([png(STACK[0])] * 3).stamp_of(2) != ""
+    assert stamps[3] == open_source(STACK).stamp_of(2) != open_source(STACK).stamp_of(3)
+    assert stamps[4:] == ["", ""]
+    np.save(tmp_path / "a.npy", STACK)
+    stored = open_source(tmp_path / "a.npy")
+    assert (stored.key_of(3), stored.stamp_of(3)) == ("3", stored.stamp_of(0)) != ("3", "")
+    stream = open_source(Loader(list(STACK), None))
+    assert (stream.key_of(3), stream.stamp_of(3)) == ("3", "")
+
+
+def test_elements_behind_addresses(request):
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    request.addfinalizer(lambda: memory.rm("/elements", recursive=True))
+    for index, image in enumerate(STACK):
+        memory.pipe(f"/elements/{index}.png", png(image))
+    addresses = [f"memory://elements/{index}.png" for index in range(9)]
+    np.testing.assert_array_equal(pixels(addresses), STACK)
+    np.testing.assert_array_equal(pixels((address, 3) for address in addresses), STACK)
+    np.testing.assert_array_equal(pixels({"bytes": None, "path": address} for address in addresses), STACK)
+    upath = pytest.importorskip("upath")
+    np.testing.assert_array_equal(pixels(list(map(upath.UPath, addresses))), STACK)
+    (item,) = read_items(open_source(["memory://elements/gone.png"]))
+    with pytest.raises(ImageError, match="memory://elements/gone.png"):
+        item.decode()

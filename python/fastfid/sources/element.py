@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,16 @@ from numpy.typing import NDArray
 
 from ..checks import shown
 from ..errors import ImageError, InputError
+from ..files.places import Far, Place, place_of
 from ..files.reading import MOST_FILE_BYTES, failures
+from ..files.remote import Remote
 from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded, decode, from_pil, is_pil
 from ..images.formats import begins_as_image
 from ..images.rgb import is_array, is_tensor, to_array
+from .arrays import hash_of
 from .base import Item, given
+from .folder import load_image
 from .names import is_archive, is_image
 from .terms import Terms
 
@@ -76,10 +79,28 @@ def is_batch(element: object, terms: Terms) -> bool:
     return is_array(image) and len(getattr(image, "shape", ())) == 4
 
 
+def stamp_of(element: object) -> str:
+    """Return what is different once an element has changed: size and time of a file, or a hash; "" if unknown."""
+    if isinstance(element, str | os.PathLike):
+        try:
+            status = os.stat(element)  # noqa: PTH116 - called for each of many
+        except OSError:  # an address; or it is missing, which reading it reports
+            return ""
+        return f"{status.st_size} {status.st_mtime_ns}"
+    if isinstance(element, bytes | bytearray | memoryview):
+        return hash_of(np.frombuffer(element, np.uint8))
+    return hash_of(to_array(element, "", copy=False)) if is_array(element) and not is_pil(element) else ""
+
+
 def is_file(element: object) -> bool:
     """Return True for an open file or a `BytesIO`, but not for an array that has a `read` method."""
     file = all(callable(getattr(element, method, None)) for method in ("read", "seekable"))
     return file and not hasattr(element, "__array__")
+
+
+def is_upath(source: object) -> bool:
+    """Return True for a `UPath` of universal_pathlib that is behind an address; others are ordinary paths."""
+    return all(hasattr(source, name) for name in ("fs", "path", "protocol", "storage_options"))
 
 
 # --- which part of an element is the image
@@ -129,6 +150,8 @@ def _may_be_image(key: str, value: object) -> bool:
 
 
 def _may_be_path(value: object) -> bool:
+    if is_upath(value):
+        return is_image(str(value))
     return isinstance(value, str | os.PathLike) and is_image(os.fsdecode(value))
 
 
@@ -149,13 +172,19 @@ def _item(element: object, label: str, terms: Terms, name: str) -> Item:
         element, label = (path, label) if data is None else (data, path or label)
     if label:
         name = f"{name} ({label})"
-    if isinstance(element, str | os.PathLike):
+    if isinstance(element, str | os.PathLike) or is_upath(element):
         with failures(name):
-            path = Path(os.fsdecode(element))
-        if is_archive(path.name):
-            raise InputError(f"{name}: {path} is an archive, not an image: {_ARCHIVES_WAY_OUT}")
-        return Item(str(path), partial(decode, path, str(path)))
+            place = _place(element, terms)
+        if is_archive(place.tail):
+            raise InputError(f"{name}: {place} is an archive, not an image: {_ARCHIVES_WAY_OUT}")
+        return Item(str(place), partial(load_image, place, str(place)))
     return _guarded(name, partial(_loader, element, name))
+
+
+def _place(element: Any, terms: Terms) -> Place:
+    if is_upath(element):
+        return Far(Remote(element.fs, str(element), element.path))
+    return place_of(os.fsdecode(element), terms.storage_options)
 
 
 def _array_item(array: NDArray[Any], label: str, terms: Terms, name: str) -> Item:

@@ -1,11 +1,12 @@
 """Any iterable or sequence of images, or of batches of images, such as torch's Dataset and DataLoader."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ..errors import InputError
 from .base import Item, Source
-from .element import Maker, images_of, is_batch
+from .element import Maker, images_of, is_batch, stamp_of
 from .terms import Terms
 
 
@@ -63,8 +64,14 @@ class Elements(Source):
             yield make(self._name(index))
 
     def key_of(self, index: int) -> str:
-        """Return the place of an image."""
-        return str(index)
+        """Return the place of an image, or its path in a list of paths."""
+        element = self._elements[index] if isinstance(self._elements, list | tuple) else None
+        return os.fsdecode(element) if isinstance(element, str | os.PathLike) else str(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return the size and time of a file in a list of paths, or a hash of an array or bytes in a list."""
+        element = self._elements[index] if isinstance(self._elements, list | tuple) and not self.ordered else None
+        return stamp_of(element)
 
     def _name(self, index: int) -> str:
         return f"image {index} of the {self._kind}"

@@ -17,7 +17,7 @@ from ..images.rgb import is_tensor, to_array
 from .address import open_address, open_remote
 from .arrays import Stack
 from .base import Source, check_source
-from .element import is_file
+from .element import is_file, is_upath
 from .folder import open_folder
 from .globs import is_pattern, open_pattern
 from .hugging_face import is_dataset, is_dataset_dict, open_dataset, refuse_dict
@@ -153,11 +153,6 @@ def _with(*methods: str) -> Callable[[object], bool]:
     return lambda source: any(hasattr(source, method) for method in methods)
 
 
-def _is_upath(source: object) -> bool:
-    """Return True for a `UPath` of universal_pathlib that is behind an address; others are ordinary paths."""
-    return all(hasattr(source, name) for name in ("fs", "path", "protocol", "storage_options"))
-
-
 def _are_moments(source: object) -> bool:
     """Return True for a pair of a mean (d,) and a covariance (d, d)."""
     if not (isinstance(source, tuple | list) and len(source) == 2):
@@ -172,7 +167,7 @@ _Open = Callable[[Any, Terms], Source]
 _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (_of(Source), _accept),
     (_of(str, os.PathLike), _open_path),
-    (_is_upath, _open_upath),
+    (is_upath, _open_upath),
     (is_dataset_dict, refuse_dict),
     (is_dataset, open_dataset),
     (_with("__array__", "__dlpack__"), _open_array),
