@@ -1,8 +1,11 @@
 """Tensors, arrays of floats, and torch's kinds of data sets and loaders, without torch."""
 
+import hashlib
 import io
 import itertools
+import json
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -280,6 +283,15 @@ def test_quantise_computes_as_the_tools_do():
 
 
 @pytest.mark.parametrize("way", WAYS)
+@given(st.floats(-100, 100), st.floats(0.01, 100))
+def test_black_is_0_and_white_is_255(way, low, width):
+    for dtype in (np.float16, np.float32, np.float64):
+        x = np.array([low, low + width], dtype)
+        found, losses = Quantise(float(x[0]), float(x[1]), way)(x, "x") if x[0] < x[1] else (np.array([0, 255]), ())
+        assert (found.tolist(), losses) == ([0, 255], ())
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("low", "high"), RANGES[:3])
 def test_every_byte_survives_but_truncation_may_lose_one(low, high, way):
     grey = np.arange(256, dtype=np.uint8)
@@ -410,3 +422,26 @@ def test_elements_behind_addresses(request):
     (item,) = read_items(open_source(["memory://elements/gone.png"]))
     with pytest.raises(ImageError, match="memory://elements/gone.png"):
         item.decode()
+
+
+def finite(kind):
+    """All finite values of a type of half precision, or some of a longer one, as make_quantise_golden.py has them."""
+    bits = np.arange(1 << 16, dtype=np.uint16)
+    if kind == "bfloat16":
+        x = (bits.astype(np.uint32) << 16).view(np.float32)
+    elif kind == "float16":
+        x = bits.view(np.float16).astype(np.float32)
+    else:
+        x = np.random.RandomState(0).uniform(-1.25, 1.25, 1 << 16).astype(kind)
+    return x[np.isfinite(x)]
+
+
+GOLDEN = json.loads((Path(__file__).parent / "golden/quantise.json").read_text())["tools"]
+
+
+@pytest.mark.parametrize("tool", GOLDEN)
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float32", "float64"])
+def test_the_bytes_are_the_tools(tool, kind):
+    golden = GOLDEN[tool]
+    found, _ = Quantise(*golden["value_range"], golden["quantise"])(finite(kind), "x")
+    assert hashlib.sha256(found).hexdigest() == golden[kind]

@@ -75,14 +75,15 @@ class Quantise:
         if not (np.isfinite(least) and np.isfinite(most)):
             count = x.size - int(np.count_nonzero(np.isfinite(x)))
             raise ImageError(f"{name}: {count} of its {x.size} values are NaN or infinite, which are no pixels")
-        if self.way == "edm":
-            scale = 255 / (self.high - self.low)
-            x *= scale
-            x += 0.5 - self.low * scale
-        else:
-            x -= self.low
-            x /= self.high - self.low
-            x *= 255
+        with np.errstate(over="ignore"):  # what is infinite then is clamped below
+            if self.way == "edm":
+                scale = 255 / (self.high - self.low)
+                x *= scale
+                x += 0.5 - self.low * scale
+            else:
+                x -= low
+                x /= high - low
+                x *= 255
         if self.way == "round":
             np.rint(x, out=x)
         np.clip(x, 0, 255, out=x)
