@@ -5,10 +5,10 @@ from typing import NoReturn
 
 from ..errors import InputError
 from ..files.places import Place
+from .archives import open_archives
 from .arrays import open_npy, open_npz
 from .base import Source
 from .names import is_archive, is_image
-from .shards import Shards
 from .terms import Terms
 
 KINDS = (
@@ -37,7 +37,7 @@ def is_known(place: Place, terms: Terms) -> bool:
 
 
 def _open_archive(place: Place, terms: Terms) -> Source:
-    return Shards(str(place), [place], terms)
+    return open_archives(str(place), [place], terms)
 
 
 def _refuse_image(place: Place, *_: object) -> NoReturn:
