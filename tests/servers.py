@@ -154,16 +154,23 @@ def moto_port():
     server.stop()
 
 
-@pytest.fixture
-def s3(moto_port, monkeypatch):
-    """S3 with the buckets that earlier tests have made; waits between tries are short."""
+@pytest.fixture(scope="session")
+def served_s3(moto_port):
     s3fs = pytest.importorskip("s3fs")
-    monkeypatch.setattr("fastfid.files.retries.FIRST_WAIT", 0.01)
-    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)
     proxy = Proxy(moto_port)
     with serving(proxy.handler()) as server:
         plain = s3fs.S3FileSystem(**options_for(moto_port), skip_instance_cache=True)
         yield S3(proxy, server.server_address[1], plain)
+
+
+@pytest.fixture
+def s3(served_s3, monkeypatch):
+    """S3 with the buckets that earlier tests have made; waits between tries are short."""
+    monkeypatch.setattr("fastfid.files.retries.FIRST_WAIT", 0.01)
+    monkeypatch.setattr("s3fs.S3FileSystem.retries", 1)
+    served_s3.proxy.fault = lambda method, path, number: ""
+    served_s3.proxy.requests.clear()
+    return served_s3
 
 
 class Files(_Quiet):

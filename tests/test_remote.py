@@ -30,7 +30,7 @@ from fastfid.files.ranges import RangeFile
 from fastfid.files.remote import Remote, State, filesystem, is_address, retried, state_of_info
 from fastfid.sources import open_source, read_items
 from pictures import pictures
-from servers import moto_port, s3, web  # noqa: F401 - fixtures
+from servers import moto_port, s3, served_s3, web  # noqa: F401 - fixtures
 
 NAMES = ["a/0.png", "a/1.PNG", "a b/ü.png", "a/c/0.png", "top.png", "z.jpg"]
 
