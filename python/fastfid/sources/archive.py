@@ -80,6 +80,11 @@ class Archive(ABC):
         places = [_follow(name, found) for name in names]
         return Listing(names, places, len(repeated.intersection(names)), len(candidates) - len(names))
 
+    @property
+    def stamp(self) -> str:
+        """Size and time of the file when it was listed."""
+        return self._file.stamp
+
     def load(self, name: str, place: Any) -> Decoded:
         """Decode an image of the `Listing`.
 

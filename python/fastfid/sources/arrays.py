@@ -15,7 +15,7 @@ from ..files.layouts import PICKLES, layouts, split_entry
 from ..files.npy import Header, exactly, read_header, read_values
 from ..files.npz import Npz
 from ..files.reading import MOST_FILE_BYTES, failures, open_regular
-from ..images.decode import Decoded
+from ..images.decode import Decoded, digest
 from ..images.rgb import as_rgb, check_arrays
 from .base import Item, Source
 from .unchanged import Unchanged
@@ -36,6 +36,14 @@ class Stack(Source):
         for index in indices:
             name = f"image {index} of {self.name}"
             yield Item(name, partial(_load_array, np.asarray(self._array[index]), name))
+
+    def key_of(self, index: int) -> str:
+        """Return the place of an image."""
+        return str(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return a hash of an image."""
+        return f"{digest(np.ascontiguousarray(self._array[index]).tobytes()):x}"
 
 
 def open_npy(path: Path) -> Source:
@@ -106,6 +114,14 @@ class _Npy(Source):
             name = f"image {index} of {self.name}"
             yield Item(name, partial(_load_at, self._file, start + index * self._nbytes, shape, dtype, name))
 
+    def key_of(self, index: int) -> str:
+        """Return the place of an image."""
+        return str(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return the size and the time of the file."""
+        return self._file.stamp
+
 
 class _Npz(Source):
     """A C-ordered array inside a zip. Its images are read one after the other."""
@@ -128,6 +144,14 @@ class _Npz(Source):
                 place, name = index + 1, f"image {index} of {self.name}"
                 array = np.frombuffer(raw, self._header.dtype).reshape(self._header.shape[1:])
                 yield Item(name, partial(_load_array, array, name))
+
+    def key_of(self, index: int) -> str:
+        """Return the place of an image."""
+        return str(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return the size and the time of the file."""
+        return self._file.stamp
 
 
 def _load_array(array: NDArray[Any], name: str) -> Decoded:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import ImageError, InputError
 from ..files.npy import read_header, read_values
-from ..files.reading import MOST_FILE_BYTES, failures, open_regular
+from ..files.reading import MOST_FILE_BYTES, failures, open_regular, stamp_of_file
 from ..images.decode import Decoded, decode
 from ..images.rgb import as_rgb
 from .base import Item, Source
@@ -38,6 +38,14 @@ class Folder(Source):
     def folder_of(self, index: int) -> str:
         """Return the subfolder of an image."""
         return Path(self._files[index]).parent.as_posix().removeprefix(".")
+
+    def key_of(self, index: int) -> str:
+        """Return the path of an image below the folder."""
+        return self._files[index].replace(os.sep, "/")
+
+    def stamp_of(self, index: int) -> str:
+        """Return the size and the time of an image's file."""
+        return stamp_of_file(self._folder / self._files[index])
 
 
 def open_folder(folder: Path, terms: Terms) -> Source:

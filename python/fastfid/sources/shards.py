@@ -61,6 +61,15 @@ class Shards(Source):
         """Return the folder of an image in its archive."""
         return dirname(self._at(index)[1])
 
+    def key_of(self, index: int) -> str:
+        """Return the name of the archive, and the name of an image in it."""
+        archive, name, _ = self._at(index)
+        return f"{archive.path.name}/{name}"
+
+    def stamp_of(self, index: int) -> str:
+        """Return the size and the time of the archive when it was listed."""
+        return self._at(index)[0].stamp
+
     def _at(self, index: int) -> tuple[Archive, str, Any]:
         shard = bisect_right(self._ends, index)
         listing = self._listings[shard]

@@ -20,6 +20,11 @@ class Unchanged:
     def __init__(self, path: Path, name: str, file: IO[bytes]) -> None:
         self._path, self._name, self._state = path, name, state_of(file)
 
+    @property
+    def stamp(self) -> str:
+        """Size and time of the file when it was opened first, as a text."""
+        return " ".join(map(str, self._state))
+
     def open(self) -> BinaryIO:
         """Open the file again.
 
