@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
+from .files.store import Store
 from .images.observed import Seen, Tally
 from .metrics.base import Accumulator, Need
-from .provenance import Provenance
+from .provenance import Provenance, merged
 from .sources import Piece, Source
 
 if TYPE_CHECKING:
@@ -136,6 +137,8 @@ class Fit:
             state.merge(other[need])
         self.n = None if self.n is None or other.n is None else self.n + other.n
         self.seen.merge(other.seen)
+        if self.provenance is not None and other.provenance is not None:
+            self.provenance = merged(self.provenance, other.provenance)[0]
         return self
 
     def __getitem__(self, need: Need) -> Accumulator:
@@ -220,6 +223,7 @@ class Side:
     fit: Fit | None = field(default=None, repr=False, compare=False)
     seen: Tally | None = field(default=None, repr=False, compare=False)
     provenance: Provenance | None = field(default=None, repr=False, compare=False)
+    store: Store | None = field(default=None, repr=False, compare=False)  # of the fits of the pieces
     shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
 
     def result(self) -> "Side":

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from ..extraction.recipe import Recipe
 from ..fit import Facts, Fit
@@ -12,6 +12,7 @@ from ..messages import Messages
 from ..metrics.base import Need
 from ..progress import Progress
 from ..sources import Piece, Source
+from .piece_files import PieceFiles
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,14 @@ class How:
         What to do with an image that cannot be decoded: end the run, or leave the image out and list it.
     progress : callable, optional
         Called with the number of images done. An exception that it raises ends the run.
+    keep : PieceFiles, optional
+        Where the fit of each piece is kept, if the run can be resumed.
     """
 
     num_workers: int | None = None
     on_error: str = "raise"
     progress: Progress | None = None
+    keep: PieceFiles | None = None
 
 
 class Engine(ABC):
@@ -40,6 +44,9 @@ class Engine(ABC):
     engine calls `close` at its end. The owner of an engine calls `close`, or uses it in a ``with`` statement, and can
     use it for several runs: `open` may keep a network that is open already.
     """
+
+    #: True if `fit` itself writes each fit to ``how.keep``, where it is made.
+    keeps: ClassVar[bool] = False
 
     @abstractmethod
     def open(self, recipe: Recipe, messages: Messages, *, download_bar: bool = False) -> Facts:
