@@ -15,6 +15,7 @@ from .provenance import Provenance, merged
 from .sources import Piece, Source
 
 if TYPE_CHECKING:
+    from .engines.piece_files import PieceFiles
     from .per_class import Shelf
 
 
@@ -189,7 +190,7 @@ def checked(
         raise InputError(f"{engine}.fit ends before piece {left.number}")
 
 
-def fold(fits: Iterable[tuple[Piece, Fit]], empty: Fit) -> Fit:
+def fold(fits: Iterable[tuple[Piece | None, Fit]], empty: Fit) -> Fit:
     """Merge the fits of the pieces of a set, in the order of the pieces; return `empty` if there are none.
 
     The last bits of the result depend on the order and on the borders of the pieces, so both depend on the source only.
@@ -223,7 +224,8 @@ class Side:
     fit: Fit | None = field(default=None, repr=False, compare=False)
     seen: Tally | None = field(default=None, repr=False, compare=False)
     provenance: Provenance | None = field(default=None, repr=False, compare=False)
-    store: Store | None = field(default=None, repr=False, compare=False)  # of the fits of the pieces
+    store: Store | None = field(default=None, repr=False, compare=False)  # where the fits of its pieces are kept
+    keep: "PieceFiles | None" = field(default=None, repr=False, compare=False)  # the files there
     shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
 
     def result(self) -> "Side":

@@ -1,7 +1,7 @@
 """The steps of a run for each side: open it, glance at it, fit it."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import cache, partial
@@ -177,20 +177,33 @@ def fits_of(
     options: Options,
     messages: Messages,
     among: Callable[[int], bool] = lambda number: True,
-) -> Iterator[tuple[Piece, Fit]]:
-    """Yield the fit of each piece of a side with images, in order; of a side with a store, `among` chooses pieces."""
+) -> Generator[tuple[Piece, Fit], None, None]:
+    """Yield the fit of each piece of a side with images, in order; if they are kept, `among` chooses the pieces."""
     asked = partial(_pieces, side, options)
     with progress_bar(options.progress, side.n, side.name) as show:
         how = How(options.num_workers, options.on_error, show)
-        if side.store is None:
+        if side.keep is None:
             fits = engine.fit(side.needs, asked(), how)
         else:
-            every = list(asked())
-            keep = keep_of(side.store, every, side.needs, facts, options.on_error)
-            chosen = [piece for piece in every if among(piece.number)]
+            chosen = [piece for piece in asked() if among(piece.number)]
             asked = partial(iter, chosen)
-            fits = resumed(engine, side.needs, chosen, replace(how, keep=keep), messages)
+            fits = resumed(engine, side.needs, chosen, replace(how, keep=side.keep), messages)
         yield from checked(fits, asked(), facts, type(engine).__name__)
+
+
+def resumable(side: Side, facts: Facts, options: Options) -> Side:
+    """Check the folder of a side's pieces, if the run keeps them."""
+    if side.store is None:
+        return side
+    keep = keep_of(side.store, list(_pieces(side, options)), side.needs, facts, _reading(options))
+    return replace(side, keep=keep)
+
+
+def _reading(options: Options) -> dict[str, Any]:
+    """Return the options that say how the images are read, for a run to be resumed with the same."""
+    ends = None if options.value_range is None else list(options.value_range)
+    same = {name: getattr(options, name) for name in ("on_error", "image_key", "quantise")}
+    return {**same, "value_range": ends}
 
 
 def _pieces(side: Side, options: Options) -> Iterator[Piece]:
@@ -274,7 +287,7 @@ def read(
             f"{side.name} has statistics, and images that are not all of theirs: together they are not one set; give a "
             "file with the images alone"
         )
-    side = glanced(side, options)
+    side = glanced(resumable(side, facts, options), options)
     tell_of_sides([side], facts, messages)
     side = fitted(side, engine, facts, options, messages)
     tell_of_sides([side], facts, messages)

@@ -1,11 +1,13 @@
 """The contract of an engine: it opens a network on some device and fits pieces of sources with it."""
 
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
 
+from ..errors import InputError
 from ..extraction.recipe import Recipe
 from ..fit import Facts, Fit
 from ..messages import Messages
@@ -35,6 +37,23 @@ class How:
     on_error: str = "raise"
     progress: Progress | None = None
     keep: PieceFiles | None = None
+
+
+def check_shareable(source: Source) -> None:
+    """Raise `InputError` for a source that only one process can read."""
+    if source.ordered:
+        raise InputError(
+            f"{source.name} can only be read from start to end, by one process: name one device, or give a folder, "
+            "an archive, a list, an array or an .npy file"
+        )
+
+
+def pickled(name: str, part: object) -> bytes:
+    """Return a pickle for another process; raise `InputError` if there is none, which names the part."""
+    try:
+        return pickle.dumps(part)
+    except Exception as error:  # a caller's class may raise anything
+        raise InputError(f"{name} cannot be sent to another process: {error}") from error
 
 
 class Engine(ABC):

@@ -9,14 +9,13 @@ Nothing is unpickled: a state is a flat dict of arrays, numbers and texts. Each 
 checksums of the zip find out a damaged one, which counts as missing.
 """
 
-import hashlib
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 from ..checks import whole_number
 from ..errors import InputError
 from ..files.npz import Npz, write_npz
-from ..files.reading import cause, failures
+from ..files.reading import cause
 from ..files.store import Store
 from ..fit import Facts, Fit
 from ..images.observed import Tally
@@ -33,15 +32,15 @@ from ..metrics.base import Accumulator, Need
 from ..metrics.moments import Statistics
 from ..provenance import Provenance
 from ..sources import Piece
+from .run_facts import FORMAT, agree, digest, facts_of_run
 
-FORMAT = 1
-RUN = "run.json"
 _MOST_TEXT = 1 << 26  # bytes of the facts of a piece: 8192 images left out, each with a long reason
 _MOST_BYTES = 1 << 33
+_NAME = re.compile(r"piece-(\d{6,})\.npz", re.ASCII)
 _PLAIN = (bool, int, float, str, type(None))
 
 
-class Damaged(Exception):
+class DamagedError(Exception):
     """A file that does not hold what its name says."""
 
 
@@ -105,7 +104,7 @@ class PieceFiles:
         ------
         InputError
             If the images of the piece have changed since.
-        Damaged
+        DamagedError
             If the file is damaged, or belongs to another run.
         FileNotFoundError
             If there is no such file.
@@ -120,7 +119,7 @@ class PieceFiles:
         return fit
 
     def glance(self, number: int) -> None:
-        """Raise `Damaged` if a file is not whole, or belongs to another run; its arrays are not read."""
+        """Raise `DamagedError` if a file is not whole, or belongs to another run; its arrays are not read."""
         with self._opened(number) as npz:
             self._facts(npz, number)
 
@@ -142,7 +141,7 @@ class PieceFiles:
         except (InputError, MemoryError):
             raise
         except Exception as error:
-            raise Damaged(f"{self.store}/{_name(number)} is damaged: {cause(error)}") from error
+            raise DamagedError(f"{self.store}/{_name(number)} is damaged: {cause(error)}") from error
 
     def _facts(self, npz: Npz, number: int) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(str(npz.read("piece", 4 * _MOST_TEXT)))
@@ -171,105 +170,18 @@ class PieceFiles:
         return Fit(states, n, seen, made)
 
 
-def keep_of(store: Store, pieces: Sequence[Piece], needs: Sequence[Need], facts: Facts, on_error: str) -> PieceFiles:
+def keep_of(
+    store: Store, pieces: Sequence[Piece], needs: Sequence[Need], facts: Facts, reading: Mapping[str, Any]
+) -> PieceFiles:
     """Return the files of a run in a folder, which are to be of the same run if there are any; raises as `agree`."""
-    run = agree(store, facts_of_run(pieces, needs, facts.provenance, on_error))
+    run = agree(store, facts_of_run(pieces, needs, facts, reading))
     return PieceFiles(store, tuple(needs), facts.roles, run, facts.provenance)
 
 
 def stamps_of(piece: Piece) -> str:
     """Return a digest of what tells whether the images of a piece have changed."""
-    hashed = hashlib.blake2b(digest_size=16)
-    for index in piece.indices:
-        source = piece.source
-        hashed.update(
-            f"{source.key_of(int(index))}\0{source.stamp_of(int(index))}\0".encode("utf-8", "surrogateescape")
-        )
-    return hashed.hexdigest()
-
-
-def facts_of_run(
-    pieces: Sequence[Piece], needs: Sequence[Need], provenance: Provenance | None, on_error: str
-) -> dict[str, Any]:
-    """Return the facts that all pieces of a run share."""
-    if provenance is None:
-        raise InputError("resume needs an engine that says how it makes features, as Facts(roles, provenance=...)")
-    hashed, source = hashlib.blake2b(digest_size=16), pieces[0].source
-    for piece in pieces:
-        hashed.update(f"{piece.label}\0{len(piece.indices)}\0".encode())
-        for index in piece.indices:
-            hashed.update(f"{source.key_of(int(index))}\0".encode("utf-8", "surrogateescape"))
-    made = asdict(provenance)
-    return {
-        "format": FORMAT,
-        "model": f"{made['model']} ({made['sha256']})",
-        **{name: made[name] for name in ("mode", "dims", "precision", "batch_size")},
-        "versions": ", ".join(f"{name} {version}" for name, version in sorted(made["versions"].items())),
-        "needs": [_text_of(need) for need in needs],
-        "on_error": on_error,
-        "source": source.name,
-        "images": sum(len(piece.indices) for piece in pieces),
-        "pieces": len(pieces),
-        "order": hashed.hexdigest(),
-    }
-
-
-def agree(store: Store, facts: Mapping[str, Any]) -> str:
-    """Write the facts of a run to its folder, or compare them with those that are there; return their digest.
-
-    Raises
-    ------
-    InputError
-        If the folder belongs to another run; the message names what differs.
-    """
-    if store.write(RUN, json.dumps(facts, indent=1).encode(), replace=False):
-        stray = store.names() - {RUN}
-        if any(name.startswith("piece-") for name in stray):
-            raise InputError(
-                f"{store} has pieces but no {RUN}, so that nobody knows what made them: give another folder"
-            )
-    there = facts_in(store)
-    if there.get("format", 0) > FORMAT:
-        raise InputError(f"{store} was written by a newer fastfid: upgrade to read it")
-    # The path of the source may be another one on another machine; the order of its images must be the same.
-    differing = [name for name in facts if name != "source" and there.get(name) != facts[name]]
-    differences = [_difference(name, there, facts) for name in differing]
-    if differences:
-        raise InputError(
-            f"{store} keeps another run: {'; '.join(differences)}. Give another folder, or remove this one"
-        )
-    return digest_of(facts)
-
-
-def facts_in(store: Store) -> dict[str, Any]:
-    """Read the facts of the run that a folder keeps."""
-    with failures(f"cannot read {store}/{RUN}"), store.read(RUN, _MOST_TEXT) as file:
-        facts = json.loads(file.read())
-        if not isinstance(facts, dict) or not isinstance(facts.get("format"), int):
-            raise ValueError("it does not hold the facts of a run")
-    return facts
-
-
-def digest_of(facts: Mapping[str, Any]) -> str:
-    """Return the digest of the facts of a run, as `agree` does."""
-    same = {name: value for name, value in facts.items() if name != "source"}
-    return hashlib.blake2b(json.dumps(same, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def _difference(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    if name == "order":
-        return f"other images, or in another order: those of {there.get('source')!r} there, of {here['source']!r} here"
-    return f"{name} {there.get(name)!r} there, {here[name]!r} here"
-
-
-def _text_of(need: Need) -> str:
-    """Return a need as a text that is the same in every process."""
-    kind: Any = need.accumulator
-    values = ""
-    if isinstance(kind, partial):
-        values = f"{kind.args}{sorted(kind.keywords.items())}"
-        kind = kind.func
-    return f"{getattr(kind, '__module__', '')}.{getattr(kind, '__qualname__', type(kind).__qualname__)}{values} of {need.role}"
+    source = piece.source
+    return digest(f"{source.key_of(index)}\0{source.stamp_of(index)}" for index in map(int, piece.indices))
 
 
 def _flat(need: Need, state: Accumulator) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -9,7 +9,7 @@ from ..messages import Messages
 from ..metrics.base import Need
 from ..sources import Piece
 from .base import Engine, How
-from .piece_files import Damaged, PieceFiles
+from .piece_files import DamagedError, PieceFiles
 
 
 def resumed(
@@ -57,7 +57,7 @@ def _usable(files: PieceFiles, pieces: Sequence[Piece], messages: Messages) -> s
     for number in sorted(there if files.store.is_local else ()):  # an object store has no half files
         try:
             files.glance(number)
-        except Damaged as error:
+        except DamagedError as error:
             messages.note(f"{error}: the piece is computed again")
             there.remove(number)
     return there
@@ -66,7 +66,7 @@ def _usable(files: PieceFiles, pieces: Sequence[Piece], messages: Messages) -> s
 def _read(files: PieceFiles, piece: Piece) -> Fit:
     try:
         return files.read(piece)
-    except (Damaged, FileNotFoundError) as error:
+    except (DamagedError, FileNotFoundError) as error:
         raise InputError(f"{error}: remove it, and run again") from error
 
 

@@ -8,7 +8,7 @@ from typing import IO, Any
 
 from ..errors import InputError
 from .reading import failures, open_regular
-from .remote import filesystem, is_address, retried
+from .remote import Remote, below, filesystem, is_address, retried
 from .writing import atomic_write
 
 
@@ -28,13 +28,13 @@ class Store:
     def __init__(self, place: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> None:
         self.place = os.fsdecode(place)
         self._options = dict(storage_options or {})
-        self._fs, self._path = None, self.place
+        self._remote: Remote | None = None
+        self._folder = Path(self.place).absolute()  # for another process, which may work in another folder
         if is_address(self.place):
-            self._fs, self._path = filesystem(self.place, self._options)
-        elif Path(self.place).exists() and not Path(self.place).is_dir():
+            fs, path = filesystem(self.place, self._options)
+            self._remote = Remote(fs, self.place, path)
+        elif self._folder.exists() and not self._folder.is_dir():
             raise InputError(f"{self.place} is a file; results are kept in a folder")
-        else:
-            self._path = str(Path(self.place).absolute())
 
     def __str__(self) -> str:
         return self.place
@@ -42,52 +42,52 @@ class Store:
     @property
     def is_local(self) -> bool:
         """True for a folder of this machine, or mounted on it."""
-        return self._fs is None
+        return self._remote is None
 
     def below(self, name: str) -> "Store":
-        """Return a folder in this one."""
-        return Store(f"{self.place.rstrip('/')}/{name}", self._options) if name else self
+        """Return a folder in this one; "" is this one itself."""
+        place = below(self.place, name) if self._remote else os.path.join(self.place, name)  # noqa: PTH118
+        return Store(place, self._options) if name else self
 
     def names(self) -> set[str]:
         """Return the names of the files in it; none if it does not exist."""
         with failures(f"cannot list {self.place}"):
-            if self._fs is None:
-                return set(os.listdir(self._path)) if Path(self._path).is_dir() else set()
-            self._fs.invalidate_cache(self._path)
             try:
-                found = retried(lambda: self._fs.ls(self._path, detail=False), self.place)
+                if self._remote is None:
+                    return {entry.name for entry in self._folder.iterdir()}
+                fs, path = self._remote.fs, self._remote.root
+                fs.invalidate_cache(path)
+                found = retried(lambda: fs.ls(path, detail=False), f"cannot list {self.place}")
+                return {name.rstrip("/").rpartition("/")[2] for name in found}
             except FileNotFoundError:
                 return set()
-            return {name.rstrip("/").rpartition("/")[2] for name in found}
 
     def read(self, name: str, most: int) -> IO[bytes]:
         """Open a file of at most `most` bytes; raise `FileNotFoundError` if it is not there."""
-        if self._fs is None:
-            return open_regular(Path(self._path) / name, most=most)
-        path = f"{self._path}/{name}"
-        size = retried(lambda: self._fs.info(path), f"{self.place}/{name}")["size"]
-        if size > most:
-            raise ValueError(f"it has {size:,} bytes; at most {most:,} are read")
-        return io.BytesIO(retried(lambda: self._fs.cat_file(path), f"{self.place}/{name}"))
+        if self._remote is None:
+            return open_regular(self._folder / name, most=most)
+        return io.BytesIO(self._remote.read(name, None, most))
 
     def write(self, name: str, content: bytes, *, replace: bool = True) -> bool:
         """Write a file; return False if it exists already and `replace` is False."""
         with failures(f"cannot write {self.place}/{name}"):
-            if self._fs is not None:
-                return self._write_at_address(f"{self._path}/{name}", content, replace)
-            Path(self._path).mkdir(parents=True, exist_ok=True)
+            if self._remote is not None:
+                return self._write_at_address(self._remote, name, content, replace=replace)
+            self._folder.mkdir(parents=True, exist_ok=True)
             try:
-                with atomic_write(Path(self._path) / name, replace=replace) as file:
+                with atomic_write(self._folder / name, replace=replace) as file:
                     file.write(content)
             except FileExistsError:
                 return False
         return True
 
-    def _write_at_address(self, path: str, content: bytes, replace: bool) -> bool:
+    def _write_at_address(self, remote: Remote, name: str, content: bytes, *, replace: bool) -> bool:
         # An object store shows an object once all of it has arrived. Other file systems may show half a file if the
-        # writer dies; readers find that out by the checksums.
-        if not replace and retried(lambda: self._fs.exists(path), path):
+        # writer dies; readers find that out by its checksums.
+        fs, path, what = remote.fs, remote.path(name), f"cannot write {remote.name(name)}"
+        fs.invalidate_cache(remote.root)
+        if not replace and retried(lambda: fs.exists(path), what):
             return False
-        self._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
-        retried(lambda: self._fs.pipe_file(path, content), path)
+        retried(lambda: fs.makedirs(remote.root, exist_ok=True), what)
+        retried(lambda: fs.pipe_file(path, content), what)
         return True
