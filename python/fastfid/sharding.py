@@ -153,8 +153,8 @@ def merge(folder: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
         raise InputError(f"{store}/run.json is damaged: {error}") from error
     files = PieceFiles(store, needs, roles, digest_of(facts), None)
     if missing := sorted(set(range(count)) - files.numbers()):
-        some = ", ".join(map(str, missing[:_MOST_NAMED]))
-        raise InputError(f"{store} lacks {len(missing)} of {count} pieces, of numbers {some}…: run their parts again")
+        some = ", ".join(map(str, missing[:_MOST_NAMED])) + ("…" if len(missing) > _MOST_NAMED else "")
+        raise InputError(f"{store} lacks {len(missing)} of {count} pieces: {some}; run their parts again")
     whole = fold(_read(files, count), Fit.empty(needs, roles))
     if (whole.n or 0) < 2:
         raise InputError(f"{name} gave {whole.n} readable images; a covariance needs at least 2")

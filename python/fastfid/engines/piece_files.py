@@ -138,16 +138,14 @@ class PieceFiles:
         try:
             with Npz(file) as npz:
                 yield npz
-        except (InputError, MemoryError):
+        except MemoryError:
             raise
         except Exception as error:
             raise DamagedError(f"{self.store}/{_name(number)} is damaged: {cause(error)}") from error
 
     def _facts(self, npz: Npz, number: int) -> dict[str, Any]:
         facts: dict[str, Any] = json.loads(str(npz.read("piece", 4 * _MOST_TEXT)))
-        if facts["format"] > FORMAT:
-            raise InputError(f"{self.store}/{_name(number)} was written by a newer fastfid: upgrade to read it")
-        if (facts["run"], facts["number"]) != (self.run, number):
+        if (facts["format"], facts["run"], facts["number"]) != (FORMAT, self.run, number):
             raise ValueError("it belongs to another run")
         return facts
 
@@ -216,6 +214,8 @@ def _plain_tally(seen: Tally) -> dict[str, Any]:
 
 def _tally(plain: Mapping[str, Any], digests: NDArray[np.uint64]) -> Tally:
     seen = Tally()
+    if digests.dtype != np.uint64:
+        raise TypeError(f"digests are {digests.dtype}")
     for name, usual in vars(Tally()).items():
         value = set(digests.tolist()) if name == "digests" else plain[name]
         if isinstance(usual, Counter):

@@ -26,6 +26,8 @@ def resumed(
     """
     files = how.keep
     assert files is not None
+    if not pieces:
+        return
     there = _usable(files, pieces, messages)
     if there:
         messages.note(f"{len(there)} of {len(pieces)} pieces are in {files.store} already")

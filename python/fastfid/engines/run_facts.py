@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from itertools import chain
@@ -76,9 +76,8 @@ def agree(store: Store, facts: Mapping[str, Any]) -> str:
     store.write(RUN, json.dumps(facts, indent=1).encode(), replace=False)
     there = facts_in(store)
     # The path of the source may be another one on another machine; the order of its images must be the same.
-    differing = [name for name in facts if name != "source" and there.get(name) != facts[name]]
-    if differing:
-        what = "; ".join(_difference(name, there, facts) for name in differing)
+    if differing := [name for name in facts if name != "source" and there.get(name) != facts[name]]:
+        what = "; ".join(_differences(differing, there, facts))
         raise InputError(f"{store} keeps the pieces of another run: {what}. Give another folder, or remove this one")
     return digest_of(facts)
 
@@ -116,7 +115,19 @@ def text_of(need: Need) -> str:
     return f"{kind.__module__}.{getattr(kind, '__qualname__', type(kind).__qualname__)}{values} of {need.role}"
 
 
-def _difference(name: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    if name == "order":
-        return f"other images, or in another order: those of {there.get('source')!r} there, of {here['source']!r} here"
-    return f"{name} {there.get(name)!r} there, {here[name]!r} here"
+def _differences(names: Sequence[str], there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
+    """Say what differs, without what follows from another difference."""
+    if "order" in names:
+        counted = (f"{facts.get('images')} of {facts.get('source')}" for facts in (there, here))
+        yield f"other images, or in another order: {next(counted)} there, {next(counted)} here"
+    follows = {"order", *(("images", "pieces") if "order" in names else ()), *(("roles",) if "needs" in names else ())}
+    for name in names:
+        if name not in follows:
+            yield f"{_LABELS.get(name, name)} {_shown(there.get(name))} there, {_shown(here[name])} here"
+
+
+_LABELS = {"needs": "the metrics need"}
+
+
+def _shown(value: Any) -> str:
+    return ", ".join(text.rpartition(".")[2] for text in value) if isinstance(value, list) else str(value)
