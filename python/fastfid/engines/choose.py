@@ -79,9 +79,9 @@ def _devices(options: Options, own: Extractor | None) -> Sequence[str]:
 
 def _devices_of_ray(names: Sequence[str], asked: str) -> Sequence[str]:
     """Return the device as an actor of Ray sees it, to which Ray shows its own GPUs only."""
-    if len(names) > 1 or names[0] not in ("auto", "cpu", "cuda:0", "cuda:all"):
+    if len(names) > 1 or names[0] not in ("auto", "cpu", "cuda", "cuda:0", "cuda:all"):
         raise InputError(f"engine='ray' chooses among the GPUs itself: give device='cuda' or 'cpu', not {asked!r}")
-    return ("cuda:0",) if names[0] == "cuda:all" else names
+    return ("cuda",) if names[0] == "cuda:all" else names
 
 
 def _recipe(options: Options, device: str, roles: tuple[str, ...]) -> Recipe:

@@ -147,7 +147,7 @@ class _Round:
         self._run = self._ray.put(parts)  # once for all calls
         self._given: deque[tuple[Piece, Any]] = deque()  # given out and not yet yielded, in order
         self._busy: dict[Any, tuple[Piece, Any]] = {}  # being fitted: piece and actor by result
-        self._images, self._asked = 0, dict[Any, Any]()
+        self._images, self._shown, self._asked = 0, 0, dict[Any, Any]()
 
     def fits(self) -> Iterator[tuple[Piece, Fit]]:
         while self._pieces or self._given:
@@ -203,7 +203,8 @@ class _Round:
                 asked[0] = actor.done.remote()
             number, images = asked[1]
             done += images if any(piece.number == number for piece, _ in self._busy.values()) else 0
-        self._how.progress(self._images + done)
+        self._shown = max(self._shown, self._images + done)  # an actor that died begins its piece again
+        self._how.progress(self._shown)
 
     def _fit(self, piece: Piece, content: Any) -> Fit:
         if self._how.keep is not None:
