@@ -77,13 +77,18 @@ class Archive(ABC):
         with failures(what):
             file, state = self.path.open(_BUFFER)
         with file, failures(what, advice="; get it again, or unpack what can be saved and give the folder"):
-            self.file = Unchanged(self.path, f"the archive {self.path}", state)
+            self._file = Unchanged(self.path, f"the archive {self.path}", state)
             found, repeated = _last_of_each(self._members(file))
         candidates = [name for name in found if endings.count(name) and (recursive or "/" not in name)]
         names = [name for name in candidates if not is_sidecar(name)]
         names.sort(key=lambda name: name.replace("/", "\0"))  # part by part, as pathlib does
         places = [_follow(name, found) for name in names]
         return Listing(names, places, len(repeated.intersection(names)), len(candidates) - len(names))
+
+    @property
+    def stamp(self) -> str:
+        """Size and time of the file when it was listed."""
+        return self._file.stamp
 
     def load(self, name: str, place: Any) -> Decoded:
         """Decode an image of the `Listing`.
@@ -96,7 +101,7 @@ class Archive(ABC):
             If the archive itself was removed or has changed.
         """
         shown = f"{self.path}/{name}"
-        opened = self.file.open(self._span(place), proven=self.proven)
+        opened = self._file.open(self._span(place), proven=self.proven)
         with opened as file, failures(f"cannot read {shown}", ImageError):
             if isinstance(place, Link):
                 raise ValueError(f"it is a link to {place.target}, which the archive does not hold")

@@ -16,7 +16,7 @@ from ..files.npy import Header, exactly, read_header, read_values
 from ..files.npz import Npz
 from ..files.places import Local, Place
 from ..files.reading import MOST_FILE_BYTES, failures
-from ..images.decode import Decoded
+from ..images.decode import Decoded, digest
 from ..images.rgb import as_rgb, check_arrays
 from .base import Item, Source
 from .unchanged import Unchanged
@@ -37,6 +37,14 @@ class Stack(Source):
         for index in indices:
             name = f"image {index} of {self.name}"
             yield Item(name, partial(_load_array, np.asarray(self._array[index]), name))
+
+    def key_of(self, index: int) -> str:
+        """Return the place of an image."""
+        return str(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return a hash of an image."""
+        return f"{digest(np.ascontiguousarray(self._array[index]).tobytes()):x}"
 
 
 def open_npy(path: Place) -> Source:

@@ -6,9 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import ImageError, InputError
-from ..files.reading import MOST_FILE_BYTES, failures
-from ..images.decode import Decoded, decode, from_pil, is_pil
+from ..files.reading import MOST_FILE_BYTES, failures, stamp_of_file
+from ..images.decode import Decoded, decode, digest, from_pil, is_pil
 from ..images.rgb import as_rgb, to_array
 from .base import Item, Source, given
 from .names import is_archive
@@ -50,6 +52,23 @@ class Elements(Source):
         found = self._walk(indices) if self.ordered else ((index, self._elements[index]) for index in indices)
         for index, element in found:
             yield _item(element, f"image {index} of the {self._kind}")
+
+    def key_of(self, index: int) -> str:
+        """Return the place of an image."""
+        return str(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return size and time of a file, or a hash of an image in memory; "" if the elements are not in a list."""
+        if not isinstance(self._elements, list | tuple):
+            return ""  # getting an element may decode it
+        element = self._elements[index]
+        if isinstance(element, str | os.PathLike):
+            return stamp_of_file(element)
+        if isinstance(element, bytes | bytearray | memoryview):
+            return f"{digest(bytes(element)):x}"
+        if is_pil(element) or hasattr(element, "__array__"):
+            return f"{digest(np.ascontiguousarray(element).tobytes()):x}"
+        return ""
 
     def _walk(self, indices: Iterable[int]) -> Iterator[tuple[int, object]]:
         """Yield the elements at these indices, and do not advance the iterable beyond the last of them."""

@@ -79,7 +79,7 @@ class Shards(Source):
 
     def stamp_of(self, index: int) -> str:
         """Return the state of the archive."""
-        return self._at(index)[0].file.stamp
+        return self._at(index)[0].stamp
 
     def _shard(self, index: int) -> int:
         return bisect_right(self._ends, index)
