@@ -42,6 +42,14 @@ void divide_and_mirror(Eigen::Map<MatrixXd>& m, double divisor) {
   }
 }
 
+// Sums of squares of n rows as they come back from a covariance. The last bit may differ, and that of merged moments
+// has been defined so.
+template <class Array>
+auto as_covariance(const Array& squares, Index n) {
+  const auto divisor = static_cast<double>(n > 1 ? n - 1 : 1);
+  return squares / divisor * divisor;
+}
+
 // Drops the first `size` values. Less than a block remains, and memory for one block is kept.
 template <class T>
 void drop_front(std::vector<T>& values, Index size, Index room) {
@@ -161,24 +169,24 @@ void Moments::merge(const Moments& other) {
     return;
   }
   const Index n = count(), m = other.count();
-  VectorXd mu(dims_), mu_other(dims_);
-  other.mean(mu_other.data());
-  MatrixXd m2_other(dims_, dims_);
-  other.covariance(m2_other.data());
-  m2_other *= static_cast<double>(m - 1);
-  mean(mu.data());
-  MatrixXd joined = MatrixXd::Zero(dims_, dims_);
-  if (n > 1) {
-    covariance(joined.data());
-    joined *= static_cast<double>(n - 1);
+  other.require_covariance();
+  Whole own = whole(), others = other.whole();
+  const MatrixXd& added = others.m2.size() > 0 ? others.m2 : other.m2_;
+  const VectorXd mu = own.state.shift + own.state.offset;
+  const VectorXd apart = others.state.shift + others.state.offset - mu;
+  const VectorXd delta =
+      apart * std::sqrt(static_cast<double>(n) * static_cast<double>(m) / static_cast<double>(n + m));
+  Folded joined = {n, mu, VectorXd::Zero(dims_)};
+  combine_mean(joined, apart, m);
+  // Nothing below can fail.
+  if (own.m2.size() > 0) m2_ = std::move(own.m2);
+  for (Index j = 0; j < dims_; ++j) {
+    const auto square = added.col(j).head(j + 1).array();
+    auto sum = m2_.col(j).head(j + 1).array();
+    sum = as_covariance(sum, n) + as_covariance(square, m);
   }
-  const VectorXd delta = (mu_other - mu) * std::sqrt(static_cast<double>(n) * static_cast<double>(m) /
-                                                     static_cast<double>(n + m));
-  joined += m2_other;
-  lapack::syrk_add(delta.data(), dims_, 1, joined.data());
-  m2_ = std::move(joined);
-  folded_ = {n, mu, VectorXd::Zero(dims_)};
-  combine_mean(folded_, mu_other - mu, m);
+  lapack::syrk_add(delta.data(), dims_, 1, m2_.data());
+  folded_ = std::move(joined);
   wide_rows_.clear();
   narrow_rows_.clear();
 }
@@ -245,26 +253,41 @@ Moments Moments::from_state(Index dims, Index folded, const double* shift, const
   return result;
 }
 
-void Moments::mean(double* mu) const {
-  Folded state = folded_;
+void Moments::require_covariance() const {
+  if (count() < 2)
+    throw std::invalid_argument("a covariance needs at least 2 rows, got " + std::to_string(count()));
+}
+
+void Moments::fold_rest(Folded& state, double* m2) const {
   MatrixXd block;
   for (Index first = 0, rest = pending(); first < rest; first += kBlock)
-    fold(state, nullptr, first, std::min(kBlock, rest - first), block);
+    fold(state, m2, first, std::min(kBlock, rest - first), block);
+}
+
+Moments::Whole Moments::whole() const {
+  Whole result{folded_, {}};
+  if (pending() > 0 || m2_.size() == 0) {
+    result.m2 = m2_.size() > 0 ? m2_ : MatrixXd::Zero(dims_, dims_);
+    fold_rest(result.state, result.m2.data());
+  }
+  return result;
+}
+
+void Moments::mean(double* mu) const {
+  Folded state = folded_;
+  fold_rest(state, nullptr);
   Eigen::Map<VectorXd>(mu, dims_) = state.shift + state.offset;
 }
 
 void Moments::covariance(double* sigma) const {
-  if (count() < 2)
-    throw std::invalid_argument("a covariance needs at least 2 rows, got " + std::to_string(count()));
+  require_covariance();
   Eigen::Map<MatrixXd> out(sigma, dims_, dims_);
   if (m2_.size() > 0)
     out = m2_;
   else
     out.setZero();
   Folded state = folded_;
-  MatrixXd block;
-  for (Index first = 0, rest = pending(); first < rest; first += kBlock)
-    fold(state, sigma, first, std::min(kBlock, rest - first), block);
+  fold_rest(state, sigma);
   divide_and_mirror(out, static_cast<double>(state.n - 1));
 }
 

@@ -70,6 +70,14 @@ class Moments {
   template <class T>
   void fold_rows(Folded& state, double* m2, const T* rows, Index n, MatrixXd& block) const;
   void fold_whole_blocks();
+  void fold_rest(Folded& state, double* m2) const;  // all pending rows
+  // All rows folded; m2 is empty if it would be a copy of m2_.
+  struct Whole {
+    Folded state;
+    MatrixXd m2;
+  };
+  Whole whole() const;
+  void require_covariance() const;
   // Adds a set of m rows with the given mean offset (relative to state.shift); their m2 must be added already.
   static void combine_mean(Folded& state, const VectorXd& offset, Index m);
   void restore(Index folded, const double* shift, const double* offset, const double* m2);

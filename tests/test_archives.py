@@ -288,7 +288,10 @@ def test_shards_without_images_are_told(tmp_path):
 
 def test_no_shard_is_left_out(tmp_path):
     write(tmp_path / "a.tar", [("0.png", PNG)])
-    for name, message in (("b.tar.gz", "b.tar.gz is a compressed tar"), ("b.rar", "b.rar is an archive of a kind")):
+    for name, message in (
+        ("b.tar.gz", "b.tar.gz: it is not packed by gzip"),
+        ("b.rar", "b.rar is an archive of a kind"),
+    ):
         (tmp_path / name).write_bytes(b"x")
         with pytest.raises(InputError, match=message):
             open_source(tmp_path)
@@ -633,12 +636,11 @@ def test_damage_is_never_another_exception(data):
 
 
 @pytest.mark.parametrize("mode", ["gz", "bz2", "xz"])
-def test_compressed_tars(tmp_path, mode):
-    for name in (f"a.tar.{mode}", f"A.TAR.{mode.upper()}", "a.tgz", "a.tbz2", "a.txz", "a.tar"):
-        with tarfile.open(tmp_path / name, f"w:{mode}") as archive:
-            archive.addfile(tarfile.TarInfo("a.png"))
-        with pytest.raises(InputError, match=rf"{name} is a compressed tar, .*: decompress it \(gunzip"):
-            open_source(tmp_path / name)
+def test_compressed_tars_that_are_named_tar(tmp_path, mode):
+    with tarfile.open(tmp_path / "a.tar", f"w:{mode}") as archive:
+        archive.addfile(tarfile.TarInfo("a.png"))
+    with pytest.raises(InputError, match=r"a.tar is a compressed tar, .*: decompress it \(gunzip"):
+        open_source(tmp_path / "a.tar")
 
 
 def test_a_member_named_like_compressed_data(tmp_path):

@@ -16,9 +16,10 @@ from fastfid.cli.score import make_parser
 from fastfid.extraction.device import parse_devices
 from fastfid.options import Options
 
-FUNCTIONS = {name: getattr(fastfid, name) for name in ("score", "compare", "statistics", "fit", "reference")}
+FUNCTIONS = {name: getattr(fastfid, name) for name in ("score", "compare", "statistics", "fit", "reference", "shard")}
 PATHS = {name: ("no-such-a",) if name in ("statistics", "fit") else ("no-such-a", "no-such-b") for name in FUNCTIONS}
-OWN = {"reference": ["images", "overwrite"]}  # keywords that are not options
+OWN = {"reference": ["images", "overwrite"], "shard": ["index", "of"]}  # keywords that are not options
+REQUIRED = {"shard": {"index": 0, "of": 1}}
 ONLY_FLAGS = {"help", "path", "save_stats", "format", "with_metrics", "silence", "json", "version"}
 
 
@@ -81,7 +82,7 @@ def _of_docstrings(rows):
                 yield f"the docstring of {name} says nothing of {key}"
             elif choices and not found[key].startswith(f"{{{choices}}}"):
                 yield f"the docstring of {name} has other choices for {key}: {found[key]}"
-        for key in own.keys() - rows.keys() - {"a", "b", "source", "path", *OWN.get(name, [])}:
+        for key in own.keys() - rows.keys() - {"a", "b", "source", "path", "folder", *OWN.get(name, [])}:
             yield f"the docstring of {name} has {key}"
 
 
@@ -155,10 +156,10 @@ def test_bad_values_are_refused_before_any_file_is_opened(function, name, value)
     option = TABLE[name].option
     if function not in option.functions:
         with pytest.raises(TypeError):
-            FUNCTIONS[function](*PATHS[function], **{name: value})
+            FUNCTIONS[function](*PATHS[function], **REQUIRED.get(function, {}), **{name: value})
         return
     with pytest.raises(option.error) as raised:
-        FUNCTIONS[function](*PATHS[function], **{name: value})
+        FUNCTIONS[function](*PATHS[function], **REQUIRED.get(function, {}), **{name: value})
     assert raised.type is option.error
     assert "no-such" not in str(raised.value)
 

@@ -41,6 +41,7 @@ from .metrics.vendi import Vendi
 from .one_side import fit, statistics
 from .provenance import Provenance
 from .reference import reference
+from .sharding import merge, shard
 from .sources import Item, Piece, Source
 from .threads import set_num_threads
 
@@ -90,10 +91,12 @@ __all__ = [
     "frechet_distance",
     "frechet_distance_from_features",
     "load",
+    "merge",
     "reference",
     "save",
     "score",
     "set_num_threads",
+    "shard",
     "sqrtm",
     "statistics",
 ]

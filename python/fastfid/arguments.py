@@ -75,7 +75,7 @@ class Option:
     bad: tuple[Any, ...]
     good: tuple[Any, ...] = ()
     error: type[FastFIDError] = InputError
-    functions: tuple[str, ...] = ("score", "compare", "statistics", "fit", "reference")
+    functions: tuple[str, ...] = ("score", "compare", "statistics", "fit", "reference", "shard")
     flag: str = ""
     switch: bool | None = None
     read: Callable[[str], Any] = str

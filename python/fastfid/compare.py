@@ -23,7 +23,7 @@ from .options import Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .protocols import protocol_of
-from .sides import Namer, check_sides, fitted, glanced, namer, open_side, with_names
+from .sides import Namer, check_sides, fitted, glanced, namer, open_side, resumable, with_names
 
 
 def score(
@@ -256,6 +256,7 @@ def compare(
         if options.per_class:
             shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
             sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
+        sides = [resumable(side, facts, options) for side in sides]
         sides = [glanced(side, options) for side in sides]
         tell_of_sides(sides, facts, messages, fid=fid)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
@@ -290,7 +291,7 @@ def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, mes
     if not both and given[1] is not None:
         messages.note(f"the second side is not read: {', '.join(metric.name for metric in asked)} takes one side")
     return [
-        open_side(given[place], name, needs_of(asked, place), options, messages)
+        open_side(given[place], name, needs_of(asked, place), options, messages, "ab"[place])
         for place, name in enumerate(("the first side", "the second side")[: 2 if both else 1])
     ]
 

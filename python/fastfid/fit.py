@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError
+from .files.store import Store
 from .images.observed import Seen, Tally
 from .metrics.base import Accumulator, Need
-from .provenance import Provenance
+from .provenance import Provenance, merged
 from .sources import Piece, Source
 
 if TYPE_CHECKING:
+    from .engines.piece_files import PieceFiles
     from .per_class import Shelf
 
 
@@ -136,6 +138,8 @@ class Fit:
             state.merge(other[need])
         self.n = None if self.n is None or other.n is None else self.n + other.n
         self.seen.merge(other.seen)
+        if self.provenance is not None and other.provenance is not None:
+            self.provenance = merged(self.provenance, other.provenance)[0]
         return self
 
     def __getitem__(self, need: Need) -> Accumulator:
@@ -186,7 +190,7 @@ def checked(
         raise InputError(f"{engine}.fit ends before piece {left.number}")
 
 
-def fold(fits: Iterable[tuple[Piece, Fit]], empty: Fit) -> Fit:
+def fold(fits: Iterable[tuple[Piece | None, Fit]], empty: Fit) -> Fit:
     """Merge the fits of the pieces of a set, in the order of the pieces; return `empty` if there are none.
 
     The last bits of the result depend on the order and on the borders of the pieces, so both depend on the source only.
@@ -220,6 +224,8 @@ class Side:
     fit: Fit | None = field(default=None, repr=False, compare=False)
     seen: Tally | None = field(default=None, repr=False, compare=False)
     provenance: Provenance | None = field(default=None, repr=False, compare=False)
+    store: Store | None = field(default=None, repr=False, compare=False)  # where the fits of its pieces are kept
+    keep: "PieceFiles | None" = field(default=None, repr=False, compare=False)  # the files there
     shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
 
     def result(self) -> "Side":

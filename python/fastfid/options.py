@@ -97,7 +97,7 @@ class Options:
         help=f"whose preprocessing to apply: {', '.join(MODES)}; or, for a network other than Inception, "
         f"{', '.join(PRESETS)}, or fields such as '{PRESETS['dinov2']}'",
         check=keeping_value(resolve),
-        functions=("score", "compare", "statistics", "fit"),
+        functions=("score", "compare", "statistics", "fit", "shard"),
         bad=("cubist", "size=224", 5, None),
         good=(*MODES, *PRESETS, Preprocessing(size=8, resize="box")),
     )
@@ -105,7 +105,7 @@ class Options:
         default(2048),
         help="which features of the network to use: 64, 192, 768, 2048, or 1008 for the logits",
         check=partial(whole_number, "dims", least=1),
-        functions=("score", "compare", "statistics", "fit"),
+        functions=("score", "compare", "statistics", "fit", "shard"),
         bad=("64", 64.0, 0, -64, None),
         good=(64, 1008),
         read=whole_text,
@@ -155,7 +155,7 @@ class Options:
         None,
         help="use a random subset of N images of each side",
         check=optional(partial(whole_number, "limit", least=2)),
-        functions=("score", "compare", "statistics", "fit"),
+        functions=("score", "compare", "statistics", "fit", "shard"),
         bad=(1, 0, 5.0, "5"),
         good=(2, 50_000),
         read=whole_text,
@@ -174,7 +174,7 @@ class Options:
         "raise",
         help="what to do about an image that cannot be decoded: raise ends the run, skip leaves it out and lists it",
         check=check_on_error,
-        functions=("score", "compare", "statistics", "fit"),
+        functions=("score", "compare", "statistics", "fit", "shard"),
         bad=("ignore", None),
         choices=ON_ERROR,
     )
@@ -273,7 +273,7 @@ class Options:
         check=_metrics,
         bad=([], (), "fid", [5], [""], ["fod"], None),
         good=(["fid"], ("fid",)),
-        functions=("compare", "fit"),
+        functions=("compare", "fit", "shard"),
         read=list_text,
         metavar="LIST",
     )

@@ -1,7 +1,8 @@
 """The steps of a run for each side: open it, glance at it, fit it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cache, partial
 from typing import Any, cast
@@ -9,26 +10,33 @@ from typing import Any, cast
 import numpy as np
 
 from .engines.base import Engine, How
+from .engines.piece_files import keep_of
+from .engines.resume import resumed
 from .errors import InputError, StatisticsMismatch
+from .files.store import Store
 from .fit import Facts, Fit, Side, checked, fold
 from .messages import Messages, tell_of_run, tell_of_sides
 from .metrics.base import Need, Score
 from .metrics.fid import MOMENTS
 from .metrics.moments import Statistics
 from .metrics.registry import asked_for
-from .metrics.saved import fill, fit_of_features, fit_of_file, fit_of_statistics
-from .networks.roles import FEATURES
+from .metrics.saved import fill, fit_of_features, fit_of_file, fit_of_statistics, give_provenance
 from .options import Options
 from .progress import progress_bar
 from .provenance import differences
-from .sources import Source, check_limit, expected, glance, is_statistics_file, open_source, pieces
+from .sources import Piece, Source, check_limit, expected, glance, is_statistics_file, open_source, pieces
 from .sources.arrays import images_beside_statistics
 from .sources.classes import class_pieces
 from .sources.pieces import Indices, choose
 
 
-def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
-    """Open the input for a side, and check everything that can be checked before the first image is read."""
+def open_side(
+    given: Any, otherwise: str, needs: tuple[Need, ...], options: Options, messages: Messages, folder: str = ""
+) -> Side:
+    """Open the input for a side, and check everything that can be checked before the first image is read.
+
+    `folder` is where its pieces are, below the folder that the option `resume` names.
+    """
     name = _name(given, otherwise)
     if (saved := _saved(given, name, needs, options, messages)) is not None:
         return _known(given, name, saved, needs, options, messages)
@@ -46,7 +54,12 @@ def open_side(given: Any, otherwise: str, needs: tuple[Need, ...], options: Opti
         raise InputError(f"{source.name} has {source.size} image; a covariance needs at least 2")
     for text in source.notes:
         messages.note(text)
-    return Side(name, expected(source, options.limit), needs=needs, source=source)
+    store = None
+    if options.resume is not None:
+        store = Store(options.resume, options.storage_options).below(folder)
+        if source.size is None:
+            raise InputError(f"{source.name} can be read only once, from start to end: a run over it cannot be resumed")
+    return Side(name, expected(source, options.limit), needs=needs, source=source, store=store)
 
 
 def _name(given: Any, otherwise: str) -> str:
@@ -157,6 +170,49 @@ def glanced(side: Side, options: Options) -> Side:
     return replace(side, seen=seen, source=source)
 
 
+def fits_of(
+    side: Side,
+    engine: Engine,
+    facts: Facts,
+    options: Options,
+    messages: Messages,
+    among: Callable[[int], bool] = lambda number: True,
+) -> Generator[tuple[Piece, Fit], None, None]:
+    """Yield the fit of each piece of a side with images, in order; if they are kept, `among` chooses the pieces."""
+    asked = partial(_pieces, side, options)
+    with progress_bar(options.progress, side.n, side.name) as show:
+        how = How(options.num_workers, options.on_error, show)
+        if side.keep is None:
+            fits = engine.fit(side.needs, asked(), how)
+        else:
+            chosen = [piece for piece in asked() if among(piece.number)]
+            asked = partial(iter, chosen)
+            fits = resumed(engine, side.needs, chosen, replace(how, keep=side.keep), messages)
+        yield from checked(fits, asked(), facts, type(engine).__name__)
+
+
+def resumable(side: Side, facts: Facts, options: Options) -> Side:
+    """Check the folder of a side's pieces, if the run keeps them."""
+    if side.store is None:
+        return side
+    keep = keep_of(side.store, list(_pieces(side, options)), side.needs, facts, _reading(options))
+    return replace(side, keep=keep)
+
+
+def _reading(options: Options) -> dict[str, Any]:
+    """Return the options that say how the images are read, for a run to be resumed with the same."""
+    ends = None if options.value_range is None else list(options.value_range)
+    same = {name: getattr(options, name) for name in ("on_error", "image_key", "quantise")}
+    return {**same, "value_range": ends}
+
+
+def _pieces(side: Side, options: Options) -> Iterator[Piece]:
+    assert side.source is not None
+    if side.shelf:
+        return class_pieces(side.source, side.shelf.classes)
+    return pieces(side.source, options.limit, options.seed)
+
+
 def fitted(
     side: Side,
     engine: Engine | None,
@@ -168,23 +224,22 @@ def fitted(
     source = side.source
     if source is None or engine is None:
         return side
-    with progress_bar(options.progress, side.n, source.name) as show:
-        how = How(options.num_workers, options.on_error, show)
-        cut = partial(pieces, source, options.limit, options.seed)
-        if side.shelf:
-            cut = partial(class_pieces, source, side.shelf.classes)
-        fits = checked(engine.fit(side.needs, cut(), how), cut(), facts, type(engine).__name__)
+    with closing(fits_of(side, engine, facts, options, messages)) as fits:
         fit = fold(side.shelf.keep(fits) if side.shelf else fits, Fit.empty(side.needs, facts.roles))
-    fit.provenance = facts.provenance
-    for need, state in fit.states.items():
-        if isinstance(state, Statistics) and need.role == FEATURES:
-            state.provenance = facts.provenance
+    give_provenance(fit, fit.provenance or facts.provenance)
     if (fit.n or 0) < 2:
         raise InputError(f"{source.name} gave {fit.n} readable images; a covariance needs at least 2")
-    tell_of_run(source.name, fit.seen, facts.provenance, messages)
+    tell_of_run(source.name, fit.seen, fit.provenance, messages)
     if side.fit is not None:  # the file had statistics, too, and their n is that of the FID
         fit = replace(fit, states={**side.fit.states, **fit.states}, n=side.fit.n)
-    return replace(side, n=fit.n, rejected=tuple(fit.seen.rejected), fit=fit, seen=fit.seen)
+    return replace(
+        side,
+        n=fit.n,
+        rejected=tuple(fit.seen.rejected),
+        fit=fit,
+        seen=fit.seen,
+        provenance=fit.provenance if side.provenance == facts.provenance else side.provenance,
+    )
 
 
 Namer = Callable[[int], str]  # names the image of a row
@@ -232,7 +287,7 @@ def read(
             f"{side.name} has statistics, and images that are not all of theirs: together they are not one set; give a "
             "file with the images alone"
         )
-    side = glanced(side, options)
+    side = glanced(resumable(side, facts, options), options)
     tell_of_sides([side], facts, messages)
     side = fitted(side, engine, facts, options, messages)
     tell_of_sides([side], facts, messages)

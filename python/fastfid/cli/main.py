@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import demo, fdr, merge, models, reference, score
+from . import demo, fdr, merge, models, reference, score, shard
 from .signals import Ended, ending_as_ctrl_c
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
@@ -14,6 +14,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "merge": merge.command,
     "models": models.command,
     "reference": reference.command,
+    "shard": shard.command,
     "demo": demo.command,
 }
 

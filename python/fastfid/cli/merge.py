@@ -1,14 +1,17 @@
 """`fastfid merge`: merges the statistics of several sets into one file."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
 
 from ..errors import InputError
+from ..files.remote import is_address
 from ..fit import Fit
 from ..metrics.fid import MOMENTS
 from ..metrics.kid import ROWS
 from ..metrics.moments import Statistics
 from ..metrics.saved import load, save
+from ..sharding import merge as load_pieces
 from ..terminal import say
 from .parser import Parser
 from .save_stats import check_target, say_saved
@@ -16,15 +19,20 @@ from .save_stats import check_target, say_saved
 
 def command(arguments: Sequence[str]) -> None:
     """Run the command."""
-    parser = Parser(prog="fastfid merge", description="Merge the statistics of disjoint sets of images.")
+    parser = Parser(
+        prog="fastfid merge",
+        description="Merge the statistics of disjoint sets of images, or the parts in a folder of fastfid shard.",
+    )
     parser.add_argument("out", help="the .npz to write")
-    parser.add_argument("inputs", nargs="+", metavar="in", help="the .npz files to merge, in this order")
+    parser.add_argument(
+        "inputs", nargs="+", metavar="in", help="the .npz files, or folders of parts, to merge, in this order"
+    )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
     typed = parser.parse_args(arguments)
     check_target(typed.out, typed.force)
     merged: Fit | None = None
     for path in typed.inputs:
-        part = load(path)
+        part = load_pieces(path) if is_address(path) or Path(path).is_dir() else load(path)
         if part.n is None:
             raise InputError(f"{path} cannot be merged: it has no n, the number of images")
         merged = part if merged is None else _merged(merged, part, path)

@@ -18,7 +18,8 @@ _MOST_PAIRS = 5
 _EPILOG = """\
 other commands:
   fastfid fdr A B --network NAME=NUMBER   distances by several networks
-  fastfid merge OUT.npz IN.npz...         merge statistics of disjoint sets
+  fastfid merge OUT.npz IN...             merge statistics of disjoint sets
+  fastfid shard SRC DIR --index I --of N  compute one part of a set
   fastfid reference FOLDER OUT.npz        write a reference for ADM's evaluator
   fastfid models list|fetch|path|export   find, download and export models
   fastfid demo                            a tour that downloads nothing

@@ -19,6 +19,7 @@ from ..sides import require_roles, roles_of
 from .base import Engine
 from .local import Local
 from .processes import Processes
+from .ray import Ray
 
 _BROUGHT = ("mode", "dims", "batch_size", "device", "precision")  # settings that an Extractor has already
 
@@ -53,8 +54,12 @@ def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -
 def _engine(options: Options, devices: Sequence[str], own: Extractor | None) -> AbstractContextManager[Engine]:
     """Return the engine as a context manager, which closes it at the end unless the caller gave it."""
     engine: Any = options.engine
+    if options.engine_options and engine != "ray":
+        raise InputError("engine_options are those of engine='ray': leave them out, or choose it")
     if engine is not None and not isinstance(engine, str):
         return nullcontext(engine)
+    if engine == "ray":
+        return Ray(options.engine_options or {})
     if engine == "local" and len(devices) > 1:
         raise InputError(f"engine='local' uses one device, got {', '.join(devices)}; engine='processes' uses several")
     return Processes(devices) if engine == "processes" or len(devices) > 1 else Local(own.opened if own else None)
@@ -62,12 +67,21 @@ def _engine(options: Options, devices: Sequence[str], own: Extractor | None) -> 
 
 def _devices(options: Options, own: Extractor | None) -> Sequence[str]:
     names = parse_devices(options.device) if own is None or given(options.device) else (own.device,)
+    if options.engine == "ray":
+        return _devices_of_ray(names, options.device)
     if names != ("cuda:all",):
         return names
     count = visible_gpus()
     if not count:
         raise DeviceError("device 'cuda:all' needs at least one CUDA device, and none is visible")
     return tuple(f"cuda:{number}" for number in range(count))
+
+
+def _devices_of_ray(names: Sequence[str], asked: str) -> Sequence[str]:
+    """Return the device as an actor of Ray sees it, to which Ray shows its own GPUs only."""
+    if len(names) > 1 or names[0] not in ("auto", "cpu", "cuda", "cuda:0", "cuda:all"):
+        raise InputError(f"engine='ray' chooses among the GPUs itself: give device='cuda' or 'cpu', not {asked!r}")
+    return ("cuda",) if names[0] == "cuda:all" else names
 
 
 def _recipe(options: Options, device: str, roles: tuple[str, ...]) -> Recipe:

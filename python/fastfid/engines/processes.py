@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ..errors import DeviceError, FastFIDWarning, InputError
+from ..errors import DeviceError, FastFIDWarning
 from ..extraction.recipe import Recipe
 from ..extraction.workers import STEP
 from ..fit import Facts, Fit
@@ -25,7 +25,7 @@ from ..metrics.base import Need
 from ..provenance import merged
 from ..sources import Piece, Source
 from ..threads import num_threads, set_num_threads
-from .base import Engine, How
+from .base import Engine, How, check_shareable, pickled
 from .local import Local
 
 _AHEAD = 2  # finished pieces per process that may wait for an earlier one; each takes memory
@@ -72,11 +72,7 @@ class Processes(Engine):
 
     def check(self, source: Source) -> None:
         """Raise `InputError` for a source that only one process can read."""
-        if source.ordered:
-            raise InputError(
-                f"{source.name} can only be read from start to end, by one process: name one device, or give a folder, "
-                "an archive, a list, an array or an .npy file"
-            )
+        check_shareable(source)
 
     def fit(self, needs: Sequence[Need], pieces: Iterable[Piece], how: How) -> Iterator[tuple[Piece, Fit]]:
         """Yield the fit of each piece; the next piece goes to the first process that is free."""
@@ -87,7 +83,7 @@ class Processes(Engine):
         self.check(first.source)
         if not self._workers and self._opened is not None:  # an earlier run ended with an error
             self.open(self._opened[0], Messages())
-        parts = [_pickled(first.source.name, first.source), *(_pickled(str(need), need) for need in needs)]
+        parts = [pickled(first.source.name, first.source), *(pickled(str(need), need) for need in needs)]
         try:
             for worker in self._workers:
                 worker.send((parts, replace(how, progress=None)))
@@ -220,7 +216,7 @@ def _serve(connection: "Connection[Any, Any]", recipe: Recipe, threads: int, dow
             source, *needs = map(pickle.loads, parts)
             how = replace(how, progress=lambda done: connection.send(("done so far", done)))
             for piece, fit in engine.fit(needs, _asked_for(connection, source), how):
-                states = [_pickled(str(need), state) for need, state in fit.states.items()]
+                states = [pickled(str(need), state) for need, state in fit.states.items()]
                 connection.send(("fit", piece.number, states, fit.n, fit.seen))
             connection.send(("done",))
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -245,10 +241,3 @@ def _picklable(error: BaseException) -> BaseException:
     except Exception:
         return DeviceError(f"in another process: {type(error).__name__}: {error}")
     return error
-
-
-def _pickled(name: str, part: object) -> bytes:
-    try:
-        return pickle.dumps(part)
-    except Exception as error:  # a caller's class may raise anything
-        raise InputError(f"{name} cannot be sent to another process: {error}") from error

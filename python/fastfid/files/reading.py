@@ -112,6 +112,15 @@ def state_of(file: IO[bytes]) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
+def stamp_of_file(path: str | os.PathLike[str]) -> str:
+    """Return the size and the time of the last change of a file as a text; "" if there is no such file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - called for each of millions of files
+    except (OSError, ValueError):
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
 def without_waiting(path: str, flags: int) -> int:
     """Open a file without waiting for the writer of a FIFO; to be used as the `opener` of `open`."""
     return os.open(path, flags | _FLAGS)

@@ -198,6 +198,10 @@ class Remote:
 
         return retried(get, f"cannot read {self.name(name)}") if end > start else b""
 
+    def _all(self, name: str) -> bytes:
+        data: bytes = self.fs.cat_file(self.path(name))
+        return data
+
     def check_ranges(self, name: str, size: int) -> None:
         """Raise `InputError` if a server of HTTP sends the whole of a large file where a part is asked for."""
         if size <= 1 or not _protocols(self.fs) & {"http", "https"}:
@@ -236,7 +240,8 @@ class Remote:
 
         def get() -> bytes:
             with turn(self.fs):
-                data: bytes = self.fs.cat_file(self.path(name))
+                # As a range, because s3fs first asks for the size of a file of which all is wanted.
+                data: bytes = self.fs.cat_file(self.path(name), start=0, end=size) if size else self._all(name)
             if size is not None and len(data) < size:
                 if self.state(name).size != size:
                     return data  # the caller sees that it has changed

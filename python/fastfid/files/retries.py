@@ -25,17 +25,18 @@ _PASSING_NAMES = (
 )
 _PASSING = frozenset(getattr(errno, name) for name in _PASSING_NAMES if hasattr(errno, name))
 _FINAL = (FileNotFoundError, PermissionError, NotImplementedError, IsADirectoryError, NotADirectoryError)
-# Errors of cut connections that are neither an OSError nor have a status, by the names of their classes, because their
-# packages (aiohttp, botocore, httpx, urllib3) need not be there.
+# Errors of cut connections, by the names of their classes, because their packages (aiohttp, botocore, httpx, requests,
+# urllib3) need not be there.
 _CUT = frozenset(
     {
         "ClientConnectionError",
         "ClientPayloadError",
-        "ConnectionClosedError",
+        "ConnectionError",
         "HTTPClientError",
         "IncompleteReadError",
         "ProtocolError",
         "ResponseStreamingError",
+        "Timeout",
         "TransportError",
     }
 )
@@ -95,11 +96,13 @@ def may_pass(problem: BaseException) -> bool:
     kinds = {kind.__name__ for error in _chain(problem) for kind in type(error).__mro__}
     if kinds & _UNTRUSTED or any(isinstance(error, ssl.SSLError) for error in _chain(problem)):
         return False
+    if kinds & _CUT:
+        return True
     if (status := next(filter(None, map(_status, _chain(problem))), None)) is not None:
         return status in _BUSY or (status >= 500 and status not in _NEVER)
     if isinstance(problem, ConnectionError | TimeoutError | ShortRead | http.client.HTTPException):
         return True
-    return bool(kinds & _CUT) or any(isinstance(e, OSError) and e.errno in _PASSING for e in _chain(problem))
+    return any(isinstance(e, OSError) and e.errno in _PASSING for e in _chain(problem))
 
 
 def _chain(problem: BaseException) -> Iterator[BaseException]:

@@ -9,6 +9,7 @@ from .decode import Decoded, digest
 # Pillow has two names for JPEG files: MPO is a JPEG with several pictures, as phones write it.
 _SAME = {"MPO": "JPEG"}
 _MOST_NAMES = 3  # of damaged files
+MOST_DIGESTS = 1 << 20  # copies are looked for among so many images; a set of millions would fill the memory
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,9 @@ class Tally:
     qualities : Counter of int
         Qualities of the JPEG files.
     digests : set of int
-        Hashes of the images' bytes.
+        Hashes of the images' bytes, of at most `MOST_DIGESTS` images.
     repeated : int
-        Number of images that were exact copies of an earlier one.
+        Number of images that were exact copies of an earlier one, among those in `digests`.
     damaged : int
         Number of files that were decoded although they contain signs of damage.
     damages : list of str
@@ -109,7 +110,8 @@ class Tally:
                 self.damaged += 1
                 self.damages = [*self.damages, image.damage][:_MOST_NAMES]
             self.repeated += image.digest in self.digests
-            self.digests.add(image.digest)
+            if len(self.digests) < MOST_DIGESTS:
+                self.digests.add(image.digest)
 
     def merge(self, other: "Tally") -> "Tally":
         """Add the counts of another tally, as if its images came next; return self."""
@@ -123,6 +125,8 @@ class Tally:
         self.qualities.update(other.qualities)
         self.repeated += other.repeated + len(self.digests & other.digests)
         self.digests |= other.digests
+        if len(self.digests) > MOST_DIGESTS:
+            self.digests = set(sorted(self.digests)[:MOST_DIGESTS])
         self.damaged += other.damaged
         self.damages = [*self.damages, *other.damages][:_MOST_NAMES]
         self.chunk = _smaller(self.chunk, other.chunk)

@@ -17,6 +17,7 @@ from ..files.reading import failures, open_regular
 from ..fit import Fit
 from ..messages import Messages
 from ..networks.roles import FEATURES
+from ..provenance import Provenance
 from . import statistics_file
 from .base import Metric, Need
 from .feature_rows import snapshots
@@ -149,6 +150,14 @@ def fit_of_features(given: Any, name: str) -> Fit:
     if (fit.n or 0) < 2:
         raise InputError(f"{name} has {fit.n} rows; a covariance needs at least 2")
     return fit
+
+
+def give_provenance(fit: Fit, provenance: Provenance | None) -> None:
+    """State how a fit, and the mean and covariance in it, were made."""
+    fit.provenance = provenance
+    for need, state in fit.states.items():
+        if isinstance(state, Statistics) and need.role == FEATURES:
+            state.provenance = provenance
 
 
 def fill(fit: Fit, needs: Iterable[Need]) -> None:

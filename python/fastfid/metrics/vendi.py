@@ -8,14 +8,14 @@ in memory that does not grow with n. float32 rows -> float64 unit rows -> float6
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..checks import not_in_float32, real_number, shown
 from ..errors import InputError
-from .base import Accumulator, Metric, Need, Score
+from .base import Accumulator, Metric, Need, Score, check_version
 from .moments import Statistics
 from .unit_rows import lengths_of, without_direction
 
@@ -67,6 +67,17 @@ class UnitMoments(Accumulator):
             self.first_zero = self.n + other.first_zero
         self.moments.merge(other.moments)
         return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        moments = {f"moments_{name}": value for name, value in self.moments.__getstate__().items()}
+        return {"version": self.version, "dims": self.dims, "first_zero": self.first_zero, **moments}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        check_version(self, state)
+        self.__init__(state["dims"])  # type: ignore[misc]
+        of_moments = {name.removeprefix("moments_"): value for name, value in state.items() if "moments_" in name}
+        self.moments.__setstate__(of_moments)
+        self.first_zero = state["first_zero"]
 
     def eigenvalues(self) -> NDArray[np.float64]:
         """Return the eigenvalues of the second moment; there are n or `dims` of them, whichever is less."""

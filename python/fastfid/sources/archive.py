@@ -77,13 +77,18 @@ class Archive(ABC):
         with failures(what):
             file, state = self.path.open(_BUFFER)
         with file, failures(what, advice="; get it again, or unpack what can be saved and give the folder"):
-            self.file = Unchanged(self.path, f"the archive {self.path}", state)
+            self._file = Unchanged(self.path, f"the archive {self.path}", state)
             found, repeated = _last_of_each(self._members(file))
         candidates = [name for name in found if endings.count(name) and (recursive or "/" not in name)]
-        names = [name for name in candidates if not _is_sidecar(name)]
+        names = [name for name in candidates if not is_sidecar(name)]
         names.sort(key=lambda name: name.replace("/", "\0"))  # part by part, as pathlib does
         places = [_follow(name, found) for name in names]
         return Listing(names, places, len(repeated.intersection(names)), len(candidates) - len(names))
+
+    @property
+    def stamp(self) -> str:
+        """Size and time of the file when it was listed."""
+        return self._file.stamp
 
     def load(self, name: str, place: Any) -> Decoded:
         """Decode an image of the `Listing`.
@@ -96,7 +101,7 @@ class Archive(ABC):
             If the archive itself was removed or has changed.
         """
         shown = f"{self.path}/{name}"
-        opened = self.file.open(self._span(place), proven=self.proven)
+        opened = self._file.open(self._span(place), proven=self.proven)
         with opened as file, failures(f"cannot read {shown}", ImageError):
             if isinstance(place, Link):
                 raise ValueError(f"it is a link to {place.target}, which the archive does not hold")
@@ -120,7 +125,7 @@ def compressed(path: Place) -> InputError:
     """Return the error that refuses a compressed tar."""
     return InputError(
         f"{path} is a compressed tar, which can only be read from the beginning: "
-        "decompress it (gunzip, bunzip2, unxz or unzstd) and give the .tar"
+        "decompress it (gunzip, bunzip2, unxz or unzstd) and give the .tar, or name it .tar.gz, .tar.xz, ..."
     )
 
 
@@ -130,11 +135,9 @@ def _last_of_each(members: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], s
     repeated = set()
     for raw, place in members:
         target = place.target if isinstance(place, Link) else ""
-        if max(len(raw), len(target)) > _MOST_NAME:
-            raise ValueError(f"a name in it has more than {_MOST_NAME:,} characters")
-        name = _clean(raw)
+        name = clean(raw, target)
         if isinstance(place, Link) and place.hard:
-            place = found.get(_clean(target), place)  # another name of an earlier member
+            place = found.get(clean(target), place)  # another name of an earlier member
         if name in found:
             repeated.add(name)
         found[name] = place
@@ -152,10 +155,19 @@ def _follow(name: str, found: dict[str, Any]) -> Any:
     return place
 
 
-def _clean(name: str) -> str:
-    """Remove ``.`` and doubled and leading slashes. A ``..`` is kept as a name, since nothing is unpacked."""
+def clean(name: str, target: str = "") -> str:
+    """Remove ``.`` and doubled and leading slashes. A ``..`` is kept as a name, since nothing is unpacked.
+
+    Raises
+    ------
+    ValueError
+        If it, or the target of its link, is too long to be handled.
+    """
+    if max(len(name), len(target)) > _MOST_NAME:
+        raise ValueError(f"a name in it has more than {_MOST_NAME:,} characters")
     return "/".join(part for part in name.split("/") if part not in ("", "."))
 
 
-def _is_sidecar(name: str) -> bool:
+def is_sidecar(name: str) -> bool:
+    """Return True for a file that macOS adds to an archive."""
     return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._")

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Iterator
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from ..files.npz import Npz
 from ..files.places import Local, Place
 from ..files.reading import MOST_FILE_BYTES, failures
 from ..images.arrays import channels_last, decoded
-from ..images.decode import Decoded
+from ..images.decode import Decoded, digest
 from ..images.quantise import Quantise
 from ..images.rgb import check_arrays
 from .base import Item, Source
@@ -49,7 +48,7 @@ class Stack(Source):
 
     def stamp_of(self, index: int) -> str:
         """Return a hash of an image."""
-        return hash_of(self._array[index])
+        return f"{digest(np.ascontiguousarray(self._array[index]).tobytes()):x}"
 
 
 def open_npy(path: Place, terms: Terms) -> Source:
@@ -112,12 +111,6 @@ def images_beside_statistics(given: object) -> Source | None:
     with failures(f"cannot read {os.fspath(given)}"), Npz(given) as npz:
         found = "arr_0" in npz.keys and len(npz.header("arr_0").shape) in (3, 4)
     return open_npz(Local(os.fspath(given)), Terms()) if found else None
-
-
-def hash_of(array: NDArray[Any]) -> str:
-    """Return a hash of the values of an array, with its shape and type."""
-    values = blake2b(np.ascontiguousarray(array).tobytes(), digest_size=8).hexdigest()
-    return f"{array.shape} {array.dtype} {values}"
 
 
 class _File(Source):

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from ..checks import shown
 from ..errors import ImageError, InputError
 from ..files.places import Far, Place, place_of
-from ..files.reading import MOST_FILE_BYTES, failures
+from ..files.reading import MOST_FILE_BYTES, failures, stamp_of_file
 from ..files.remote import Remote
 from ..images.arrays import channels_last, decoded
-from ..images.decode import Decoded, decode, from_pil, is_pil
+from ..images.decode import Decoded, decode, digest, from_pil, is_pil
 from ..images.formats import begins_as_image
 from ..images.rgb import is_array, is_tensor, to_array
-from .arrays import hash_of
 from .base import Item, given
 from .folder import load_image
 from .names import is_archive, is_image
@@ -79,17 +78,16 @@ def is_batch(element: object, terms: Terms) -> bool:
     return is_array(image) and len(getattr(image, "shape", ())) == 4
 
 
-def stamp_of(element: object) -> str:
+def stamp_of(element: Any) -> str:
     """Return what is different once an element has changed: size and time of a file, or a hash; "" if unknown."""
     if isinstance(element, str | os.PathLike):
-        try:
-            status = os.stat(element)  # noqa: PTH116 - called for each of many
-        except OSError:  # an address; or it is missing, which reading it reports
-            return ""
-        return f"{status.st_size} {status.st_mtime_ns}"
+        return stamp_of_file(element)
     if isinstance(element, bytes | bytearray | memoryview):
-        return hash_of(np.frombuffer(element, np.uint8))
-    return hash_of(to_array(element, "", copy=False)) if is_array(element) and not is_pil(element) else ""
+        return f"{digest(bytes(element)):x}"
+    if is_pil(element) or is_array(element):
+        array = np.asarray(element) if is_pil(element) else to_array(element, "an element", copy=False)
+        return f"{digest(np.ascontiguousarray(array).tobytes()):x}"
+    return ""
 
 
 def is_file(element: object) -> bool:

@@ -15,10 +15,10 @@ from ..files.remote import Remote
 from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded, decode
 from ..images.quantise import Quantise
+from .archives import open_archives
 from .base import Item, Source
 from .listed import Files, Wanted, list_local, list_remote
 from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
-from .shards import Shards
 from .tables import Tables, is_table
 from .terms import Terms
 
@@ -165,7 +165,7 @@ class _Kind(NamedTuple):
 
 
 def _open_archives(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:
-    return Shards(name, files.places(), terms, labels=files.names, notes=notes)
+    return open_archives(name, files.places(), terms, labels=files.names, notes=notes)
 
 
 def _open_arrays(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:

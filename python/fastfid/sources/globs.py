@@ -25,6 +25,7 @@ from .terms import Terms
 
 _MAGIC = re.compile(r"[*?[]")
 _BRACE = re.compile(r"\{([^{}]*,[^{}]*|\d+\.\.\d+)\}")
+_Parts = Sequence[re.Pattern[str] | None]  # None for ``**``
 _MOST_ALTERNATIVES = 1_000_000
 _MOST_NAMED = 3
 _THREADS = 16  # files that are asked for at a time
@@ -157,7 +158,7 @@ def _ask(folder: Remote, names: list[str]) -> RemoteFiles:
 
 def _search(folder: Remote, pattern: str, terms: Terms) -> RemoteFiles:
     """List the files that match a pattern without braces, or else those in the folders that match it."""
-    parts = [re.compile(translate(part)) if part != "**" else None for part in pattern.split("/")]
+    parts = _compiled(pattern)
     folders: list[str] = []
 
     def enter(name: str, is_folder: bool) -> bool:
@@ -186,7 +187,11 @@ def _search(folder: Remote, pattern: str, terms: Terms) -> RemoteFiles:
         return RemoteFiles(folder, [])
 
 
-def _fits(parts: Sequence[re.Pattern[str] | None], names: Sequence[str], *, begun: bool = False) -> bool:
+def _compiled(pattern: str) -> _Parts:
+    return [None if part == "**" else re.compile(translate(part)) for part in pattern.split("/")]
+
+
+def _fits(parts: _Parts, names: Sequence[str], *, begun: bool = False) -> bool:
     """Return True if names match the parts of a pattern; if `begun`, also if names below them may."""
     if not parts or not names:
         return not names and (begun or not parts)

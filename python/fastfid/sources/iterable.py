@@ -1,6 +1,5 @@
 """Any iterable or sequence of images, or of batches of images, such as torch's Dataset and DataLoader."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -63,16 +62,6 @@ class Elements(Source):
         for index, make in found:
             yield make(self._name(index))
 
-    def key_of(self, index: int) -> str:
-        """Return the place of an image, or its path in a list of paths."""
-        element = self._elements[index] if isinstance(self._elements, list | tuple) else None
-        return os.fsdecode(element) if isinstance(element, str | os.PathLike) else str(index)
-
-    def stamp_of(self, index: int) -> str:
-        """Return the size and time of a file in a list of paths, or a hash of an array or bytes in a list."""
-        element = self._elements[index] if isinstance(self._elements, list | tuple) and not self.ordered else None
-        return stamp_of(element)
-
     def _name(self, index: int) -> str:
         return f"image {index} of the {self._kind}"
 
@@ -95,6 +84,15 @@ class Elements(Source):
                 "single ones: give iter(...) of it"
             )
         return images[0]
+
+    def key_of(self, index: int) -> str:
+        """Return the place of an image."""
+        return str(index)
+
+    def stamp_of(self, index: int) -> str:
+        """Return size and time of a file, or a hash of an image in memory; "" if the elements are not in a list."""
+        indexed = isinstance(self._elements, list | tuple) and not self.ordered  # getting others may decode them
+        return stamp_of(self._elements[index]) if indexed else ""
 
     def _walk(self, indices: Iterable[int]) -> Iterator[tuple[int, object]]:
         """Yield the elements at these indices, and do not advance the iterable beyond the last of them."""

@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import InputError
 from ..files.parallel import in_threads
 from ..files.places import STAMP, Far, Local, Place, packed
-from ..files.reading import failures
+from ..files.reading import failures, stamp_of_file
 from ..files.remote import Remote, refused, retried, state_of_info, turn
 
 Wanted = Callable[[str], bool]  # tells from a name whether a file may be of use
@@ -84,12 +84,8 @@ class LocalFiles(Files):
         return Local(self.path(index))
 
     def stamp(self, index: int) -> str:
-        """Return its size and the time of its last change; "" if it cannot be asked for, which reading it reports."""
-        try:
-            status = os.stat(self.path(index))  # noqa: PTH116 - called for each of many
-        except OSError:
-            return ""
-        return f"{status.st_size} {status.st_mtime_ns}"
+        """Return its size and the time of its last change."""
+        return stamp_of_file(self.path(index))
 
     def folder(self, index: int) -> str:
         """Return the folder of a file."""

@@ -11,7 +11,7 @@ from typing import IO, NamedTuple
 from ..checks import shown
 from ..errors import InputError
 from ..files.places import Far, Place, place_of
-from ..files.reading import failures
+from ..files.reading import failures, stamp_of_file
 from ..files.remote import is_address
 from .base import Item, Source
 from .folder import load_image
@@ -66,8 +66,7 @@ class Listed(Source):
         with failures(f"cannot read {place}"):
             if isinstance(place, Far):
                 return " ".join(map(str, place.remote.state(place.file)))
-            status = os.stat(self.name_of(index))  # noqa: PTH116 - a million of them
-            return f"{status.st_size} {status.st_mtime_ns}"
+            return stamp_of_file(self.name_of(index))
 
     def _place(self, index: int) -> Place:
         return place_of(self.name_of(index), self._options)

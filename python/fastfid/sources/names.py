@@ -81,6 +81,11 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(READABLE_ARCHIVES + COMPRESSED_TARS + _OTHER_ARCHIVES)
 
 
+def is_compressed_tar(name: str) -> bool:
+    """Return True if a file with this name is a compressed tar."""
+    return name.lower().endswith(COMPRESSED_TARS)
+
+
 def is_npy(name: str) -> bool:
     """Return True if a file with this name holds an array."""
     return name.lower().endswith(".npy")

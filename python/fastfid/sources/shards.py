@@ -10,9 +10,9 @@ from typing import Any
 from ..errors import InputError
 from ..files.parallel import in_threads
 from ..files.places import Far, Place
-from .archive import Archive, Listing, compressed
+from .archive import Archive, Listing
 from .base import Item, Source
-from .names import COMPRESSED_TARS, foreign_note, has_upper_ending
+from .names import foreign_note, has_upper_ending
 from .tars import Tar
 from .terms import Terms
 from .zips import Zip
@@ -79,7 +79,7 @@ class Shards(Source):
 
     def stamp_of(self, index: int) -> str:
         """Return the state of the archive."""
-        return self._at(index)[0].file.stamp
+        return self._at(index)[0].stamp
 
     def _shard(self, index: int) -> int:
         return bisect_right(self._ends, index)
@@ -96,8 +96,6 @@ def _open(path: Place) -> Archive:
     for ending, kind in _KINDS.items():
         if name.endswith(ending):
             return kind(path)
-    if name.endswith(COMPRESSED_TARS):
-        raise compressed(path)
     raise InputError(f"{path} is an archive of a kind that cannot be read: unpack it and give the folder")
 
 

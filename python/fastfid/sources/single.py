@@ -5,12 +5,12 @@ from typing import NoReturn
 
 from ..errors import InputError
 from ..files.places import Place
+from .archives import open_archives
 from .arrays import open_npy, open_npz
 from .base import Source
 from .lists import LISTS, open_list
 from .mlperf import open_log
 from .names import is_archive, is_image
-from .shards import Shards
 from .tables import is_table, open_table
 from .terms import Terms
 
@@ -40,7 +40,7 @@ def is_known(place: Place, terms: Terms) -> bool:
 
 
 def _open_archive(place: Place, terms: Terms) -> Source:
-    return Shards(str(place), [place], terms)
+    return open_archives(str(place), [place], terms)
 
 
 def _refuse_image(place: Place, *_: object) -> NoReturn:

@@ -1,0 +1,339 @@
+"""The engine for many machines: actors of a Ray cluster, each of which keeps the network open and fits piece by piece.
+
+A call fits one piece, and nothing accumulates in an actor: if it dies, Ray starts it again and repeats the call. A
+piece that had been written before is replaced by the same bytes.
+"""
+
+import math
+import pickle
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..checks import shown, text, whole_number
+from ..errors import DeviceError, FastFIDError, FastFIDWarning, InputError
+from ..extraction.recipe import Recipe
+from ..extraction.workers import STEP
+from ..fit import Facts, Fit
+from ..messages import Messages
+from ..metrics.base import Need
+from ..provenance import merged
+from ..sources import Piece, Source
+from ..threads import set_num_threads
+from .base import Engine, How, check_shareable, pickled
+from .local import Local
+
+_AHEAD = 2  # pieces per actor that are given out and not yet yielded; finished ones wait in Ray's object store
+_QUEUED = 2  # pieces per actor at a time: one is fitted, the next one waits there
+_TRIES = 3  # times that a piece is tried again after its actor has died
+_MOST_CPUS = 4  # of an actor without a GPU, by default; more threads of ONNX Runtime help less than more actors
+_PATIENCE = 30.0  # seconds until a note says that the cluster has no room
+OPTIONS = ("workers", "num_gpus", "num_cpus", "address")
+
+
+class Ray(Engine):
+    """Fits pieces in actors of a running Ray cluster.
+
+    Parameters
+    ----------
+    options : mapping
+        "workers" (number of actors), "num_gpus" and "num_cpus" (of each; both may be fractions), "address" (of the
+        cluster). By default there is an actor for each GPU, or for each 4 CPUs of a cluster without GPUs.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown or has a bad value.
+    """
+
+    keeps = True
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._asked = _checked(options)
+        self._ray: Any = None
+        self._attached = False
+        self._actors: list[Any] = []
+        self._opening: dict[Any, Any] = {}  # the actors that are not ready yet, by the result of `facts`
+        self._joined: Facts | None = None  # of the first actor
+        self._opened: tuple[Recipe, Facts] | None = None
+
+    def open(self, recipe: Recipe, messages: Messages, *, download_bar: bool = False) -> Facts:
+        """Start the actors, each of which opens the network, and wait for the first; others may come later."""
+        if (self._actors or self._opening) and self._opened is not None and self._opened[0] == recipe:
+            return self._opened[1]
+        self.close()
+        self._ray, self._attached = _cluster(self._asked.get("address"))
+        each = _plan(self._asked, self._ray.nodes(), recipe.device)
+        kind = self._ray.remote(
+            num_cpus=each.num_cpus,
+            num_gpus=each.num_gpus,
+            max_restarts=-1,
+            max_task_retries=_TRIES,
+            concurrency_groups={"progress": 1},
+        )(_Actor)
+        for _ in range(each.workers):
+            actor = kind.remote(recipe, max(1, int(each.num_cpus)))
+            self._opening[actor.facts.remote()] = actor
+        facts = self._first(messages)
+        self._opened = recipe, facts
+        return facts
+
+    def check(self, source: Source) -> None:
+        """Raise `InputError` for a source that only one process can read."""
+        check_shareable(source)
+
+    def fit(self, needs: Sequence[Need], pieces: Iterable[Piece], how: How) -> Iterator[tuple[Piece, Fit]]:
+        """Yield the fit of each piece; the next piece goes to the actor with the least to do."""
+        waiting = deque(pieces)
+        if not waiting:
+            return
+        self.check(waiting[0].source)
+        if not (self._actors or self._opening) and self._opened is not None:  # an earlier run ended with an error
+            self.open(self._opened[0], Messages())
+        try:
+            yield from _Round(self, waiting, tuple(needs), how).fits()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the actors, whatever they are doing, and leave the cluster if this run has joined it."""
+        for actor in [*self._actors, *self._opening.values()]:
+            self._ray.kill(actor)
+        self._actors, self._opening, self._joined = [], {}, None
+        if self._attached:
+            self._ray.shutdown()
+            self._attached = False
+
+    def _first(self, messages: Messages) -> Facts:
+        begun, told = time.monotonic(), False
+        while not self._actors:
+            self._join(messages)
+            if not told and time.monotonic() - begun > _PATIENCE:
+                messages.note("the Ray cluster has no room for an actor yet: waiting")
+                told = True
+        assert self._joined is not None
+        return self._joined
+
+    def _join(self, messages: Messages | None = None, seconds: float = STEP) -> None:
+        """Take in the actors that have opened the network meanwhile."""
+        ready, _ = self._ray.wait(list(self._opening), num_returns=1, timeout=seconds)
+        for result in ready:
+            actor = self._opening.pop(result)
+            facts, spoken = _get(self._ray, result)
+            if self._joined is not None and self._joined.provenance and facts.provenance:
+                merged(self._joined.provenance, facts.provenance)  # raises if it is another model or mode
+            if messages is not None:
+                for said in spoken.warnings:
+                    messages.warn(said)
+                for said in spoken.notes:
+                    messages.note(said)
+            self._joined = self._joined or facts
+            self._actors.append(actor)
+
+
+class _Round:
+    """One pass of the actors over a source."""
+
+    def __init__(self, engine: Ray, pieces: deque[Piece], needs: tuple[Need, ...], how: How) -> None:
+        self._engine, self._ray, self._pieces = engine, engine._ray, pieces
+        self._needs, self._how = needs, how
+        source = pieces[0].source
+        parts = [pickled(source.name, source), *(pickled(str(need), need) for need in needs)]
+        parts.append(pickled("how", replace(how, progress=None)))
+        self._run = self._ray.put(parts)  # once for all calls
+        self._given: deque[tuple[Piece, Any]] = deque()  # given out and not yet yielded, in order
+        self._busy: dict[Any, tuple[Piece, Any]] = {}  # being fitted: piece and actor by result
+        self._images, self._shown, self._asked = 0, 0, dict[Any, Any]()
+
+    def fits(self) -> Iterator[tuple[Piece, Fit]]:
+        while self._pieces or self._given:
+            self._give()
+            while self._given and self._given[0][1] not in self._busy:
+                piece, result = self._given.popleft()
+                fit = self._fit(piece, _get(self._ray, result))
+                del result  # frees it in the object store
+                yield piece, fit
+                self._give()
+            if self._given:
+                self._hear()
+
+    def _give(self) -> None:
+        """Give pieces to actors, as long as not too many wait for an earlier one."""
+        actors = self._engine._actors
+        load = {id(actor): 0 for actor in actors}
+        for _, actor in self._busy.values():
+            load[id(actor)] += 1
+        while self._pieces and len(self._given) < _AHEAD * len(actors):
+            actor = min(actors, key=lambda actor: load[id(actor)])
+            if load[id(actor)] == _QUEUED:
+                return
+            piece = self._pieces.popleft()
+            result = actor.fit.remote([self._run], piece.number, piece.indices, piece.of, piece.label)
+            self._given.append((piece, result))
+            self._busy[result] = (piece, actor)
+            load[id(actor)] += 1
+
+    def _hear(self) -> None:
+        """Wait until a piece is fitted, or a moment."""
+        ready, _ = self._ray.wait(list(self._busy), num_returns=1, timeout=STEP, fetch_local=False)
+        for result in ready:
+            piece, _ = self._busy.pop(result)
+            self._images += len(piece.indices)
+        if self._engine._opening:
+            self._engine._join(seconds=0)
+        self._show()
+
+    def _show(self) -> None:
+        """Report the images of the pieces that are fitted, and those that the actors say they have done."""
+        if self._how.progress is None:
+            return
+        actors = {id(actor): actor for _, actor in self._busy.values()}
+        done = 0
+        for key, actor in actors.items():
+            asked = self._asked.setdefault(key, [actor.done.remote(), (0, 0)])
+            if self._ray.wait([asked[0]], timeout=0)[0]:
+                try:
+                    asked[1] = self._ray.get(asked[0])
+                except self._ray.exceptions.RayError:
+                    asked[1] = (-1, 0)  # it has died, and begins again
+                asked[0] = actor.done.remote()
+            number, images = asked[1]
+            done += images if any(piece.number == number for piece, _ in self._busy.values()) else 0
+        self._shown = max(self._shown, self._images + done)  # an actor that died begins its piece again
+        self._how.progress(self._shown)
+
+    def _fit(self, piece: Piece, content: Any) -> Fit:
+        if self._how.keep is not None:
+            return self._how.keep.read(piece)
+        states, n, seen, provenance, roles = content
+        fit = Fit({}, n, seen, provenance)
+        for need, state in zip(self._needs, map(pickle.loads, states), strict=True):
+            fit.states[need] = need.accumulator(roles[need.role])
+            fit.states[need].__setstate__(state)
+        return fit
+
+
+class _Actor:
+    """What runs in the cluster. It opens the network when it is used first, so also after a restart."""
+
+    def __init__(self, recipe: Recipe, threads: int) -> None:
+        warnings.simplefilter("ignore", FastFIDWarning)  # the messages are sent to the driver, which issues them
+        set_num_threads(threads)
+        self._recipe, self._messages = recipe, Messages()
+        self._engine: Local | None = None
+        self._facts: Facts | None = None
+        self._run: Any = None
+        self._parts: list[Any] = []
+        self._done = (-1, 0)
+
+    def facts(self) -> tuple[Facts, Messages]:
+        if self._facts is None:
+            self._engine = Local()
+            self._facts = self._engine.open(self._recipe, self._messages)
+        return self._facts, self._messages
+
+    def fit(self, run: list[Any], number: int, indices: Any, of: int | None, label: str) -> Any:
+        """Fit a piece; return the states, or nothing if they are written to a file."""
+        import ray
+
+        facts, _ = self.facts()
+        if self._run != run[0]:
+            self._run, self._parts = run[0], [*map(pickle.loads, ray.get(run[0]))]
+        source, *needs, how = self._parts
+        piece = Piece(source, number, indices, of, label)
+        how = replace(how, progress=lambda done: self._say(number, done))
+        assert self._engine is not None
+        ((_, fit),) = self._engine.fit(needs, [piece], how)
+        fit.provenance = facts.provenance
+        if how.keep is not None:
+            how.keep.write(piece, fit)
+            return None
+        states = [pickled(str(need), fit[need].__getstate__()) for need in needs]
+        return states, fit.n, fit.seen, fit.provenance, facts.roles
+
+    def _say(self, number: int, done: int) -> None:
+        self._done = number, done
+
+    def done(self) -> tuple[int, int]:
+        """Return the number of the piece, and how many of its images are done."""
+        return self._done
+
+
+@dataclass(frozen=True)
+class _Each:
+    """The number of actors, and what each of them takes."""
+
+    workers: int
+    num_gpus: float
+    num_cpus: float
+
+
+def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise InputError(f"engine_options: {name!r} is none of {', '.join(OPTIONS)}")
+        if name == "workers":
+            whole_number("engine_options: workers", value, 1)
+        elif name == "address":
+            text("engine_options: address", value)
+        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+            raise InputError(f"engine_options: {name} must be a number, 0 or above, got {shown(value)}")
+    return dict(options)
+
+
+def _plan(asked: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]], device: str) -> _Each:
+    """Choose the number of actors and what each takes, from the options and the nodes of a cluster."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    cpus, gpus = (sum(node.get(kind, 0) for node in alive) for kind in ("CPU", "GPU"))
+    if device.startswith("cuda") and not gpus:
+        raise DeviceError("device 'cuda' needs a GPU, and the Ray cluster has none")
+    num_gpus = asked.get("num_gpus", 0 if device.startswith("cpu") or not gpus else 1)
+    if num_gpus > gpus:
+        raise DeviceError(f"engine_options: each actor takes {num_gpus} GPUs, and the Ray cluster has {gpus:g}")
+    wanted = asked.get("workers") or (max(1, int(gpus / num_gpus)) if num_gpus else None)
+    smallest = min((node["CPU"] for node in alive if node.get("CPU")), default=1)
+    share = cpus / wanted if wanted else smallest
+    usual = math.floor(100 * share) / 100 if share < 1 else math.floor(share)
+    num_cpus = asked.get("num_cpus", usual if num_gpus else min(usual, _MOST_CPUS))
+    if num_cpus > cpus:
+        raise DeviceError(f"engine_options: each actor takes {num_cpus} CPUs, and the Ray cluster has {cpus:g}")
+    fitting = sum(int(node.get("CPU", 0) / num_cpus) for node in alive) if num_cpus else 1
+    return _Each(wanted or max(1, fitting), num_gpus, num_cpus)
+
+
+def _cluster(address: str | None) -> tuple[Any, bool]:
+    """Return the module `ray`, attached to a running cluster, and whether it was attached here."""
+    try:
+        import ray
+    except ImportError:
+        raise InputError("engine='ray' needs the package ray: pip install 'fastfid[ray]'") from None
+    if ray.is_initialized():
+        return ray, False
+    try:
+        ray.init(address=address or "auto", log_to_driver=False)
+    except Exception as error:  # of many kinds: no cluster, another version of Ray or Python there
+        raise DeviceError(
+            f"no Ray cluster can be reached: {error}. None is started by fastfid: run `ray start --head` or call "
+            "ray.init() first, or name one as engine_options={'address': ...}"
+        ) from error
+    return ray, True
+
+
+def _get(ray: Any, result: Any) -> Any:
+    """Return the result of a call; raise the error that it raised, or `DeviceError` if its actor has died too often."""
+    try:
+        return ray.get(result)
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, FastFIDError | MemoryError | OSError):
+            raise cause from None
+        raise DeviceError(f"in an actor of Ray: {type(cause).__name__}: {cause}") from error
+    except ray.exceptions.RayError as error:
+        raise DeviceError(
+            f"an actor of Ray died again and again, as happens when memory runs out: {error}; with resume=, the pieces "
+            "that are done are kept"
+        ) from error

@@ -1,0 +1,84 @@
+"""Runs that keep the fit of each piece in a folder, and continue from those that are there."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ..errors import InputError
+from ..fit import Fit
+from ..messages import Messages
+from ..metrics.base import Need
+from ..sources import Piece
+from .base import Engine, How
+from .piece_files import DamagedError, PieceFiles
+
+
+def resumed(
+    engine: Engine, needs: Sequence[Need], pieces: Sequence[Piece], how: How, messages: Messages
+) -> Iterator[tuple[Piece, Fit]]:
+    """Yield the fit of each piece, in order: those that are in the files ``how.keep``, and the rest from an engine.
+
+    The engine gets the missing pieces only. Each of its fits is in a file before it is yielded.
+
+    Raises
+    ------
+    InputError
+        If images have changed since a piece was made from them, or a file is damaged.
+    """
+    files = how.keep
+    assert files is not None
+    if not pieces:
+        return
+    there = _usable(files, pieces, messages)
+    if there:
+        messages.note(f"{len(there)} of {len(pieces)} pieces are in {files.store} already")
+    if not pieces[0].source.stamp_of(int(pieces[0].indices[0])):
+        messages.note(f"changes of {pieces[0].source.name} between runs cannot be noticed")
+    missing = [piece for piece in pieces if piece.number not in there]
+    computed = engine.fit(needs, missing, _beginning_at(_images(pieces) - _images(missing), how))
+    try:
+        for piece in pieces:
+            if piece.number in there:
+                yield piece, _read(files, piece)
+                continue
+            given = next(iter(computed), None)
+            if given is None:
+                return
+            if not engine.keeps:
+                files.write(*given)
+            yield given
+        yield from computed  # more than was asked for; the caller refuses it
+    finally:
+        close = getattr(computed, "close", None)
+        if close is not None:
+            close()
+
+
+def _usable(files: PieceFiles, pieces: Sequence[Piece], messages: Messages) -> set[int]:
+    """Return the numbers of the pieces that need not be computed."""
+    there = files.numbers() & {piece.number for piece in pieces}
+    for number in sorted(there if files.store.is_local else ()):  # an object store has no half files
+        try:
+            files.glance(number)
+        except DamagedError as error:
+            messages.note(f"{error}: the piece is computed again")
+            there.remove(number)
+    return there
+
+
+def _read(files: PieceFiles, piece: Piece) -> Fit:
+    try:
+        return files.read(piece)
+    except (DamagedError, FileNotFoundError) as error:
+        raise InputError(f"{error}: remove it, and run again") from error
+
+
+def _images(pieces: Sequence[Piece]) -> int:
+    return sum(len(piece.indices) for piece in pieces)
+
+
+def _beginning_at(known: int, how: How) -> How:
+    show = how.progress
+    if show is None:
+        return how
+    show(known)
+    return replace(how, progress=lambda done: show(known + done))

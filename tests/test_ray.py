@@ -1,0 +1,283 @@
+"""The engine on Ray: the bits of one undisturbed run on one machine, whatever happens to the actors or the driver."""
+
+import os
+import random
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastfid
+from fastfid import InputError
+from fastfid.cli.main import main
+from fastfid.engines.ray import Ray, _plan
+from fastfid.errors import DeviceError, ImageError
+from fastfid.sources import pieces
+from pictures import folder, pictures
+from processes import run
+from slow_pictures import SlowPictures
+from stand_in import stand_in
+
+os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_DISABLE_IMPORT_WARNING": "1"}
+ray = pytest.importorskip("ray", reason="Ray has no wheel for this Python")
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
+PIECE = 20
+METRICS = ["fid", "kid", "prdc", "vendi", "mind", "authpct"]
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setitem(pieces.__kwdefaults__, "size", PIECE)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the actors import this folder's modules
+    context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    yield context.address_info["gcs_address"]
+    ray.shutdown()
+    del os.environ["PYTHONPATH"]
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return str(stand_in(tmp_path_factory.mktemp("network") / "own.onnx"))
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sides")
+    return folder(root / "a", pictures(70, 16)), folder(root / "b", pictures(50, 16, 1, 30))
+
+
+def equal(one, other):
+    for name, score in one.scores.items():
+        np.testing.assert_equal((other.scores[name].value, other.scores[name].parts), (score.value, score.parts))
+    assert (one.a, one.b, one.provenance, one.warnings) == (other.a, other.b, other.provenance, other.warnings)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_the_same_bits(cluster, network, sides, tmp_path, workers):
+    options = {"model": network, "metrics": METRICS, "bootstrap": 20}
+    on_ray = {"engine": "ray", "engine_options": {"workers": workers}}
+    plain, seen = fastfid.compare(*sides, **options), []
+    equal(plain, fastfid.compare(*sides, progress=lambda done, of: seen.append((done, of)), **on_ray, **options))
+    for of in (70, 50):
+        done = [n for n, total in seen if total == of]
+        assert done == sorted(done)
+        assert done[-1] == of
+    for missing in (), ("a/piece-000001.npz", "b/piece-000002.npz"):
+        for name in missing:
+            (tmp_path / name).unlink()
+        equal(plain, fastfid.compare(*sides, resume=tmp_path, **on_ray, **options))
+    assert len([*tmp_path.rglob("piece-*.npz")]) == 7
+    assert ray.is_initialized()
+
+
+def test_every_metric(cluster, tmp_path):
+    sides = [folder(tmp_path / name, pictures(24, 16, seed)) for seed, name in enumerate("ab")]
+    names = ["fid", "kid", "is", "prdc", "sfid", "vendi", "mind", "authpct"]
+    options = {"model": "inception-v3-random", "metrics": names}
+    equal(fastfid.compare(*sides, **options), fastfid.compare(*sides, engine="ray", **options))
+
+
+def test_an_extractor_and_a_limit(cluster, network, sides):
+    extractor = fastfid.Extractor(network)
+    for options in ({"limit": 45, "seed": 3}, {"endings": "png"}):
+        wanted = fastfid.statistics(sides[0], model=extractor, **options)
+        found = fastfid.statistics(sides[0], model=extractor, engine="ray", **options)
+        assert found.sigma.tobytes() == wanted.sigma.tobytes()
+        assert found.provenance == wanted.provenance
+
+
+def actors():
+    """The processes of the actors."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(b"ray::_Actor"):
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the actors in /proc")
+@pytest.mark.parametrize("kept", [False, True])
+def test_actors_that_are_killed(cluster, network, tmp_path, kept):
+    source, killed, rng = SlowPictures(200, 0.004), [], random.Random(os.urandom(8))
+    wanted = fastfid.fit(source, model=network, metrics=["kid"])
+    over = threading.Event()
+
+    def kill():
+        while not over.wait(rng.uniform(0.3, 1.0)) and len(killed) < 3:
+            for number in rng.sample(actors(), k=min(1, len(actors()))):
+                os.kill(number, signal.SIGKILL)
+                killed.append(number)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        options = {"engine": "ray", "engine_options": {"workers": 2}, "resume": tmp_path if kept else None}
+        found = fastfid.fit(source, model=network, metrics=["kid"], **options)
+    finally:
+        over.set()
+        killer.join()
+    assert killed
+    assert found.n == 200
+    for need, state in wanted.states.items():
+        np.testing.assert_equal(found[need].__getstate__(), state.__getstate__())
+
+
+def test_a_driver_that_is_killed(cluster, network, tmp_path):
+    code = (
+        "import sys, os, fastfid; from fastfid.sources.pieces import pieces; pieces.__kwdefaults__['size'] = 20\n"
+        "from slow_pictures import SlowPictures\n"
+        "def show(done, of):\n"
+        "    if done >= 60: os.kill(os.getpid(), 9)\n"
+        "fastfid.statistics(SlowPictures(200, 0.01), model=sys.argv[1], resume=sys.argv[2], progress=show,\n"
+        "    engine='ray', engine_options={'address': sys.argv[3], 'workers': 2})"
+    )
+    done = run(code, network, tmp_path, cluster)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    there = len([*tmp_path.glob("piece-*.npz")])
+    assert 0 < there < 10
+    source = SlowPictures(200)
+    wanted = fastfid.statistics(source, model=network)
+    found = fastfid.statistics(source, model=network, resume=tmp_path, engine="ray")
+    assert (found.n, found.sigma.tobytes()) == (200, wanted.sigma.tobytes())
+
+
+def test_a_driver_leaves_the_cluster_as_it_was(cluster, network, sides):
+    code = (
+        "import sys, ray, fastfid\n"
+        "address = {'address': sys.argv[3]}\n"
+        "s = fastfid.statistics(sys.argv[1], model=sys.argv[2], engine='ray', engine_options=address)\n"
+        "assert not ray.is_initialized()\n"
+        "print(s.n)"
+    )
+    done = run(code, sides[0], network, cluster)
+    assert (done.returncode, done.stdout) == (0, "70\n"), done.stderr
+
+
+def test_from_the_command_line(cluster, network, sides, tmp_path, capsys):
+    wanted = fastfid.score(*sides, model=network)
+    flags = ["--engine", "ray", "--engine-options", '{"workers": 1}', "--resume", str(tmp_path), "--quiet"]
+    assert main([*map(str, sides), "--model", network, *flags]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"FID:  {wanted}"
+
+
+class TestErrors:
+    def test_of_an_image(self, cluster, network, tmp_path):
+        path = folder(tmp_path / "set", pictures(50, 16))
+        (path / "030.png").write_bytes(b"none")
+        with pytest.raises(ImageError, match=r"cannot decode .*030\.png"):
+            fastfid.statistics(path, model=network, engine="ray")
+        options = {"model": network, "on_error": "skip"}
+        wanted = fastfid.compare(path, path, **options)
+        equal(wanted, fastfid.compare(path, path, engine="ray", **options))
+        assert "030.png" in wanted.a.rejected[0]
+
+    def test_of_the_model(self, cluster, sides):
+        with pytest.raises(fastfid.ModelError, match="no-such-model"):
+            fastfid.statistics(sides[0], model="no-such-model", engine="ray")
+
+    def test_of_a_source_that_cannot_be_sent(self, cluster, network):
+        class Local(fastfid.Source):
+            def read(self, indices):
+                yield from ()
+
+        with pytest.raises(InputError, match="local cannot be sent to another process"):
+            fastfid.statistics(Local("local", 5), model=network, engine="ray")
+
+    def test_of_a_source_that_ends_the_process(self, cluster, network):
+        class Deadly(SlowPictures):
+            def __reduce__(self):
+                return os._exit, (3,)
+
+        with pytest.raises(DeviceError, match="died again and again"):
+            fastfid.statistics(Deadly(30), model=network, engine="ray", engine_options={"workers": 1})
+
+    def test_of_a_generator(self, cluster, network):
+        with pytest.raises(InputError, match="can only be read from start to end, by one process"):
+            fastfid.statistics((image for image in pictures(5)), model=network, engine="ray")
+
+    @pytest.mark.parametrize(
+        ("options", "text"),
+        [
+            ({"threads": 2}, "'threads' is none of workers, num_gpus, num_cpus, address"),
+            ({"workers": 0}, "workers must be at least 1"),
+            ({"workers": 1.5}, "workers must be a whole number"),
+            ({"num_gpus": -1}, "num_gpus must be a number, 0 or above"),
+            ({"num_cpus": "1"}, "num_cpus must be a number"),
+            ({"address": ""}, "address must be a text"),
+        ],
+    )
+    def test_of_options(self, options, text):
+        with pytest.raises(InputError, match=f"engine_options: {text}"):
+            Ray(options)
+
+    @pytest.mark.parametrize("device", ["cuda:1", "cpu,cpu"])
+    def test_of_devices(self, sides, network, device):
+        with pytest.raises(InputError, match="engine='ray' chooses among the GPUs itself"):
+            fastfid.statistics(sides[0], model=network, engine="ray", device=device)
+
+    def test_of_options_without_the_engine(self, sides, network):
+        with pytest.raises(InputError, match="engine_options are those of engine='ray'"):
+            fastfid.statistics(sides[0], model=network, engine_options={"workers": 2})
+
+    def test_of_a_missing_gpu(self, cluster, sides, network):
+        with pytest.raises(DeviceError, match="device 'cuda' needs a GPU, and the Ray cluster has none"):
+            fastfid.statistics(sides[0], model=network, engine="ray", device="cuda")
+
+    def test_of_a_missing_package(self, sides, network, monkeypatch):
+        monkeypatch.setitem(sys.modules, "ray", None)
+        with pytest.raises(InputError, match=r"needs the package ray: pip install 'fastfid\[ray\]'"):
+            fastfid.statistics(sides[0], model=network, engine="ray")
+
+    def test_of_a_missing_cluster(self, cluster, sides, network, monkeypatch):
+        def init(**options):
+            raise ConnectionError("Could not find any running Ray instance.")
+
+        monkeypatch.setattr(ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(ray, "init", init)
+        with pytest.raises(DeviceError, match="no Ray cluster can be reached: .* None is started by fastfid: run `ray"):
+            fastfid.statistics(sides[0], model=network, engine="ray")
+
+
+GPUS = {"Alive": True, "Resources": {"CPU": 64.0, "GPU": 8.0}}
+CPUS = {"Alive": True, "Resources": {"CPU": 16.0}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "nodes", "device", "plan"),
+    [
+        ({}, [GPUS], "auto", (8, 1, 8)),
+        ({}, [GPUS], "cpu", (16, 0, 4)),
+        ({}, [GPUS, GPUS], "cuda:0", (16, 1, 8)),
+        ({"num_gpus": 0.5}, [GPUS], "auto", (16, 0.5, 4)),
+        ({"num_gpus": 2}, [GPUS], "auto", (4, 2, 16)),
+        ({}, [CPUS, {**CPUS, "Alive": False}], "auto", (4, 0, 4)),
+        ({}, [CPUS, CPUS], "auto", (8, 0, 4)),
+        ({"num_cpus": 8}, [CPUS, CPUS], "auto", (4, 0, 8)),
+        ({"workers": 3}, [CPUS], "auto", (3, 0, 4)),
+        ({"workers": 7}, [{"Alive": True, "Resources": {"CPU": 2.0}}], "auto", (7, 0, 0.28)),
+        ({"num_cpus": 0, "workers": 2}, [CPUS], "auto", (2, 0, 0)),
+    ],
+)
+def test_the_number_of_actors(asked, nodes, device, plan):
+    each = _plan(asked, nodes, device)
+    assert (each.workers, each.num_gpus, each.num_cpus) == plan
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"),
+    [({"num_gpus": 9}, "takes 9 GPUs, and the Ray cluster has 8"), ({"num_cpus": 99}, "takes 99 CPUs")],
+)
+def test_more_than_the_cluster_has(asked, text):
+    with pytest.raises(DeviceError, match=text):
+        _plan(asked, [GPUS], "auto")

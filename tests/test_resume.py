@@ -1,0 +1,451 @@
+"""Runs that keep the fits of their pieces: the same bits after any interruption, and no pieces of another run."""
+
+import json
+import logging
+import os
+import pickle
+import shutil
+import signal
+import time
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastfid
+from fastfid import InputError, Need
+from fastfid.cli.main import main
+from fastfid.engines.piece_files import DamagedError, PieceFiles
+from fastfid.engines.run_facts import text_of
+from fastfid.files.npz import Npz, write_npz
+from fastfid.files.store import Store
+from fastfid.fit import Fit
+from fastfid.images.observed import Seen, Tally
+from fastfid.metrics.fid import MOMENTS
+from fastfid.metrics.intervals import Blocks
+from fastfid.metrics.rows import Rows
+from fastfid.metrics.vendi import UnitMoments
+from fastfid.provenance import Provenance
+from fastfid.sources import Piece, open_source, pieces
+from pictures import folder, pictures
+from processes import run
+from stand_in import stand_in
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
+PIECE = 20
+METRICS = ["fid", "kid", "prdc", "vendi", "mind"]
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch):
+    monkeypatch.setitem(pieces.__kwdefaults__, "size", PIECE)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    return str(stand_in(tmp_path_factory.mktemp("network") / "own.onnx"))
+
+
+@pytest.fixture(scope="module")
+def sides(tmp_path_factory):
+    root = tmp_path_factory.mktemp("sides")
+    return folder(root / "a", pictures(70, 16)), folder(root / "b", pictures(50, 16, 1, 30))
+
+
+def numbers(comparison):
+    return {name: (score.value, score.parts) for name, score in comparison.scores.items()}
+
+
+def equal(one, other):
+    np.testing.assert_equal(numbers(one), numbers(other))
+    assert (one.a, one.b) == (other.a, other.b)
+    assert one.provenance == other.provenance
+    assert one.warnings == other.warnings
+
+
+def files(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_is_kept(network, sides, tmp_path):
+    options = {"model": network, "metrics": METRICS, "bootstrap": 20}
+    plain = fastfid.compare(*sides, **options)
+    kept = fastfid.compare(*sides, resume=tmp_path / "kept", **options)
+    equal(plain, kept)
+    assert files(tmp_path / "kept") == [
+        *(f"a/piece-00000{i}.npz" for i in range(4)),
+        "a/run.json",
+        *(f"b/piece-00000{i}.npz" for i in range(3)),
+        "b/run.json",
+    ]
+    equal(plain, fastfid.compare(*sides, resume=tmp_path / "kept", **options))
+
+
+@settings(max_examples=15, deadline=None)
+@given(missing=st.sets(st.sampled_from([*(f"a/{i}" for i in range(4)), *(f"b/{i}" for i in range(3))])))
+def test_any_pieces_may_be_missing(network, sides, tmp_path_factory, missing):
+    options = {"model": network, "metrics": METRICS}
+    root = tmp_path_factory.mktemp("kept")
+    plain = fastfid.compare(*sides, resume=root, **options)
+    for name in missing:
+        side, number = name.split("/")
+        (root / side / f"piece-00000{number}.npz").unlink()
+    seen = []
+    equal(plain, fastfid.compare(*sides, resume=root, progress=lambda done, of: seen.append((done, of)), **options))
+    assert len(files(root)) == 9
+    for of in (70, 50):
+        done = [n for n, total in seen if total == of]
+        assert done == sorted(done)
+        assert done[-1] == of
+
+
+def test_pieces_that_are_there_are_not_computed_again(network, sides, tmp_path, caplog):
+    fastfid.statistics(sides[0], model=network, resume=tmp_path)
+    (tmp_path / "piece-000002.npz").unlink()
+    times = {name: (tmp_path / name).stat().st_mtime_ns for name in files(tmp_path)}
+    caplog.set_level(logging.INFO, "fastfid")
+    fastfid.statistics(sides[0], model=network, resume=tmp_path)
+    assert f"3 of 4 pieces are in {tmp_path} already" in caplog.messages
+    assert times == {name: (tmp_path / name).stat().st_mtime_ns for name in times}
+
+
+@pytest.mark.parametrize("engine", ["processes"])
+def test_other_engines(network, sides, tmp_path, engine):
+    script = (
+        "import sys, fastfid; from fastfid.sources.pieces import pieces; pieces.__kwdefaults__['size'] = 20\n"
+        "if __name__ == '__main__':\n"
+        "    s = fastfid.statistics(sys.argv[1], model=sys.argv[2], device='cpu,cpu', resume=sys.argv[3])\n"
+        "    print(s.sigma.tobytes().hex())"
+    )
+    path = tmp_path / "script.py"
+    path.write_text(script)
+    done = run(
+        f"import runpy; runpy.run_path({str(path)!r}, run_name='__main__')", sides[0], network, tmp_path / "kept"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == fastfid.statistics(sides[0], model=network).sigma.tobytes().hex()
+    (tmp_path / "kept" / "piece-000001.npz").unlink()
+    again = fastfid.statistics(sides[0], model=network, resume=tmp_path / "kept")
+    assert again.sigma.tobytes().hex() == done.stdout.strip()
+
+
+class TestAnotherRun:
+    @pytest.mark.parametrize(
+        ("changed", "text"),
+        [
+            ({"mode": "size=8 resize=bicubic"}, "mode size=8 resize=bilinear .* there, size=8 resize=bicubic .* here"),
+            ({"batch_size": 4}, "batch_size 16 there, 4 here"),
+            (
+                {"metrics": ["fid", "kid"]},
+                "the metrics need Statistics of features there, .*, Rows of features here",
+            ),
+            ({"on_error": "skip"}, "on_error raise there, skip here"),
+            ({"limit": 30}, "other images, or in another order: 70 of .*a there, 30 of .*a here"),
+            ({"limit": 30, "seed": 1}, "other images, or in another order"),
+        ],
+    )
+    def test_is_refused_by_name(self, sides, tmp_path, changed, text):
+        model = stand_in(tmp_path / "own.onnx", mode="")
+        usual = {"model": model, "mode": "size=8 resize=bilinear", "metrics": ["fid"]}
+        fastfid.fit(sides[0], resume=tmp_path / "kept", **usual)
+        before = files(tmp_path)
+        with pytest.raises(InputError, match=f"kept keeps the pieces of another run: {text}"):
+            fastfid.fit(sides[0], resume=tmp_path / "kept", **{**usual, **changed})
+        assert files(tmp_path) == before
+
+    def test_with_another_model(self, network, sides, tmp_path):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path / "kept")
+        other = stand_in(tmp_path / "own.onnx", seed=1)
+        with pytest.raises(InputError, match="of another run: sha256 [0-9a-f]{64} there, [0-9a-f]{64} here"):
+            fastfid.statistics(sides[0], model=other, resume=tmp_path / "kept")
+
+    def test_of_another_version(self, network, sides, tmp_path, monkeypatch):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path)
+        monkeypatch.setattr("PIL.__version__", "0.9")
+        with pytest.raises(InputError, match=r"another run: versions .* there, .*pillow 0\.9 here"):
+            fastfid.statistics(sides[0], model=network, resume=tmp_path)
+
+    def test_of_another_source(self, network, sides, tmp_path):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path)
+        with pytest.raises(InputError, match="other images, or in another order: 70 of .*a there, 50 of .*b here"):
+            fastfid.statistics(sides[1], model=network, resume=tmp_path)
+
+    def test_whose_images_have_the_same_names(self, network, sides, tmp_path):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path / "kept")
+        other = folder(tmp_path / "other", pictures(70, 16, 5))
+        with pytest.raises(InputError, match=r"was made from .*a, and 20 images from .*other.000\.png on are others"):
+            fastfid.statistics(other, model=network, resume=tmp_path / "kept")
+
+    def test_of_both_sides_is_found_before_an_image_is_read(self, network, sides, tmp_path):
+        fastfid.compare(*sides, model=network, resume=tmp_path)
+        shutil.rmtree(tmp_path / "a")
+        with pytest.raises(InputError, match="b keeps the pieces of another run: other images"):
+            fastfid.compare(sides[0], sides[0], model=network, resume=tmp_path)
+        assert files(tmp_path / "a") == ["run.json"]
+
+    def test_pieces_without_a_run(self, network, sides, tmp_path):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path)
+        (tmp_path / "run.json").unlink()
+        with pytest.raises(InputError, match=r"has pieces, but no run\.json that says what made them"):
+            fastfid.statistics(sides[0], model=network, resume=tmp_path)
+
+    def test_a_piece_of_another_run(self, network, sides, tmp_path, caplog):
+        caplog.set_level(logging.INFO, "fastfid")
+        wanted = fastfid.statistics(sides[0], model=network, resume=tmp_path / "one").sigma
+        fastfid.statistics(sides[1], model=network, resume=tmp_path / "other")
+        shutil.copy(tmp_path / "other" / "piece-000001.npz", tmp_path / "one")
+        found = fastfid.statistics(sides[0], model=network, resume=tmp_path / "one").sigma
+        assert found.tobytes() == wanted.tobytes()
+        assert any("piece-000001.npz is damaged: it belongs to another run" in text for text in caplog.messages)
+
+
+class TestChanges:
+    @pytest.mark.parametrize("kind", ["folder", "zip", "npy", "array", "list"])
+    def test_are_noticed(self, network, tmp_path, kind):
+        images = pictures(45, 16)
+
+        def make(images):
+            path = folder(tmp_path / "set", images)
+            if kind == "zip":
+                path = shutil.make_archive(str(tmp_path / "set"), "zip", path)
+            if kind == "npy":
+                path = tmp_path / "set.npy"
+                np.save(path, images)
+            return images if kind == "array" else [*images] if kind == "list" else path
+
+        fastfid.statistics(make(images), model=network, resume=tmp_path / "kept")
+        images = images.copy()
+        images[25] += 1
+        time.sleep(0.01)
+        with pytest.raises(InputError, match="on are others, or have changed since: give another folder, or remove"):
+            fastfid.statistics(make(images), model=network, resume=tmp_path / "kept")
+
+    def test_of_one_image_concern_its_piece_only(self, network, tmp_path):
+        path = folder(tmp_path / "set", pictures(45, 16))
+        fastfid.statistics(path, model=network, resume=tmp_path / "kept")
+        os.utime(path / "025.png", (0, 0))
+        with pytest.raises(InputError, match=r"piece-000001\.npz was made from .* and 20 images from .*020\.png"):
+            fastfid.statistics(path, model=network, resume=tmp_path / "kept")
+        (tmp_path / "kept" / "piece-000001.npz").unlink()
+        again = fastfid.statistics(path, model=network, resume=tmp_path / "kept")
+        assert again.sigma.tobytes() == fastfid.statistics(path, model=network).sigma.tobytes()
+
+    def test_that_cannot_be_noticed_are_said(self, network, tmp_path, caplog):
+        class Own(fastfid.Source):
+            def read(self, indices):
+                for index in indices:
+                    yield fastfid.Item(str(index), partial(np.full, (8, 8, 3), index))
+
+        caplog.set_level(logging.INFO, "fastfid")
+        fastfid.statistics(Own("own", 45), model=network, resume=tmp_path)
+        assert "changes of own between runs cannot be noticed" in caplog.messages
+
+
+class TestDamage:
+    @pytest.mark.parametrize("keep", [0, 100, 3000, -1])
+    def test_of_half_a_file_is_repaired(self, network, sides, tmp_path, keep):
+        wanted = fastfid.statistics(sides[0], model=network, resume=tmp_path).sigma
+        path = tmp_path / "piece-000001.npz"
+        path.write_bytes(path.read_bytes()[:keep])
+        assert fastfid.statistics(sides[0], model=network, resume=tmp_path).sigma.tobytes() == wanted.tobytes()
+
+    def test_inside_a_file_is_found(self, network, sides, tmp_path):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path)
+        path = tmp_path / "piece-000001.npz"
+        data = bytearray(path.read_bytes())
+        data[data.index(b"0.m2.npy") + 400] ^= 1
+        path.write_bytes(data)
+        with pytest.raises(InputError, match=r"piece-000001\.npz is damaged: .*CRC.*: remove it, and run again"):
+            fastfid.statistics(sides[0], model=network, resume=tmp_path)
+
+    @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "1"}', "\0"])
+    def test_of_the_facts(self, network, sides, tmp_path, text):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path)
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(InputError, match=r"cannot read .*run\.json: "):
+            fastfid.statistics(sides[0], model=network, resume=tmp_path)
+
+    def test_of_a_later_format(self, network, sides, tmp_path):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path)
+        facts = json.loads((tmp_path / "run.json").read_text())
+        (tmp_path / "run.json").write_text(json.dumps({**facts, "format": 2}))
+        with pytest.raises(InputError, match="was written by a newer fastfid: upgrade to read it"):
+            fastfid.statistics(sides[0], model=network, resume=tmp_path)
+
+
+def test_an_image_that_is_left_out_is_listed_again(network, tmp_path):
+    path = folder(tmp_path / "set", pictures(45, 16))
+    (path / "030.png").write_bytes(b"none")
+    options = {"model": network, "on_error": "skip", "resume": tmp_path / "kept", "metrics": ["authpct"]}
+    first = fastfid.compare(path, path, **options)
+    second = fastfid.compare(path, path, **options)
+    equal(first, second)
+    assert second.a.n == 44
+    assert "030.png" in second.a.rejected[0]
+
+
+def test_a_generator_cannot_be_resumed(network, tmp_path):
+    with pytest.raises(InputError, match="can be read only once, from start to end: a run over it cannot be resumed"):
+        fastfid.statistics((image for image in pictures(5)), model=network, resume=tmp_path)
+
+
+def test_the_folder_is_a_file(network, sides, tmp_path):
+    (tmp_path / "kept").touch()
+    with pytest.raises(InputError, match="kept is a file; results are kept in a folder"):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path / "kept")
+
+
+def test_an_address(network, sides):
+    wanted = fastfid.statistics(sides[0], model=network)
+    for _ in range(2):
+        found = fastfid.statistics(sides[0], model=network, resume="memory://kept/here")
+        assert found.sigma.tobytes() == wanted.sigma.tobytes()
+    store = Store("memory://kept/here")
+    assert store.names() == {"run.json", *(f"piece-00000{i}.npz" for i in range(4))}
+    assert pickle.loads(pickle.dumps(store)).names() == store.names()
+
+
+def test_per_class(network, tmp_path):
+    for name, seed in (("cat", 0), ("dog", 1)):
+        for side in "ab":
+            folder(tmp_path / side / name, pictures(30, 16, seed + ord(side)))
+    options = {"model": network, "per_class": True, "metrics": ["fid", "kid"]}
+    plain = fastfid.compare(tmp_path / "a", tmp_path / "b", **options)
+    for _ in range(2):
+        kept = fastfid.compare(tmp_path / "a", tmp_path / "b", resume=tmp_path / "kept", **options)
+        equal(plain, kept)
+        assert kept.classes == plain.classes
+
+
+def test_a_killed_run_goes_on(network, tmp_path):
+    path = folder(tmp_path / "set", pictures(300, 16))
+    code = (
+        "import sys, os, time, fastfid; from fastfid.sources.pieces import pieces; pieces.__kwdefaults__['size'] = 20\n"
+        "def show(done, of):\n"
+        "    if done >= int(sys.argv[4]):\n"
+        "        os.kill(os.getpid(), 9)\n"
+        "fastfid.statistics(sys.argv[1], model=sys.argv[2], resume=sys.argv[3], progress=show)"
+    )
+    for least in (100, 200):
+        done = run(code, path, network, tmp_path / "kept", least)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    there = [name for name in files(tmp_path / "kept") if name.startswith("piece-")]
+    assert 0 < len(there) < 15
+    again = fastfid.statistics(path, model=network, resume=tmp_path / "kept")
+    assert again.sigma.tobytes() == fastfid.statistics(path, model=network).sigma.tobytes()
+    assert again.n == 300
+
+
+class Own(fastfid.Accumulator):
+    def __init__(self, dims):
+        self.total, self.names = np.zeros(dims), "texts"
+
+    def update(self, rows):
+        self.total += rows.sum(axis=0)
+
+    def merge(self, other):
+        self.total += other.total
+
+
+class WithAList(Own):
+    def __init__(self, dims):
+        super().__init__(dims)
+        self.parts = []
+
+
+ROWS = np.random.RandomState(0).randn(11, 3).astype(np.float32)
+MADE_BY = Provenance("own", "0" * 64, "size=8", 3)
+
+
+def files_of(path, *needs, run="run"):
+    return PieceFiles(Store(path), needs, {"features": 3}, run, MADE_BY)
+
+
+@pytest.mark.parametrize("accumulator", [fastfid.Statistics, Rows, Blocks, UnitMoments, Own])
+def test_a_state_comes_back(tmp_path, accumulator):
+    need = Need("features", accumulator)
+    fit = Fit.empty([need], {"features": 3}).update({"features": ROWS}, [Seen(size=(1, 2), digest=2**64 - 1)] * 11)
+    fit.seen.add([Seen(rejected="\udc80 and more")])
+    piece = Piece(open_source(pictures(12)), 7, range(12), 12)
+    files_of(tmp_path, need).write(piece, fit)
+    found = files_of(tmp_path, need).read(piece)
+    np.testing.assert_equal(found[need].__getstate__(), fit[need].__getstate__())
+    assert (found.n, found.seen, found.provenance) == (11, fit.seen, MADE_BY)
+
+
+def test_a_state_that_no_file_can_hold(tmp_path):
+    need = Need("features", WithAList)
+    fit = Fit.empty([need], {"features": 3}).update({"features": ROWS})
+    with pytest.raises(InputError, match=r"WithAList of features cannot be kept .*: parts .* is a list"):
+        files_of(tmp_path, need).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit)
+
+
+def damaged(tmp_path, change):
+    """Write a piece, change its arrays, and read it."""
+    fit = Fit.empty([MOMENTS], {"features": 3}).update({"features": ROWS}, [Seen()] * 11)
+    files_of(tmp_path, MOMENTS).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit)
+    path = tmp_path / "piece-000000.npz"
+    with Npz(path) as npz:
+        arrays = {key: npz.read(key, 1 << 20) for key in npz.keys}
+    change(arrays)
+    with path.open("wb") as file:
+        write_npz(file, arrays.items())
+    with pytest.raises(DamagedError) as caught:
+        files_of(tmp_path, MOMENTS).read_number(0)
+    return str(caught.value)
+
+
+def changed_facts(**changes):
+    def change(arrays):
+        facts = json.loads(str(arrays["piece"]))
+        arrays["piece"] = np.array(json.dumps({**facts, **changes}))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(changed_facts(n=n) for n in (10, -1, "11", None, 1.5)),
+        *(changed_facts(seen=seen) for seen in ({}, [], None, {"rejected": 5})),
+        *(changed_facts(states=states) for states in ([], [{}], [{"version": 2, "dims": 4, "n": 11}], None)),
+        *(changed_facts(provenance=made) for made in (5, "{}")),
+        changed_facts(run="another"),
+        changed_facts(number=3),
+        changed_facts(format="x"),
+        lambda arrays: arrays.pop("digests"),
+        lambda arrays: arrays.pop("piece"),
+        lambda arrays: arrays.pop("0.m2"),
+        lambda arrays: arrays.update({"0.pending": np.zeros((11, 4), np.float32)}),
+        lambda arrays: arrays.update({"0.pending": np.zeros((9, 3), np.float32)}),
+        lambda arrays: arrays.update({"piece": np.zeros(4)}),
+        lambda arrays: arrays.update({"digests": np.zeros(4) - 1}),
+    ],
+)
+def test_a_hostile_file_is_damaged(tmp_path, change):
+    assert "piece-000000.npz is damaged: " in damaged(tmp_path, change)
+
+
+def test_needs_as_texts():
+    assert text_of(MOMENTS) == "fastfid.Statistics of features"
+    assert text_of(Need("logits", partial(Own, 3))) == f"{__name__}.Own(3,)[] of logits"
+
+
+def test_a_tally_stops_looking_for_copies(monkeypatch):
+    monkeypatch.setattr("fastfid.images.observed.MOST_DIGESTS", 5)
+    one, other = Tally(), Tally()
+    one.add([Seen(digest=i) for i in (1, 2, 3)])
+    other.add([Seen(digest=i) for i in (3, 4, 5, 6, 7, 3)])
+    one.merge(other)
+    assert len(other.digests) == 5
+    assert len(one.digests) == 5
+    assert one.repeated == 2
+
+
+def test_from_the_command_line(network, sides, tmp_path, capsys):
+    wanted = fastfid.score(*sides, model=network)
+    for _ in range(2):
+        assert main([*map(str, sides), "--model", network, "--resume", str(tmp_path), "--quiet"]) == 0
+        assert capsys.readouterr().out.splitlines()[-1] == f"FID:  {wanted}"
