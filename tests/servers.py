@@ -123,14 +123,15 @@ class S3:
         self.proxy, self.plain = proxy, plain
         self.options = options_for(port)
 
-    def fill(self, bucket, folder):
+    def fill(self, bucket, folder, *, public=False):
         """Make a bucket with the files below a folder, unless there is one already."""
+        kind = {"ACL": "public-read"} if public else {}
         if self.plain.exists(bucket):
             return
         self.plain.mkdir(bucket)
         for path in Path(folder).rglob("*"):
             if path.is_file():
-                self.plain.pipe_file(f"{bucket}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+                self.plain.pipe_file(f"{bucket}/{path.relative_to(folder).as_posix()}", path.read_bytes(), **kind)
         self.plain.invalidate_cache()
 
 

@@ -7,6 +7,7 @@ import pkgutil
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -21,12 +22,14 @@ from fastfid.cli.main import main
 from fastfid.metrics import inception_score, kid, prdc, registry
 from fastfid.protocols import PROTOCOLS
 from pictures import folder, pictures
+from servers import moto_port, s3, served_s3  # noqa: F401 - fixtures
 from test_own_extractor import write_network
 from test_protocols import network_of
 
 README = Path(__file__).parents[1] / "README.md"
 COMING_FROM = README.parent / "docs" / "coming-from.md"
 DOCUMENTS = [README, *README.parent.glob("docs/*.md")]
+DATA = README.parent / "docs" / "data.md"
 METRICS = README.parent / "docs" / "metrics.md"
 PROTOCOLS_PAGE = README.parent / "docs" / "protocols.md"
 MODULES = [
@@ -153,6 +156,52 @@ def test_the_commands_for_protocols_run(offline, capsys):
 def test_the_page_of_protocols_names_them_all():
     text = PROTOCOLS_PAGE.read_text()
     assert all(f"| `{name}` |" in text for name in PROTOCOLS)
+
+
+def parts_of(document, *headings):
+    """The blocks of code below some headings of a page, in order."""
+    parts = re.split(r"^## (.*)\n", document.read_text(), flags=re.MULTILINE)
+    text = "".join(body for heading, body in zip(parts[1::2], parts[2::2], strict=True) if heading in headings)
+    return re.findall(r"```(python|sh)\n(.*?)```", text, re.DOTALL)
+
+
+def test_addresses_patterns_and_archives_of_the_page_on_data(offline, s3, monkeypatch):  # noqa: F811
+    for name in ("classes/a/0.png", "classes/b/1.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy("real/000.png", name)
+    shutil.copytree("real", "bucket/real")
+    shutil.copytree("generated", "bucket/generated")
+    for name in ("bucket/generated.zip", "bucket/shard-000.tar", "bucket/shard-001.tar", "shards/a.tar.gz"):
+        base, kind = re.match(r"(.*)\.(zip|tar|tar\.gz)$", name).groups()
+        shutil.make_archive(base, {"tar.gz": "gztar"}.get(kind, kind), "generated")
+    s3.fill("bucket", "bucket", public=True)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.options["client_kwargs"]["endpoint_url"])
+    blocks_run = 0
+    for language, block in parts_of(DATA, "Addresses", "Patterns", "Archives", "Compressed tars"):
+        if language == "sh":
+            for line in block.splitlines():
+                assert main(shlex.split(line)[1:]) == 0, line
+        else:
+            exec(compile("import fastfid\n" + block, str(DATA), "exec"), {})
+        blocks_run += 1
+    assert blocks_run == 6
+
+
+def test_tables_data_sets_lists_and_tensors_of_the_page_on_data(offline):
+    datasets = pytest.importorskip("datasets")
+    images = [{"bytes": path.read_bytes(), "path": path.name} for path in sorted(Path("generated").iterdir())[:4]]
+    table = datasets.Dataset.from_dict({"image": images}).cast_column("image", datasets.Image())
+    table.to_parquet("data/train-000.parquet")
+    Path("list.txt").write_text("# generated\ngenerated/000.png\ngenerated/001.png\n")
+    Path("list.csv").write_text("file,other\ngenerated/000.png,real/001.png\ngenerated/001.png,real/000.png\n")
+    for language, block in parts_of(
+        DATA, "Tables", "Data sets of Hugging Face", "Lists of paths", "Tensors, floats and loaders"
+    ):
+        if language == "sh":
+            for line in block.splitlines():
+                assert main(shlex.split(line)[1:]) == 0, line
+        else:
+            exec(compile("import fastfid\n" + block, str(DATA), "exec"), {})
 
 
 def test_every_flag_that_is_named_exists(capsys):

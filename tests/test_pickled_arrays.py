@@ -22,6 +22,7 @@ import pytest
 from fastfid import FastFIDWarning, InputError, Statistics
 from fastfid.files import pickled_arrays
 from fastfid.files.pickled_arrays import NAMES, PickledArrays
+from fastfid.files.places import Local
 from fuzz import CASES, SEED, mutants, rng_of
 
 PROTOCOLS = (2, 3, 4, 5)
@@ -60,7 +61,7 @@ def renamed(data):
 def read(tmp_path, data, key="a", most=1 << 20):
     path = tmp_path / "f.pkl"
     path.write_bytes(data)
-    return PickledArrays(path).read(key, most)
+    return PickledArrays(Local(str(path))).read(key, most)
 
 
 def refused(tmp_path, data, message):
@@ -104,7 +105,7 @@ class TestArrays:
         path = tmp_path / "f.pkl"
         tree = {"n": 5, "x": 0.5, "text": "abc", "in": {"a": MATRIX, "deeper": {"a": MATRIX}}, "no": None, "yes": True}
         path.write_bytes(pickle.dumps({**tree, 3: MATRIX, "pair": (1, 2), "empty": [], "mixed": [MATRIX, 1]}))
-        found = PickledArrays(path)
+        found = PickledArrays(Local(str(path)))
         assert found.keys == ["n", "x", "text", "in.a", "3"]
         assert [found.read(key, 99).item() for key in ("n", "x", "text")] == [5, 0.5, "abc"]
         assert found.header("in.a")[:3] == ((3, 4), False, np.dtype(float))

@@ -214,6 +214,41 @@ def test_a_score_equals_that_of_the_folder(folder, memory):
     np.testing.assert_array_equal(one.sigma, other.sigma)
 
 
+@pytest.mark.filterwarnings("ignore:.*no record of the model:fastfid.FastFIDWarning")
+@pytest.mark.parametrize("name", ["a.npz", "b.pkl"])
+def test_statistics_at_an_address(folder, memory, s3, tmp_path, name):  # noqa: F811
+    rows = np.random.RandomState(0).randn(90, 8)
+    kept = fastfid.Statistics(8).update(rows)
+    if name == "a.npz":
+        kept.save(tmp_path / name)
+    else:
+        (tmp_path / name).write_bytes(pickle.dumps({"mu": kept.mu, "sigma": kept.sigma}))
+    (tmp_path / "shelf").mkdir()
+    shutil.copy(tmp_path / name, tmp_path / "shelf" / name)
+    memory.pipe_file(f"/{name}", (tmp_path / name).read_bytes())
+    bucket = f"kept-{name[0]}"
+    s3.fill(bucket, tmp_path / "shelf")
+    other = fastfid.Statistics(8).update(rows + 1)
+    score = fastfid.score(tmp_path / name, other)
+    assert fastfid.score(f"memory://{name}", other) == score
+    assert fastfid.score(f"s3://{bucket}/{name}", other, storage_options=s3.options) == score
+    assert fastfid.Statistics.load(f"memory://{name}").n == fastfid.Statistics.load(tmp_path / name).n
+    with pytest.raises(InputError, match=r"memory://none\.npz does not exist"):
+        fastfid.score("memory://none.npz", other)
+
+
+@pytest.mark.filterwarnings("ignore:.*no record of the model:fastfid.FastFIDWarning")
+def test_features_at_an_address(memory, tmp_path):
+    rows = np.random.RandomState(0).randn(90, 8)
+    np.save(tmp_path / "rows.npy", rows)
+    np.savez(tmp_path / "rows.npz", rows)
+    for name in ("rows.npy", "rows.npz"):
+        memory.pipe_file(f"/{name}", (tmp_path / name).read_bytes())
+        assert fastfid.score(f"memory://{name}", rows + 1, features=True) == fastfid.score(
+            rows, rows + 1, features=True
+        )
+
+
 def test_another_process_reads_it(folder, s3):  # noqa: F811
     s3.fill("images", folder)
     source = open_source("s3://images", storage_options=s3.options)
@@ -405,6 +440,15 @@ def test_a_bucket_that_needs_credentials(s3, folder, monkeypatch):  # noqa: F811
     options = {key: value for key, value in s3.options.items() if key not in ("key", "secret")}
     with pytest.raises(InputError, match=r"s3://images: .*credentials.*storage_options, or give \{'anon': True\}"):
         open_source("s3://images", storage_options=options)
+
+
+def test_objects_that_may_be_listed_and_not_read(s3, folder):  # noqa: F811
+    s3.fill("images", folder)
+    options = {key: value for key, value in s3.options.items() if key not in ("key", "secret")} | {"anon": True}
+    item = next(open_source("s3://images", storage_options=options).read([0]))
+    with pytest.raises(InputError, match=r"cannot read s3://images/a/0\.png: Forbidden; say who you are by") as caught:
+        item.load()
+    assert not isinstance(caught.value, ImageError)  # on_error="skip" would skip all
 
 
 def test_packages_that_are_missing(monkeypatch):

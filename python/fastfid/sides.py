@@ -75,16 +75,16 @@ def _saved(given: Any, name: str, needs: tuple[Need, ...], options: Options, mes
         return replace(given, states=dict(given.states))
     if isinstance(given, Statistics):
         return fit_of_statistics(given)
-    if isinstance(given, str | os.PathLike) and is_statistics_file(given):
-        return fit_of_file(given, messages, needs=needs, force=options.force)
-    return fit_of_features(given, name) if options.features else None
+    if isinstance(given, str | os.PathLike) and is_statistics_file(given, options.storage_options):
+        return fit_of_file(given, messages, needs=needs, force=options.force, storage_options=options.storage_options)
+    return fit_of_features(given, name, options.storage_options) if options.features else None
 
 
 def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
     """Return a side whose fit is known, with the images of the same file if the fit lacks something."""
     fill(fit, needs)
     missing = tuple(need for need in needs if not need.optional and need not in fit.states)
-    source = images_beside_statistics(given) if missing else None
+    source = images_beside_statistics(given, options.storage_options) if missing else None
     if missing and source is None:
         metrics = [metric.name for metric in asked_for(options.metrics, options) if missing[0] in metric.needs]
         saved = f"saved with --with {metrics[0]}" if metrics else "with that"

@@ -11,7 +11,6 @@ width is one matrix. Keys of anything else are left out.
 """
 
 import math
-import os
 import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from .npy import Header
 from .pickles import Machine
-from .reading import open_regular
+from .places import Place
 
 MOST_BYTES = 1 << 31  # of a file; StyleGAN's with all features of 200,000 images has 1.6 GB
 _NDARRAY, _DTYPE, _ENCODE = "numpy ndarray", "numpy dtype", "_codecs encode"
@@ -114,7 +113,7 @@ class PickledArrays:
 
     Parameters
     ----------
-    path : path
+    place : Place
 
     Raises
     ------
@@ -123,9 +122,11 @@ class PickledArrays:
         errors, too; `failures` handles them.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        with open_regular(path, most=MOST_BYTES) as file:
-            self._size = os.fstat(file.fileno()).st_size
+    def __init__(self, place: Place) -> None:
+        file, (self._size, _) = place.open()
+        with file:
+            if self._size > MOST_BYTES:
+                raise ValueError(f"it has {self._size:,} bytes or more; at most {MOST_BYTES:,} are read")
             whole = _Arrays(self._size).evaluate(file)
         if type(whole) is not dict:
             raise ValueError("it is not a pickled dict of arrays")

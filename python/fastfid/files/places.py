@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 from ..errors import InputError
 from .ranges import FIRST_RANGE, RangeFile
 from .reading import open_regular, read_regular, state_of, without_waiting
-from .remote import Remote, State, filesystem, is_address
+from .remote import Remote, State, filesystem, is_address, refused
 
 STAMP = 16  # bytes of a `packed` state
 _BUFFER = 1 << 13  # stated, because finding out the best size costs as much as opening the file
@@ -148,7 +148,10 @@ class Far(Place):
 
         The MD5 that many stores list is compared with the bytes themselves. Others are asked for the state again.
         """
-        data = self.remote.read(self.file, self.size, most)
+        try:
+            data = self.remote.read(self.file, self.size, most)
+        except PermissionError as problem:  # of all, and not of this file alone
+            raise refused(f"cannot read {self}", problem) from problem
         same = self.size is None or len(data) == self.size
         if same and self.stamp and md5(data, usedforsecurity=False).digest() != self.stamp:
             same = packed(self.remote.state(self.file)) == self.stamp

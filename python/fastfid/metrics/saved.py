@@ -1,7 +1,7 @@
 """Fits that come from statistics or from features instead of images."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +13,8 @@ from ..checks import numbers
 from ..errors import InputError
 from ..files.npy import Header, exactly, read_header
 from ..files.npz import Npz
-from ..files.reading import failures, open_regular
+from ..files.places import place_of
+from ..files.reading import failures
 from ..fit import Fit
 from ..messages import Messages
 from ..networks.roles import FEATURES
@@ -39,7 +40,12 @@ def fit_of_statistics(statistics: Statistics) -> Fit:
 
 
 def fit_of_file(
-    path: str | os.PathLike[str], messages: Messages, *, needs: Collection[Need] | None = None, force: bool = False
+    path: str | os.PathLike[str],
+    messages: Messages,
+    *,
+    needs: Collection[Need] | None = None,
+    force: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Fit:
     """Return a fit of a statistics file, with what is needed of it, or with everything.
 
@@ -50,7 +56,7 @@ def fit_of_file(
     """
     roles = None if needs is None else {need.role for need in needs}
     rows = needs is None or any(need.role == FEATURES and need != MOMENTS for need in needs)
-    stored = statistics_file.load(path, messages.warn, force=force, rows=rows)
+    stored = statistics_file.load(path, messages.warn, force=force, rows=rows, storage_options=storage_options)
     for text in stored.notes:
         messages.note(text)
     fit = fit_of_statistics(Statistics._of_file(stored))
@@ -60,7 +66,7 @@ def fit_of_file(
     name = os.fsdecode(path)
     if name.lower().endswith(".npz") and roles != {FEATURES}:
         try:
-            with failures("it cannot be read"), Npz(name) as npz:
+            with failures("it cannot be read"), Npz(place_of(name, storage_options).open()[0]) as npz:
                 fit.states |= dict(states_of(npz, fit.n, roles))
         except InputError as error:
             raise InputError(f"{name}: {error}") from error
@@ -129,7 +135,7 @@ def save(fit: Fit, path: str | os.PathLike[str], *, overwrite: bool = True, form
     return cast(Statistics, fit[MOMENTS])._save(path, overwrite=overwrite, form=format, more=more)
 
 
-def fit_of_features(given: Any, name: str) -> Fit:
+def fit_of_features(given: Any, name: str, storage_options: Mapping[str, Any] | None = None) -> Fit:
     """Return a fit of a matrix of features: an array, or an ``.npy`` or ``.npz`` that holds one.
 
     Raises
@@ -137,7 +143,11 @@ def fit_of_features(given: Any, name: str) -> Fit:
     InputError
         If it is not a matrix (n, dims) of finite numbers with at least two rows.
     """
-    blocks = _read(Path(given), name) if isinstance(given, str | os.PathLike) else _blocks(given, name)
+    blocks = (
+        _read(os.fsdecode(given), name, storage_options)
+        if isinstance(given, str | os.PathLike)
+        else _blocks(given, name)
+    )
     fit = Fit({}, 0)
     for block in blocks:
         if not fit.states:
@@ -187,21 +197,23 @@ def _blocks(given: Any, name: str) -> Iterator[NDArray[Any]]:
     yield from snapshots(array)
 
 
-def _read(path: Path, name: str) -> Iterator[NDArray[Any]]:
-    if path.suffix.lower() not in (".npy", ".npz") or path.is_dir():
+def _read(path: str, name: str, storage_options: Mapping[str, Any] | None) -> Iterator[NDArray[Any]]:
+    kind = path.lower()[-4:]
+    if kind not in (".npy", ".npz") or Path(path).is_dir():
         raise InputError(f"{name} is not a matrix of features: give an .npy or .npz of shape (n, dims)")
     with failures(f"cannot read {name}"):
-        if path.suffix.lower() == ".npz":
-            with Npz(path) as npz:
-                keys = [key for key in npz.keys if len(npz.header(key).shape) == 2]
-                if len(keys) != 1:
-                    held = ", ".join(npz.keys) or "nothing"
-                    raise InputError(f"{name} must hold one matrix of features; it holds {held}")
-                header, values = npz.open(keys[0])
-                yield from _read_rows(values, header, name)
-        else:
-            with open_regular(path) as file:
-                yield from _read_rows(file, read_header(file, os.fstat(file.fileno()).st_size), name)
+        file, state = place_of(path, storage_options).open()
+        if kind == ".npy":
+            with file:
+                yield from _read_rows(file, read_header(file, state[0]), name)
+            return
+        with Npz(file) as npz:
+            keys = [key for key in npz.keys if len(npz.header(key).shape) == 2]
+            if len(keys) != 1:
+                held = ", ".join(npz.keys) or "nothing"
+                raise InputError(f"{name} must hold one matrix of features; it holds {held}")
+            header, values = npz.open(keys[0])
+            yield from _read_rows(values, header, name)
 
 
 def _read_rows(file: Any, header: Header, name: str) -> Iterator[NDArray[Any]]:

@@ -19,7 +19,8 @@ from ..errors import InputError
 from ..files.layouts import Layout, split_entry
 from ..files.npz import Npz
 from ..files.pickled_arrays import PickledArrays
-from ..files.reading import failures, open_regular
+from ..files.places import Local, Place, place_of
+from ..files.reading import failures
 from ..files.writing import atomic_write
 from ..provenance import Provenance
 from . import foreign_files
@@ -123,6 +124,7 @@ def load(
     force: bool,
     entry: str | None = None,
     rows: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Stored:
     """Read a file and check its values.
 
@@ -138,6 +140,8 @@ def load(
         Which set of statistics to take, if the file has several.
     rows : bool
         Whether to read the rows even if there are more than dims, so that mean and covariance do not need them.
+    storage_options : mapping, optional
+        What the file system of an address needs.
 
     Raises
     ------
@@ -145,7 +149,7 @@ def load(
         If the file is missing, damaged or something else, or its values are not statistics; the message names it.
     """
     name, inside = split_entry(path_name(path))
-    arrays, layout, note = _read(name, inside if entry is None else entry, rows)
+    arrays, layout, note = _read(place_of(name, storage_options), name, inside if entry is None else entry, rows)
     with failures(name):
         text = str(arrays["fastfid"]) if "fastfid" in arrays else None
     made_by = None if text is None else Provenance.from_json(text, name)
@@ -195,7 +199,7 @@ def _plain(rows: NDArray[Any]) -> NDArray[Any]:
     return rows.astype(np.float32 if rows.dtype == np.float32 else np.float64, copy=False)
 
 
-def _read(name: str, entry: str | None, rows: bool) -> tuple[Arrays, Layout, str | None]:
+def _read(place: Place, name: str, entry: str | None, rows: bool) -> tuple[Arrays, Layout, str | None]:
     """Read mu and sigma, and also n, fastfid and rows if the file has them, under these names.
 
     The shapes are checked before anything is read, because a small file can claim to be huge. The values are not
@@ -206,18 +210,19 @@ def _read(name: str, entry: str | None, rows: bool) -> tuple[Arrays, Layout, str
     InputError
         If the file is missing, damaged or something else; the message names it.
     """
-    if not os.path.lexists(name):  # never raises
+    if isinstance(place, Local) and not os.path.lexists(name):  # never raises
         raise InputError(f"{name} does not exist")
     with failures(f"{name} cannot be read as a statistics file"):
-        with open_regular(name) as file:
+        file, _ = place.open()
+        with file:
             start = file.read(len(_NPY))
         if start == _NPY:
             raise InputError(f"{name} is not a statistics file: it needs mu and sigma, but holds a single array")
         if start.startswith(_PICKLE):
-            pickled = PickledArrays(name)
+            pickled = PickledArrays(place)
             layout, note = foreign_files.choose(pickled.keys, name, entry)
             return _read_arrays(pickled, layout, rows), layout, note
-        with Npz(name) as npz:
+        with Npz(place.open()[0]) as npz:
             layout, note = foreign_files.choose(npz.keys, name, entry)
             return _read_arrays(npz, layout, rows), layout, note
 

@@ -1,7 +1,7 @@
 """Arrays of images, in memory or read image by image from an ``.npy`` or ``.npz``."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from ..errors import InputError
 from ..files.layouts import PICKLES, layouts, split_entry
 from ..files.npy import Header, exactly, read_header, read_values
 from ..files.npz import Npz
-from ..files.places import Local, Place
+from ..files.places import Local, Place, place_of
 from ..files.reading import MOST_FILE_BYTES, failures
 from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded, digest
@@ -83,34 +83,41 @@ def _find_images(path: Place, npz: Npz, state: Any, terms: Terms) -> Source:
         return _Npz(key, headers[key], nbytes, Unchanged(path, str(path), state), str(path), terms.floats)
 
 
-def is_statistics_file(path: str | os.PathLike[str]) -> bool:
+def is_statistics_file(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> bool:
     """Return True for a pickle, and for an ``.npz`` with the keys of statistics; other arrays do not matter.
 
-    ``FILE#ENTRY`` is one of several sets of statistics in a file.
+    ``FILE#ENTRY`` is one of several sets of statistics in a file. The file may be at an address.
 
     Raises
     ------
     InputError
         If it ends in ``.npz`` and is not a readable zip file.
     """
-    path = Path(split_entry(path)[0])
-    with failures(f"cannot read {path}"):
-        kind = path.suffix.lower()
-        if kind not in (".npz", *PICKLES) or not path.is_file():
+    name = split_entry(path)[0]
+    with failures(f"cannot read {name}"):
+        if not name.lower().endswith((".npz", *PICKLES)):
             return False
-        if kind in PICKLES:
+        place = place_of(name, storage_options)
+        if isinstance(place, Local) and not Path(name).is_file():
+            return False
+        if name.lower().endswith(PICKLES):
             return True
-        with Npz(path) as npz:
+        try:
+            file, _ = place.open()
+        except FileNotFoundError:  # a pattern, or the name is wrong, which is reported later
+            return False
+        with Npz(file) as npz:
             return bool(layouts(npz.keys))
 
 
-def images_beside_statistics(given: object) -> Source | None:
+def images_beside_statistics(given: object, storage_options: Mapping[str, Any] | None = None) -> Source | None:
     """Return the images that a statistics file also has, in ``arr_0``; None if there are none."""
     if not (isinstance(given, str | os.PathLike) and Path(given).suffix.lower() == ".npz"):
         return None
-    with failures(f"cannot read {os.fspath(given)}"), Npz(given) as npz:
+    place = place_of(os.fspath(given), storage_options)
+    with failures(f"cannot read {place}"), Npz(place.open()[0]) as npz:
         found = "arr_0" in npz.keys and len(npz.header("arr_0").shape) in (3, 4)
-    return open_npz(Local(os.fspath(given)), Terms()) if found else None
+    return open_npz(place, Terms()) if found else None
 
 
 class _File(Source):
