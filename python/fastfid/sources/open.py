@@ -45,17 +45,24 @@ def open_source(
         - A folder: every file with one of `ENDINGS`, in upper or lower case, sorted. Links are followed, and each
           folder is read once even if several links lead to it. If there are no image files, the images of its ``.zip``
           and ``.tar`` archives are one set, archive by archive in the order of their names. If there are no archives
-          either, each of its ``.npy`` files is one image.
+          either, the rows of its tables are, and if there are none of these, each of its ``.npy`` files is one image.
         - A ``.zip`` or an uncompressed ``.tar`` (a WebDataset shard): its members with those endings, in the order that
           the files would have if the archive were unpacked. It is listed at once. Each image is read directly from the
           archive, and nothing is written to disk.
         - An ``.npy`` or ``.npz`` of images (its ``arr_0``, or its only array of 3 or 4 dimensions), read image
           by image.
-        - An array of integers in 0...255 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W).
-        - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images, PIL images, or image files.
-          Image files are given as paths, as bytes, as open binary files (read from their beginning), or as
-          ``{"bytes": ..., "path": ...}``, where the path is used only if the bytes are None. An element is copied as
-          soon as the iterable yields it, so a buffer may be reused. Files are decoded in worker threads.
+        - A table: Parquet, or Arrow's stream, file or Feather, with the bytes of files in a column; or a list of those.
+        - A ``.txt``, ``.csv`` or ``.tsv`` that lists paths, relative to its folder.
+        - The ``mlperf_log_accuracy.json`` of MLPerf's loadgen.
+        - An array or tensor of integers in 0...255, or of floats with `value_range` and `quantise`, of shape
+          (N, H, W, 3), (N, H, W, 1), (N, H, W), (N, 3, H, W) or (N, 1, H, W).
+        - A `Dataset` or `IterableDataset` of Hugging Face, whose images it does not decode.
+        - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images or batches, PIL images, or
+          image files; torch's `Dataset` and `DataLoader` are two. Image files are given as paths or addresses, as
+          bytes, as open binary files (read from their beginning), or as ``{"bytes": ..., "path": ...}``, where the path
+          is used only if the bytes are None. Elements may also be tuples, lists or mappings with one image, or with several
+          of which `image_key` chooses one. An element is copied as soon as the iterable yields it, so a buffer may be
+          reused. Files are decoded in worker threads.
         - A `Source`, which is returned unchanged.
     recursive : bool, default True
         Whether to search subfolders, of a folder and within an archive.
