@@ -60,9 +60,9 @@ def open_source(
         - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images or batches, PIL images, or
           image files; torch's `Dataset` and `DataLoader` are two. Image files are given as paths or addresses, as
           bytes, as open binary files (read from their beginning), or as ``{"bytes": ..., "path": ...}``, where the path
-          is used only if the bytes are None. Elements may also be tuples, lists or mappings with one image, or with several
-          of which `image_key` chooses one. An element is copied as soon as the iterable yields it, so a buffer may be
-          reused. Files are decoded in worker threads.
+          is used only if the bytes are None. Elements may also be tuples, lists or mappings with one image, or with
+          several of which `image_key` chooses one. An element is copied as soon as the iterable yields it, so a buffer
+          may be reused. Files are decoded in worker threads.
         - A `Source`, which is returned unchanged.
     recursive : bool, default True
         Whether to search subfolders, of a folder and within an archive.

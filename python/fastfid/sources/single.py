@@ -16,8 +16,8 @@ from .terms import Terms
 
 KINDS = (
     "a folder of images, a .zip or .tar of images or a folder of those, a .parquet or .arrow table, a .txt or .csv "
-    "list of paths, an .npz or .npy of images, an array or tensor, or an iterable of arrays, PIL images, paths or bytes "
-    "of files"
+    "list of paths, an .npz or .npy of images, an array or tensor, or an iterable of arrays, PIL images, paths or "
+    "bytes of files"
 )
 
 
