@@ -187,8 +187,9 @@ def test_addresses_patterns_and_archives_of_the_page_on_data(offline, s3, monkey
     assert blocks_run == 6
 
 
-def test_tables_data_sets_lists_and_tensors_of_the_page_on_data(offline):
+def test_tables_data_sets_lists_and_tensors_of_the_page_on_data(offline, monkeypatch):
     datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", offline / "cache")
     images = [{"bytes": path.read_bytes(), "path": path.name} for path in sorted(Path("generated").iterdir())[:4]]
     table = datasets.Dataset.from_dict({"image": images}).cast_column("image", datasets.Image())
     table.to_parquet("data/train-000.parquet")

@@ -120,6 +120,8 @@ def test_batches_of_grey_images_without_channels_are_refused():
             pixels(iter([batch]))
     with pytest.raises(InputError, match=r"shape \(3, 8, 8\) from a loader of batches of 3 may be one image or 3"):
         pixels(Loader([Tensor(STACK[:3, ..., 0])] * 3, 3))
+    with pytest.raises(InputError, match=r"from a loader of batches of 3 may be one image or 3"):
+        pixels(Loader([[STACK[:3, ..., 0], np.arange(3)]] * 3, 3))
     np.testing.assert_array_equal(pixels(Loader([Tensor(chw(STACK[0]))] * 3, 1)), STACK[[0, 0, 0]])
 
 

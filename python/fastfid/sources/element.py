@@ -31,7 +31,7 @@ _KEY, _MOST_SHOWN = "__key__", 20
 Maker = Callable[[str], Item]
 
 
-def images_of(element: object, name: str, terms: Terms) -> Sequence[Maker]:
+def images_of(element: object, name: str, terms: Terms, batch_size: int | None = None) -> Sequence[Maker]:
     """Find the image in an element, or the images if it is a batch.
 
     Parameters
@@ -42,6 +42,8 @@ def images_of(element: object, name: str, terms: Terms) -> Sequence[Maker]:
     name : str
         Name of the element in errors.
     terms : Terms
+    batch_size : int, optional
+        How many images an element has, if its owner says so.
 
     Returns
     -------
@@ -59,6 +61,11 @@ def images_of(element: object, name: str, terms: Terms) -> Sequence[Maker]:
     array = to_array(image, name, copy=False)
     if array.ndim not in (3, 4):
         return [partial(_array_item, array, label, terms)]
+    if array.ndim == 3 and len(array) == batch_size != 1:
+        raise InputError(
+            f"{name}: shape {array.shape} from a loader of batches of {batch_size} may be one image or {batch_size}: "
+            "give batches (N, 1, H, W)"
+        )
     array = channels_last(array, name, tensor=is_tensor(image))
     images = array if array.ndim == 4 else [array]
     return [partial(_array_item, one, label, terms) for one in images]

@@ -67,14 +67,7 @@ class Elements(Source):
 
     def _images(self, element: object, index: int) -> Sequence[Maker]:
         """Return the images of an element, the first of which has this index."""
-        shape = tuple[int, ...](getattr(element, "shape", ()))
-        of = getattr(self._elements, "batch_size", None)
-        if len(shape) == 3 and shape[0] == of:
-            raise InputError(
-                f"{self._name(index)}: shape {shape} from a loader of batches of {of} may be one image or {of}: "
-                "give batches (N, 1, H, W)"
-            )
-        return images_of(element, self._name(index), self._terms)
+        return images_of(element, self._name(index), self._terms, getattr(self._elements, "batch_size", None))
 
     def _one(self, element: object, index: int) -> Maker:
         images = self._images(element, index)
