@@ -20,6 +20,7 @@ from .unchanged import Unchanged
 _MARK, _OLD_MARK = b"ARROW1", b"FEA1"
 _MOST_HEADER = 1 << 26  # bytes of the header of a message
 _MOST_BATCH = 1 << 32  # bytes of a record batch, as it is stored and unpacked
+_MOST_MESSAGES = 10_000_000
 _SCHEMA, _DICTIONARY, _BATCH = 1, 2, 3
 _SMALLER = "write it with fewer rows in a batch"
 
@@ -81,8 +82,10 @@ def _messages(file: IO[bytes]) -> Iterator[Message | None]:
         file.seek(max(0, size - len(_MARK)))
         if file.read() != _MARK:
             raise ValueError("it is cut short: the mark at its end is missing")
-    first = True
+    first, number = True, 0
     while place < size:
+        if (number := number + 1) > _MOST_MESSAGES:
+            raise ValueError(f"it has more than {_MOST_MESSAGES:,} record batches: write it with more rows in a batch")
         message = _message(file, place, size)
         if message is None:
             yield None

@@ -16,7 +16,7 @@ from ..files.remote import Remote
 from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded, decode, digest, from_pil, is_pil
 from ..images.formats import begins_as_image
-from ..images.rgb import is_array, is_tensor, to_array
+from ..images.rgb import check_arrays, is_array, is_tensor, to_array
 from .base import Item, given
 from .folder import load_image
 from .names import is_archive, is_image
@@ -208,7 +208,7 @@ def _loader(element: object, name: str) -> Callable[[], Decoded]:
     """Return a function that returns the image and shares no memory with `element`.
 
     The iterable may reuse one buffer (ImageSequence does), and Pillow images cannot be loaded in two threads at once.
-    So arrays and PIL images are converted now. Bytes are copied now and decoded later, in a worker thread.
+    So PIL images are converted now. Bytes and arrays are copied now and converted later, in a worker thread.
     """
     if isinstance(element, bytes | bytearray | memoryview):
         return partial(decode, bytes(element), name)
@@ -220,10 +220,12 @@ def _loader(element: object, name: str) -> Callable[[], Decoded]:
 
 
 def _array_loader(array: NDArray[Any], name: str, terms: Terms) -> Callable[[], Decoded]:
-    image = decoded(array, name, terms.floats)
-    if np.may_share_memory(image.pixels, array):
-        image = image._replace(pixels=image.pixels.copy())
-    return partial(given, image)
+    """Return a function that returns the image, and check what the type and the shape tell."""
+    floats = terms.floats if array.dtype.kind == "f" else None
+    if array.dtype != np.uint8 and floats is None:
+        return partial(given, decoded(array, name))  # of other integers, a value may be out of range
+    check_arrays(array.shape, array.dtype, name, stack=False, values=array, floats=floats is not None)
+    return partial(decoded, array.copy(order="K"), name, floats)
 
 
 def _read(file: Any, name: str) -> bytes:

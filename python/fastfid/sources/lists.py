@@ -18,7 +18,7 @@ from .folder import load_image
 from .names import is_archive, is_image
 from .terms import Terms
 
-_MOST_LINE = 1 << 16  # bytes
+_MOST_LINE, _MOST_LINES = 1 << 16, 20_000_000  # bytes of a line, and lines
 _MOST_SHOWN = 20
 #: Names of columns of paths. Those of addresses count only if there is none of them.
 _COLUMNS = (
@@ -134,6 +134,8 @@ def _lines(file: IO[bytes]) -> Iterator[str]:
     number = 0
     while line := file.readline(_MOST_LINE + 1):
         number += 1
+        if number > _MOST_LINES:
+            raise ValueError(f"it has more than {_MOST_LINES:,} lines")
         if len(line) > _MOST_LINE:
             raise ValueError(f"line {number} has more than {_MOST_LINE:,} bytes")
         if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
