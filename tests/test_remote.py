@@ -10,6 +10,7 @@ import sys
 import tarfile
 import textwrap
 import threading
+import time
 import tracemalloc
 import warnings
 import zipfile
@@ -24,7 +25,7 @@ from upath import UPath
 
 import fastfid
 from fastfid import ImageError, InputError
-from fastfid.files import retries
+from fastfid.files import retries, windows
 from fastfid.files.places import Far, packed
 from fastfid.files.ranges import RangeFile
 from fastfid.files.remote import Remote, State, filesystem, is_address, retried, state_of_info
@@ -371,16 +372,23 @@ def test_a_listing_is_made_anew(folder, s3):  # noqa: F811
     assert open_source("s3://growing", storage_options=s3.options).size == 7
 
 
-def test_one_request_for_each_image(folder, shelf, s3):  # noqa: F811
-    """S3 lists the MD5, so that nothing more has to be asked; members of zips have checksums."""
+def test_how_many_requests_there_are(folder, shelf, s3):  # noqa: F811
+    """S3 lists the MD5, so that nothing more has to be asked, and members of zips have checksums."""
     s3.fill("images", folder)
     s3.fill("shelf", shelf)
-    for address in ("s3://images", "s3://shelf/shards/a-00.zip"):
-        source = open_source(address, storage_options=s3.options)
+    for address, expected in (("images", ["GET"] * 6), ("shelf/shards/a-00.zip", ["GET"] * 2)):
+        source = open_source(f"s3://{address}", storage_options=s3.options)
         s3.proxy.requests.clear()
         for item in read_items(source):
             item.load()
-        assert [method for method, _ in s3.proxy.requests] == ["GET"] * 6
+        assert [method for method, _ in s3.proxy.requests] == expected
+    source = open_source("s3://shelf/shards/b-00.tar", storage_options=s3.options)
+    s3.proxy.requests.clear()
+    for item in read_items(source):
+        item.load()
+    methods = [method for method, _ in s3.proxy.requests]
+    assert methods == ["GET", "HEAD"] * (len(methods) // 2)  # whether it has changed
+    assert len(methods) <= 6
 
 
 def test_a_zip_is_listed_by_its_end(tmp_path, memory, monkeypatch):
@@ -604,6 +612,68 @@ def test_a_range_file_is_a_file(memory):
         file.seek(3)
         assert file.readinto(buffer) == 7
         assert buffer == content[3:10]
+
+
+class Counted(Remote):
+    """Counts the ranges of bytes 0, 1, 2, ... that are fetched, slowly."""
+
+    fetched: list
+    fail: bool
+
+    def fetch(self, name, start, end):
+        self.fetched.append((start, end))
+        time.sleep(0.002)
+        if self.fail:
+            raise InputError("no answer")
+        return np.arange(start, end, dtype=np.int64).astype(np.uint8).tobytes()
+
+
+def counted():
+    remote = Counted(None, "memory://a", "/a")
+    object.__setattr__(remote, "fetched", [])
+    object.__setattr__(remote, "fail", False)
+    return remote
+
+
+def test_threads_share_what_they_fetch():
+    remote = counted()
+    shared = windows.Windows(remote, "", 30_000_000)
+
+    def read(start):
+        with RangeFile(remote, size=shared.size, first=1000, windows=shared) as file:
+            file.seek(start)
+            return file.read(1000)
+
+    places = range(0, 10_000_000, 1000)
+    with ThreadPoolExecutor(16) as pool:
+        for start, data in zip(places, pool.map(read, places), strict=True):
+            assert data == np.arange(start, start + 1000).astype(np.uint8).tobytes()
+    assert len(remote.fetched) < 60
+    assert sum(end - start for start, end in remote.fetched) < 25_000_000
+    remote.fetched.clear()
+    far_apart = range(0, 30_000_000, 1_000_000)
+    assert all(len(read(start)) == 1000 for start in far_apart)
+    assert sum(end - start for start, end in remote.fetched) <= len(far_apart) << 14  # next to nothing is read in vain
+
+
+def test_a_range_that_fails_is_fetched_again():
+    remote = counted()
+    shared = windows.Windows(remote, "", 10_000)
+    object.__setattr__(remote, "fail", True)
+    with ThreadPoolExecutor(4) as pool:
+        failed = [future.exception() for future in [pool.submit(shared.read, 0, 10, 100) for _ in range(8)]]
+    assert all(isinstance(error, InputError) for error in failed)
+    object.__setattr__(remote, "fail", False)
+    assert shared.read(0, 3, 100) == b"\0\1\2"
+
+
+def test_ranges_of_few_files_are_kept():
+    many = [windows.Windows(counted(), str(number), 100) for number in range(20)]
+    for each in many:
+        windows.keep(each)
+        each.read(0, 10, 100)
+    assert sum(bool(each._kept) for each in many) == 4
+    assert all(each.read(0, 2, 100) == b"\0\1" for each in many)
 
 
 def test_stamps():

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..errors import InputError
-from .ranges import FIRST_RANGE, RangeFile
+from .ranges import RangeFile
 from .reading import open_regular, read_regular, state_of, without_waiting
 from .remote import Remote, State, filesystem, is_address, refused
+from .windows import FIRST_RANGE, Windows, keep
 
 STAMP = 16  # bytes of a `packed` state
 _BUFFER = 1 << 13  # stated, because finding out the best size costs as much as opening the file
@@ -46,8 +47,8 @@ class Place(ABC):
         """Open it again, without any check."""
 
     @abstractmethod
-    def changed(self, file: IO[bytes], state: Any) -> bool:
-        """Return True if it has changed since it had this state; `file` is what `again` returned."""
+    def changed(self, file: IO[bytes] | None, state: Any) -> bool:
+        """Return True if it has changed since it had this state; `file` is what `again` returned, if at hand."""
 
     @abstractmethod
     def read(self, most: int) -> bytes:
@@ -87,8 +88,9 @@ class Local(Place):
         """Open it again. If it is no longer a regular file, its state differs, too."""
         return open(self.path, "rb", _BUFFER, opener=without_waiting)
 
-    def changed(self, file: IO[bytes], state: Any) -> bool:
+    def changed(self, file: IO[bytes] | None, state: Any) -> bool:
         """Return True if it has changed since it had this state."""
+        assert file is not None
         return bool(state_of(file) != state)
 
     def read(self, most: int) -> bytes:
@@ -136,7 +138,12 @@ class Far(Place):
         """Open it again; nothing is fetched yet."""
         return cast(IO[bytes], RangeFile(self.remote, self.file, state.size, first))
 
-    def changed(self, file: IO[bytes], state: Any) -> bool:
+    def shared(self, first: int, windows: Windows) -> IO[bytes]:
+        """Open it again for one of several threads, which share what they fetch."""
+        keep(windows)
+        return cast(IO[bytes], RangeFile(self.remote, self.file, windows.size, first, windows))
+
+    def changed(self, file: IO[bytes] | None, state: Any) -> bool:
         """Return True if it has changed since it had this state."""
         try:
             return bool(self.remote.state(self.file) != state)

@@ -176,7 +176,7 @@ def _load_array(array: NDArray[Any], name: str) -> Decoded:
 
 def _load_at(file: Unchanged, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> Decoded:
     size = math.prod(shape) * dtype.itemsize
-    with file.open(size) as opened, failures(f"cannot read {name}"):
+    with file.open_at_once(size) as opened, failures(f"cannot read {name}"):
         opened.seek(offset)
         values = opened.read(size)
         return _load_array(np.frombuffer(values, dtype).reshape(shape), name)
