@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 from ..errors import InputError
 from .ranges import RangeFile
 from .reading import open_regular, read_regular, state_of, without_waiting
-from .remote import Remote, State, filesystem, is_address, refused
+from .remote import Remote, State, filesystem, is_address, protocols, refused
 from .windows import FIRST_RANGE, Windows, keep
 
 STAMP = 16  # bytes of a `packed` state
@@ -197,4 +197,4 @@ def place_of(name: str, storage_options: Any = None) -> Place:
 
 def is_local(fs: Any) -> bool:
     """Return True for the file system of ``file://``, whose paths are those of this machine."""
-    return {"file", "local"} & set([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol) != set()
+    return bool(protocols(fs) & {"file", "local"})

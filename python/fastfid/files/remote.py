@@ -34,6 +34,7 @@ __all__ = [
     "filesystem",
     "is_address",
     "may_pass",
+    "protocols",
     "refused",
     "retried",
     "state_of_info",
@@ -204,7 +205,7 @@ class Remote:
 
     def check_ranges(self, name: str, size: int) -> None:
         """Raise `InputError` if a server of HTTP sends the whole of a large file where a part is asked for."""
-        if size <= 1 or not _protocols(self.fs) & {"http", "https"}:
+        if size <= 1 or not protocols(self.fs) & {"http", "https"}:
             return
 
         def probe() -> None:
@@ -275,10 +276,11 @@ def turn(fs: Any) -> Any:
         if fs not in _locks:
             # A cache of whole files has the attributes of what it caches, but two threads would write one file at once.
             cache = any(kind.__name__ == "CachingFileSystem" for kind in type(fs).__mro__)
-            safe = not cache and (getattr(fs, "async_impl", False) is True or _protocols(fs) & _SAFE)
+            safe = not cache and (getattr(fs, "async_impl", False) is True or protocols(fs) & _SAFE)
             _locks[fs] = _free if safe else threading.Lock()
         return _locks[fs]
 
 
-def _protocols(fs: Any) -> set[str]:
+def protocols(fs: Any) -> set[str]:
+    """Return the schemes of a file system."""
     return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
