@@ -1,9 +1,11 @@
 """Addresses: the images, names and scores are those of the plain folder, whatever the network does, or an error."""
 
 import gc
+import hashlib
 import io
 import os
 import pickle
+import random
 import shutil
 import subprocess
 import sys
@@ -16,10 +18,12 @@ import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 from upath import UPath
 
@@ -294,6 +298,35 @@ def test_faults_that_pass_change_nothing(folder, shelf, s3, fault):  # noqa: F81
         hit(s3.proxy, fault, ending=name, times=2)
         found = seen(open_source(f"s3://shelf/{name}", storage_options=s3.options), "s3://shelf")
         assert found == seen(open_source(shelf / name), shelf)
+
+
+def test_statistics_are_bit_equal_whatever_happens(folder, shelf, s3):  # noqa: F811
+    """Each file and each range meets several faults, of a random kind."""
+    s3.fill("images", folder)
+    s3.fill("shelf", shelf)
+    extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4)
+    chance = random.Random(0)
+    for ours, theirs in (("s3://images", folder), ("s3://shelf/shards/a-*.zip", shelf / "shards" / "a-*.zip")):
+        happened = []
+
+        def fault(method, path, number, happened=happened):
+            kind = (
+                chance.choice(["503", "cut", "reset", "short", "slow"])
+                if path.count("/") > 1 and number % 4 < 3
+                else ""
+            )
+            happened.append(kind)
+            return kind
+
+        s3.proxy.fault = fault
+        with pytest.warns(fastfid.FastFIDWarning):
+            one = fastfid.statistics(ours, model=extractor, num_workers=4, storage_options=s3.options)
+        with pytest.warns(fastfid.FastFIDWarning):
+            other = fastfid.statistics(theirs, model=extractor, num_workers=4)
+        assert sum(map(bool, happened)) >= 6
+        assert one.n == other.n
+        np.testing.assert_array_equal(one.mu, other.mu)
+        np.testing.assert_array_equal(one.sigma, other.sigma)
 
 
 @pytest.mark.parametrize("fault", ["503", "reset"])
@@ -683,6 +716,53 @@ def test_stamps():
     assert packed(State(3, "md5Hash ASNFZ4mrze8BI0VniavN7w==")) == bytes.fromhex(md5)
     assert packed(State(3, 'ETag "0123-4"')) != packed(State(3, 'ETag "0123-5"'))
     assert state_of_info({"size": None}) == State(None, "")
+
+
+def test_hashes_that_the_hub_of_hugging_face_lists(folder, memory, monkeypatch):
+    """SHA-256 of large files, git's of others: no image needs another request."""
+
+    class Hub(MemoryFileSystem):
+        protocol = "hf"
+
+        def _known(self, info):
+            if info["type"] == "file":
+                data = self.store[info["name"]].getvalue()
+                git = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+                large = len(data) % 2
+                lfs = SimpleNamespace(sha256=hashlib.sha256(data).hexdigest()) if large else None
+                return {"name": info["name"], "type": "file", "size": len(data), "blob_id": git, "lfs": lfs}
+            return info
+
+        def ls(self, path, detail=True, **_):
+            return [self._known(info) for info in super().ls(path, detail=True)]
+
+        def info(self, path, **_):
+            asked.append(path)
+            return self._known(super().info(path))
+
+        def cat_file(self, path, start=None, end=None, *, cache_type):
+            assert cache_type == "none"
+            return super().cat_file(path, start, end)
+
+    asked = []
+    upload(memory, folder, "/set")
+    source = open_source(UPathLike(Hub(), "hf://set", "/set"))
+    asked.clear()
+    assert seen(source, "hf://set") == seen(open_source(folder), folder)
+    assert asked == []
+    memory.pipe_file("/set/top.png", (folder / "a" / "0.png").read_bytes())
+    with pytest.raises(InputError, match="has changed since it was listed"):
+        [item.load() for item in read_items(source)]
+
+
+class UPathLike:
+    protocol, storage_options = "hf", {}
+
+    def __init__(self, fs, address, path):
+        self.fs, self.address, self.path = fs, address, path
+
+    def __str__(self):
+        return self.address
 
 
 def test_memory_for_a_million_names(monkeypatch):

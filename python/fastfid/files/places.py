@@ -4,8 +4,9 @@ import os
 from abc import ABC, abstractmethod
 from base64 import b64decode
 from binascii import Error as NotBase64
+from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b, md5
+from hashlib import blake2b, md5, sha1, sha256
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -153,22 +154,28 @@ class Far(Place):
     def read(self, most: int) -> bytes:
         """Return all its bytes, and compare them with the listing.
 
-        The MD5 that many stores list is compared with the bytes themselves. Others are asked for the state again.
+        The hash that many stores list is compared with the bytes themselves. Others are asked for the state again.
         """
         try:
             data = self.remote.read(self.file, self.size, most)
         except PermissionError as problem:  # of all, and not of this file alone
             raise refused(f"cannot read {self}", problem) from problem
         same = self.size is None or len(data) == self.size
-        if same and self.stamp and md5(data, usedforsecurity=False).digest() != self.stamp:
+        if same and self.stamp and self.stamp not in self._hashes(data):
             same = packed(self.remote.state(self.file)) == self.stamp
         if not same:
             raise InputError(f"{self} has changed since it was listed: start again")
         return data
 
+    def _hashes(self, data: bytes) -> Iterator[bytes]:
+        yield md5(data, usedforsecurity=False).digest()
+        if "hf" in protocols(self.remote.fs):  # of large files SHA-256, of others what git calls them
+            yield sha256(data).digest()[:STAMP]
+            yield sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).digest()[:STAMP]
+
 
 def packed(state: State) -> bytes:
-    """Return the stamp of a state in `STAMP` bytes: an MD5 of the file's bytes if it is one, else a hash of the stamp.
+    """Return the stamp of a state in `STAMP` bytes: the beginning of a hash if it is one, else a hash of the stamp.
 
     Examples
     --------
@@ -181,10 +188,10 @@ def packed(state: State) -> bytes:
         return b""
     value = state.stamp.partition(" ")[2].strip('"')
     try:
-        digest = bytes.fromhex(value) if len(value) == 32 else b64decode(value, validate=True)
+        digest = bytes.fromhex(value) if len(value) in (32, 40, 64) else b64decode(value, validate=True)
     except (ValueError, NotBase64):
         digest = b""
-    return digest if len(digest) == STAMP else blake2b(state.stamp.encode(), digest_size=STAMP).digest()
+    return digest[:STAMP] if len(digest) in (16, 20, 32) else blake2b(state.stamp.encode(), digest_size=STAMP).digest()
 
 
 def place_of(name: str, storage_options: Any = None) -> Place:

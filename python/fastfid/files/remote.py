@@ -46,7 +46,7 @@ _WAY_OUT = "pip install 'fastfid[remote]' has fsspec, s3fs and what http needs"
 
 #: What tells that a file has changed, in the order in which it is looked for in a listing.
 _STAMPS = (
-    *("md5Hash", "ETag", "etag", "generation", "blob_id", "sha", "checksum", "CRC", "Content-MD5", "Digest"),
+    *("md5Hash", "lfs", "ETag", "etag", "generation", "blob_id", "sha", "checksum", "CRC", "Content-MD5", "Digest"),
     *("mtime", "LastModified", "last_modified", "updated", "modified", "Last-Modified", "created"),
 )
 _SAFE = frozenset({"file", "local", "memory", "hf", "hdfs", "arrow_hdfs"})  # used by several threads at once
@@ -137,7 +137,9 @@ def state_of_info(info: Mapping[str, Any]) -> State:
     """Return the state of a file from its entry in a listing of fsspec."""
     size = info.get("size")
     key = next((key for key in _STAMPS if info.get(key)), None)
-    value = info[key] if key else None
+    value: Any = info[key] if key else None
+    if key == "lfs":
+        value = getattr(value, "sha256", None) or dict(value)["sha256"]
     if isinstance(value, datetime):
         value = value.timestamp()  # some listings have it as a number
     return State(int(size) if size is not None else None, f"{key} {value}" if key else "")
@@ -190,7 +192,7 @@ class Remote:
 
         def get() -> bytes:
             with turn(self.fs):
-                data: bytes = self.fs.cat_file(self.path(name), start=start, end=end)
+                data = self._cat(name, start=start, end=end)
             if len(data) > end - start:
                 raise self._whole(name)
             if len(data) < end - start:
@@ -199,8 +201,10 @@ class Remote:
 
         return retried(get, f"cannot read {self.name(name)}") if end > start else b""
 
-    def _all(self, name: str) -> bytes:
-        data: bytes = self.fs.cat_file(self.path(name))
+    def _cat(self, name: str, **options: Any) -> bytes:
+        if "hf" in protocols(self.fs):
+            options["cache_type"] = "none"  # else it reads 5 MB ahead and throws them away
+        data: bytes = self.fs.cat_file(self.path(name), **options)
         return data
 
     def check_ranges(self, name: str, size: int) -> None:
@@ -242,7 +246,7 @@ class Remote:
         def get() -> bytes:
             with turn(self.fs):
                 # As a range, because s3fs first asks for the size of a file of which all is wanted.
-                data: bytes = self.fs.cat_file(self.path(name), start=0, end=size) if size else self._all(name)
+                data = self._cat(name, start=0, end=size) if size else self._cat(name)
             if size is not None and len(data) < size:
                 if self.state(name).size != size:
                     return data  # the caller sees that it has changed
