@@ -1,30 +1,35 @@
 """Addresses: the images, names and scores are those of the plain folder, whatever the network does, or an error."""
 
 import gc
+import hashlib
 import io
 import os
 import pickle
+import random
 import shutil
 import subprocess
 import sys
 import tarfile
 import textwrap
 import threading
+import time
 import tracemalloc
 import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 from upath import UPath
 
 import fastfid
 from fastfid import ImageError, InputError
-from fastfid.files import retries
+from fastfid.files import retries, windows
 from fastfid.files.places import Far, packed
 from fastfid.files.ranges import RangeFile
 from fastfid.files.remote import Remote, State, filesystem, is_address, retried, state_of_info
@@ -295,6 +300,32 @@ def test_faults_that_pass_change_nothing(folder, shelf, s3, fault):  # noqa: F81
         assert found == seen(open_source(shelf / name), shelf)
 
 
+def test_statistics_are_bit_equal_whatever_happens(folder, shelf, s3):  # noqa: F811
+    """Each file and each range meets several faults, of a random kind."""
+    s3.fill("images", folder)
+    s3.fill("shelf", shelf)
+    extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4)
+    chance = random.Random(0)
+    for ours, theirs in (("s3://images", folder), ("s3://shelf/shards/a-*.zip", shelf / "shards" / "a-*.zip")):
+        happened = []
+
+        def fault(method, path, number, happened=happened):
+            kinds = ["503", "cut", "reset", "short", "slow"] if method == "GET" else ["503", "reset"]
+            kind = chance.choice(kinds) if path.count("/") > 1 and number % 4 < 3 else ""
+            happened.append(kind)
+            return kind
+
+        s3.proxy.fault = fault
+        with pytest.warns(fastfid.FastFIDWarning):
+            one = fastfid.statistics(ours, model=extractor, num_workers=4, storage_options=s3.options)
+        with pytest.warns(fastfid.FastFIDWarning):
+            other = fastfid.statistics(theirs, model=extractor, num_workers=4)
+        assert sum(map(bool, happened)) >= 6
+        assert one.n == other.n
+        np.testing.assert_array_equal(one.mu, other.mu)
+        np.testing.assert_array_equal(one.sigma, other.sigma)
+
+
 @pytest.mark.parametrize("fault", ["503", "reset"])
 def test_faults_of_listings_that_pass(folder, s3, fault):  # noqa: F811
     s3.fill("images", folder)
@@ -371,16 +402,23 @@ def test_a_listing_is_made_anew(folder, s3):  # noqa: F811
     assert open_source("s3://growing", storage_options=s3.options).size == 7
 
 
-def test_one_request_for_each_image(folder, shelf, s3):  # noqa: F811
-    """S3 lists the MD5, so that nothing more has to be asked; members of zips have checksums."""
+def test_how_many_requests_there_are(folder, shelf, s3):  # noqa: F811
+    """S3 lists the MD5, so that nothing more has to be asked, and members of zips have checksums."""
     s3.fill("images", folder)
     s3.fill("shelf", shelf)
-    for address in ("s3://images", "s3://shelf/shards/a-00.zip"):
-        source = open_source(address, storage_options=s3.options)
+    for address, expected in (("images", ["GET"] * 6), ("shelf/shards/a-00.zip", ["GET"])):
+        source = open_source(f"s3://{address}", storage_options=s3.options)
         s3.proxy.requests.clear()
         for item in read_items(source):
             item.load()
-        assert [method for method, _ in s3.proxy.requests] == ["GET"] * 6
+        assert [method for method, _ in s3.proxy.requests] == expected
+    source = open_source("s3://shelf/shards/b-00.tar", storage_options=s3.options)
+    s3.proxy.requests.clear()
+    for item in read_items(source):
+        item.load()
+    methods = [method for method, _ in s3.proxy.requests]
+    assert methods == ["GET", "HEAD"] * (len(methods) // 2)  # whether it has changed
+    assert len(methods) <= 6
 
 
 def test_a_zip_is_listed_by_its_end(tmp_path, memory, monkeypatch):
@@ -606,6 +644,68 @@ def test_a_range_file_is_a_file(memory):
         assert buffer == content[3:10]
 
 
+class Counted(Remote):
+    """Counts the ranges of bytes 0, 1, 2, ... that are fetched, slowly."""
+
+    fetched: list
+    fail: bool
+
+    def fetch(self, name, start, end):
+        self.fetched.append((start, end))
+        time.sleep(0.002)
+        if self.fail:
+            raise InputError("no answer")
+        return np.arange(start, end, dtype=np.int64).astype(np.uint8).tobytes()
+
+
+def counted():
+    remote = Counted(None, "memory://a", "/a")
+    object.__setattr__(remote, "fetched", [])
+    object.__setattr__(remote, "fail", False)
+    return remote
+
+
+def test_threads_share_what_they_fetch():
+    remote = counted()
+    shared = windows.Windows(remote, "", 30_000_000)
+
+    def read(start):
+        with RangeFile(remote, size=shared.size, first=1000, windows=shared) as file:
+            file.seek(start)
+            return file.read(1000)
+
+    places = range(0, 10_000_000, 1000)
+    with ThreadPoolExecutor(16) as pool:
+        for start, data in zip(places, pool.map(read, places), strict=True):
+            assert data == np.arange(start, start + 1000).astype(np.uint8).tobytes()
+    assert len(remote.fetched) < 60
+    assert sum(end - start for start, end in remote.fetched) < 25_000_000
+    remote.fetched.clear()
+    far_apart = range(0, 30_000_000, 1_000_000)
+    assert all(len(read(start)) == 1000 for start in far_apart)
+    assert sum(end - start for start, end in remote.fetched) <= len(far_apart) << 14  # next to nothing is read in vain
+
+
+def test_a_range_that_fails_is_fetched_again():
+    remote = counted()
+    shared = windows.Windows(remote, "", 10_000)
+    object.__setattr__(remote, "fail", True)
+    with ThreadPoolExecutor(4) as pool:
+        failed = [future.exception() for future in [pool.submit(shared.read, 0, 10, 100) for _ in range(8)]]
+    assert all(isinstance(error, InputError) for error in failed)
+    object.__setattr__(remote, "fail", False)
+    assert shared.read(0, 3, 100) == b"\0\1\2"
+
+
+def test_ranges_of_few_files_are_kept():
+    many = [windows.Windows(counted(), str(number), 100) for number in range(20)]
+    for each in many:
+        windows.keep(each)
+        each.read(0, 10, 100)
+    assert sum(bool(each._kept) for each in many) == 4
+    assert all(each.read(0, 2, 100) == b"\0\1" for each in many)
+
+
 def test_stamps():
     md5 = "0123456789abcdef0123456789abcdef"
     assert state_of_info({"size": 3, "ETag": f'"{md5}"', "mtime": 5}) == State(3, f'ETag "{md5}"')
@@ -613,6 +713,53 @@ def test_stamps():
     assert packed(State(3, "md5Hash ASNFZ4mrze8BI0VniavN7w==")) == bytes.fromhex(md5)
     assert packed(State(3, 'ETag "0123-4"')) != packed(State(3, 'ETag "0123-5"'))
     assert state_of_info({"size": None}) == State(None, "")
+
+
+def test_hashes_that_the_hub_of_hugging_face_lists(folder, memory, monkeypatch):
+    """SHA-256 of large files, git's of others: no image needs another request."""
+
+    class Hub(MemoryFileSystem):
+        protocol = "hf"
+
+        def _known(self, info):
+            if info["type"] == "file":
+                data = self.store[info["name"]].getvalue()
+                git = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+                large = len(data) % 2
+                lfs = SimpleNamespace(sha256=hashlib.sha256(data).hexdigest()) if large else None
+                return {"name": info["name"], "type": "file", "size": len(data), "blob_id": git, "lfs": lfs}
+            return info
+
+        def ls(self, path, detail=True, **_):
+            return [self._known(info) for info in super().ls(path, detail=True)]
+
+        def info(self, path, **_):
+            asked.append(path)
+            return self._known(super().info(path))
+
+        def cat_file(self, path, start=None, end=None, *, cache_type):
+            assert cache_type == "none"
+            return super().cat_file(path, start, end)
+
+    asked = []
+    upload(memory, folder, "/set")
+    source = open_source(UPathLike(Hub(), "hf://set", "/set"))
+    asked.clear()
+    assert seen(source, "hf://set") == seen(open_source(folder), folder)
+    assert asked == []
+    memory.pipe_file("/set/top.png", (folder / "a" / "0.png").read_bytes())
+    with pytest.raises(InputError, match="has changed since it was listed"):
+        [item.load() for item in read_items(source)]
+
+
+class UPathLike:
+    protocol, storage_options = "hf", {}
+
+    def __init__(self, fs, address, path):
+        self.fs, self.address, self.path = fs, address, path
+
+    def __str__(self):
+        return self.address
 
 
 def test_memory_for_a_million_names(monkeypatch):

@@ -4,15 +4,17 @@ import os
 from abc import ABC, abstractmethod
 from base64 import b64decode
 from binascii import Error as NotBase64
+from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import blake2b, md5
+from hashlib import blake2b, md5, sha1, sha256
 from pathlib import Path
 from typing import IO, Any, cast
 
 from ..errors import InputError
-from .ranges import FIRST_RANGE, RangeFile
+from .ranges import RangeFile
 from .reading import open_regular, read_regular, state_of, without_waiting
-from .remote import Remote, State, filesystem, is_address, refused
+from .remote import Remote, State, filesystem, is_address, protocols, refused
+from .windows import FIRST_RANGE, Windows, keep
 
 STAMP = 16  # bytes of a `packed` state
 _BUFFER = 1 << 13  # stated, because finding out the best size costs as much as opening the file
@@ -46,8 +48,8 @@ class Place(ABC):
         """Open it again, without any check."""
 
     @abstractmethod
-    def changed(self, file: IO[bytes], state: Any) -> bool:
-        """Return True if it has changed since it had this state; `file` is what `again` returned."""
+    def changed(self, file: IO[bytes] | None, state: Any) -> bool:
+        """Return True if it has changed since it had this state; `file` is what `again` returned, if at hand."""
 
     @abstractmethod
     def read(self, most: int) -> bytes:
@@ -87,8 +89,9 @@ class Local(Place):
         """Open it again. If it is no longer a regular file, its state differs, too."""
         return open(self.path, "rb", _BUFFER, opener=without_waiting)
 
-    def changed(self, file: IO[bytes], state: Any) -> bool:
+    def changed(self, file: IO[bytes] | None, state: Any) -> bool:
         """Return True if it has changed since it had this state."""
+        assert file is not None
         return bool(state_of(file) != state)
 
     def read(self, most: int) -> bytes:
@@ -136,7 +139,12 @@ class Far(Place):
         """Open it again; nothing is fetched yet."""
         return cast(IO[bytes], RangeFile(self.remote, self.file, state.size, first))
 
-    def changed(self, file: IO[bytes], state: Any) -> bool:
+    def shared(self, first: int, windows: Windows) -> IO[bytes]:
+        """Open it again for one of several threads, which share what they fetch."""
+        keep(windows)
+        return cast(IO[bytes], RangeFile(self.remote, self.file, windows.size, first, windows))
+
+    def changed(self, file: IO[bytes] | None, state: Any) -> bool:
         """Return True if it has changed since it had this state."""
         try:
             return bool(self.remote.state(self.file) != state)
@@ -146,22 +154,28 @@ class Far(Place):
     def read(self, most: int) -> bytes:
         """Return all its bytes, and compare them with the listing.
 
-        The MD5 that many stores list is compared with the bytes themselves. Others are asked for the state again.
+        The hash that many stores list is compared with the bytes themselves. Others are asked for the state again.
         """
         try:
             data = self.remote.read(self.file, self.size, most)
         except PermissionError as problem:  # of all, and not of this file alone
             raise refused(f"cannot read {self}", problem) from problem
         same = self.size is None or len(data) == self.size
-        if same and self.stamp and md5(data, usedforsecurity=False).digest() != self.stamp:
+        if same and self.stamp and self.stamp not in self._hashes(data):
             same = packed(self.remote.state(self.file)) == self.stamp
         if not same:
             raise InputError(f"{self} has changed since it was listed: start again")
         return data
 
+    def _hashes(self, data: bytes) -> Iterator[bytes]:
+        yield md5(data, usedforsecurity=False).digest()
+        if "hf" in protocols(self.remote.fs):  # of large files SHA-256, of others what git calls them
+            yield sha256(data).digest()[:STAMP]
+            yield sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).digest()[:STAMP]
+
 
 def packed(state: State) -> bytes:
-    """Return the stamp of a state in `STAMP` bytes: an MD5 of the file's bytes if it is one, else a hash of the stamp.
+    """Return the stamp of a state in `STAMP` bytes: the beginning of a hash if it is one, else a hash of the stamp.
 
     Examples
     --------
@@ -174,10 +188,10 @@ def packed(state: State) -> bytes:
         return b""
     value = state.stamp.partition(" ")[2].strip('"')
     try:
-        digest = bytes.fromhex(value) if len(value) == 32 else b64decode(value, validate=True)
+        digest = bytes.fromhex(value) if len(value) in (32, 40, 64) else b64decode(value, validate=True)
     except (ValueError, NotBase64):
         digest = b""
-    return digest if len(digest) == STAMP else blake2b(state.stamp.encode(), digest_size=STAMP).digest()
+    return digest[:STAMP] if len(digest) in (16, 20, 32) else blake2b(state.stamp.encode(), digest_size=STAMP).digest()
 
 
 def place_of(name: str, storage_options: Any = None) -> Place:
@@ -190,4 +204,4 @@ def place_of(name: str, storage_options: Any = None) -> Place:
 
 def is_local(fs: Any) -> bool:
     """Return True for the file system of ``file://``, whose paths are those of this machine."""
-    return {"file", "local"} & set([fs.protocol] if isinstance(fs.protocol, str) else fs.protocol) != set()
+    return bool(protocols(fs) & {"file", "local"})

@@ -34,6 +34,7 @@ __all__ = [
     "filesystem",
     "is_address",
     "may_pass",
+    "protocols",
     "refused",
     "retried",
     "state_of_info",
@@ -45,7 +46,7 @@ _WAY_OUT = "pip install 'fastfid[remote]' has fsspec, s3fs and what http needs"
 
 #: What tells that a file has changed, in the order in which it is looked for in a listing.
 _STAMPS = (
-    *("md5Hash", "ETag", "etag", "generation", "blob_id", "sha", "checksum", "CRC", "Content-MD5", "Digest"),
+    *("md5Hash", "lfs", "ETag", "etag", "generation", "blob_id", "sha", "checksum", "CRC", "Content-MD5", "Digest"),
     *("mtime", "LastModified", "last_modified", "updated", "modified", "Last-Modified", "created"),
 )
 _SAFE = frozenset({"file", "local", "memory", "hf", "hdfs", "arrow_hdfs"})  # used by several threads at once
@@ -136,7 +137,9 @@ def state_of_info(info: Mapping[str, Any]) -> State:
     """Return the state of a file from its entry in a listing of fsspec."""
     size = info.get("size")
     key = next((key for key in _STAMPS if info.get(key)), None)
-    value = info[key] if key else None
+    value: Any = info[key] if key else None
+    if key == "lfs":
+        value = getattr(value, "sha256", None) or dict(value)["sha256"]
     if isinstance(value, datetime):
         value = value.timestamp()  # some listings have it as a number
     return State(int(size) if size is not None else None, f"{key} {value}" if key else "")
@@ -189,7 +192,7 @@ class Remote:
 
         def get() -> bytes:
             with turn(self.fs):
-                data: bytes = self.fs.cat_file(self.path(name), start=start, end=end)
+                data = self._cat(name, start=start, end=end)
             if len(data) > end - start:
                 raise self._whole(name)
             if len(data) < end - start:
@@ -198,13 +201,15 @@ class Remote:
 
         return retried(get, f"cannot read {self.name(name)}") if end > start else b""
 
-    def _all(self, name: str) -> bytes:
-        data: bytes = self.fs.cat_file(self.path(name))
+    def _cat(self, name: str, **options: Any) -> bytes:
+        if "hf" in protocols(self.fs):
+            options["cache_type"] = "none"  # else it reads 5 MB ahead and throws them away
+        data: bytes = self.fs.cat_file(self.path(name), **options)
         return data
 
     def check_ranges(self, name: str, size: int) -> None:
         """Raise `InputError` if a server of HTTP sends the whole of a large file where a part is asked for."""
-        if size <= 1 or not _protocols(self.fs) & {"http", "https"}:
+        if size <= 1 or not protocols(self.fs) & {"http", "https"}:
             return
 
         def probe() -> None:
@@ -241,7 +246,7 @@ class Remote:
         def get() -> bytes:
             with turn(self.fs):
                 # As a range, because s3fs first asks for the size of a file of which all is wanted.
-                data: bytes = self.fs.cat_file(self.path(name), start=0, end=size) if size else self._all(name)
+                data = self._cat(name, start=0, end=size) if size else self._cat(name)
             if size is not None and len(data) < size:
                 if self.state(name).size != size:
                     return data  # the caller sees that it has changed
@@ -275,10 +280,11 @@ def turn(fs: Any) -> Any:
         if fs not in _locks:
             # A cache of whole files has the attributes of what it caches, but two threads would write one file at once.
             cache = any(kind.__name__ == "CachingFileSystem" for kind in type(fs).__mro__)
-            safe = not cache and (getattr(fs, "async_impl", False) is True or _protocols(fs) & _SAFE)
+            safe = not cache and (getattr(fs, "async_impl", False) is True or protocols(fs) & _SAFE)
             _locks[fs] = _free if safe else threading.Lock()
         return _locks[fs]
 
 
-def _protocols(fs: Any) -> set[str]:
+def protocols(fs: Any) -> set[str]:
+    """Return the schemes of a file system."""
     return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)

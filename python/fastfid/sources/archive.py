@@ -7,8 +7,8 @@ from typing import IO, Any, NamedTuple
 
 from ..errors import ImageError, InputError
 from ..files.places import Place
-from ..files.ranges import FIRST_RANGE
 from ..files.reading import failures
+from ..files.windows import FIRST_RANGE
 from ..images.decode import Decoded, decode
 from .names import Endings
 from .unchanged import Unchanged
@@ -101,7 +101,7 @@ class Archive(ABC):
             If the archive itself was removed or has changed.
         """
         shown = f"{self.path}/{name}"
-        opened = self._file.open(self._span(place), proven=self.proven)
+        opened = self._file.open_at_once(self._span(place), proven=self.proven)
         with opened as file, failures(f"cannot read {shown}", ImageError):
             if isinstance(place, Link):
                 raise ValueError(f"it is a link to {place.target}, which the archive does not hold")

@@ -152,7 +152,7 @@ class _Npy(_File):
             yield Item(name, partial(self._load, self._header.start + index * self._nbytes, name))
 
     def _load(self, offset: int, name: str) -> Decoded:
-        with self._file.open(self._nbytes) as opened, failures(f"cannot read {name}"):
+        with self._file.open_at_once(self._nbytes) as opened, failures(f"cannot read {name}"):
             opened.seek(offset)
             return self._decoded(opened.read(self._nbytes), name)
 

@@ -17,7 +17,7 @@ from ..images.decode import Decoded, decode
 from ..images.quantise import Quantise
 from .archives import open_archives
 from .base import Item, Source
-from .listed import Files, Wanted, list_local, list_remote
+from .listed import Files, RemoteFiles, Wanted, list_local, list_remote
 from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
 from .tables import Tables, is_table
 from .terms import Terms
@@ -65,8 +65,8 @@ def open_folder(folder: Path, terms: Terms) -> Source:
 def open_remote_folder(remote: Remote, terms: Terms) -> Source:
     """Open the image files of a folder behind an address as `open_folder` does."""
     useful = wanted(terms.endings)
-    files = list_remote(remote, lambda name, is_folder: terms.recursive if is_folder else useful(name))
-    return open_files(remote.address, files, terms, _searched(remote.address, terms))
+    table = list_remote(remote, lambda name, is_folder: terms.recursive if is_folder else useful(name))
+    return open_files(remote.address, RemoteFiles(remote, table), terms, _searched(remote.address, terms))
 
 
 def open_files(name: str, files: Files, terms: Terms, searched: str) -> Source:

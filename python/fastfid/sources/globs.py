@@ -13,13 +13,13 @@ from itertools import product
 from pathlib import Path
 
 from ..errors import InputError
+from ..files.listing import Table
 from ..files.parallel import in_threads
-from ..files.places import packed
 from ..files.reading import failures
-from ..files.remote import Remote
+from ..files.remote import Remote, State
 from .base import Source
 from .folder import open_files, wanted
-from .listed import UNKNOWN, Files, LocalFiles, RemoteFiles, list_local, list_remote
+from .listed import Files, LocalFiles, RemoteFiles, list_local, list_remote
 from .single import open_file
 from .terms import Terms
 
@@ -108,9 +108,9 @@ def open_remote_pattern(remote: Remote, terms: Terms) -> Source:
     plain = [each for each in alternatives if not is_pattern(each)]
     there = _ask(folder, plain)
     found = {each: _search(folder, each, terms) for each in alternatives if is_pattern(each)}
-    missing = sorted(set(plain) - set(there.names)) + [each for each, some in found.items() if not len(some)]
+    missing = sorted(set(plain) - set(there.names)) + [each for each, some in found.items() if not some.names]
     _check_all_matched(remote.address, missing, len(alternatives))
-    return _open(remote.address, RemoteFiles.joined([there, *found.values()]), terms)
+    return _open(remote.address, RemoteFiles(folder, _joined([there, *found.values()])), terms)
 
 
 def _open(pattern: str, files: Files, terms: Terms) -> Source:
@@ -143,20 +143,34 @@ def _without(address: str, tail: str) -> str:
     return head + rest if found else address
 
 
-def _ask(folder: Remote, names: list[str]) -> RemoteFiles:
+def _joined(tables: Sequence[Table]) -> Table:
+    """Return the files of several tables, each once."""
+    joined, seen = Table(), set[str]()
+    for table in tables:
+        for index, name in enumerate(table.names):
+            if name not in seen:
+                seen.add(name)
+                joined.copy(table, index)
+    return joined
+
+
+def _ask(folder: Remote, names: list[str]) -> Table:
     """Return those of some files that exist; no folder is listed, because many web servers list none."""
 
-    def ask(name: str) -> tuple[str, int, bytes] | None:
+    def ask(name: str) -> State | None:
         try:
-            state = folder.state(name)
+            return folder.state(name)
         except FileNotFoundError:
             return None
-        return name, UNKNOWN if state.size is None else state.size, packed(state)
 
-    return RemoteFiles(folder, [line for line in in_threads(ask, names, _THREADS) if line])
+    table = Table()
+    for name, state in zip(names, in_threads(ask, names, _THREADS), strict=True):
+        if state is not None:
+            table.add(name, state)
+    return table
 
 
-def _search(folder: Remote, pattern: str, terms: Terms) -> RemoteFiles:
+def _search(folder: Remote, pattern: str, terms: Terms) -> Table:
     """List the files that match a pattern without braces, or else those in the folders that match it."""
     parts = _compiled(pattern)
     folders: list[str] = []
@@ -171,7 +185,7 @@ def _search(folder: Remote, pattern: str, terms: Terms) -> RemoteFiles:
 
     try:
         files = list_remote(folder, enter)
-        if len(files) or not terms.recursive:
+        if files.names or not terms.recursive:
             return files
         useful = wanted(terms.endings)
         below = tuple(f"{name}/" for name in folders)
@@ -184,7 +198,7 @@ def _search(folder: Remote, pattern: str, terms: Terms) -> RemoteFiles:
             ),
         )
     except FileNotFoundError:
-        return RemoteFiles(folder, [])
+        return Table()
 
 
 def _compiled(pattern: str) -> _Parts:

@@ -2,24 +2,25 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import copy
+from itertools import count
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 
 from ..errors import InputError
+from ..files.listing import UNKNOWN, Table, list_folder
 from ..files.parallel import in_threads
-from ..files.places import STAMP, Far, Local, Place, packed
+from ..files.places import STAMP, Far, Local, Place
 from ..files.reading import failures, stamp_of_file
-from ..files.remote import Remote, refused, retried, state_of_info, turn
+from ..files.remote import Remote
 
 Wanted = Callable[[str], bool]  # tells from a name whether a file may be of use
 
 _THREADS = 16  # folders that are listed at a time
 _MOST_LEVELS = 100
-UNKNOWN = -1
 
 
 class Files(ABC):
@@ -98,35 +99,15 @@ class LocalFiles(Files):
 
 
 class RemoteFiles(Files):
-    """Files behind an address; sizes and stamps are kept as listed, in 24 bytes a file.
+    """Files behind an address: those of a `table`, whose names are relative to the folder `remote`."""
 
-    Parameters
-    ----------
-    remote : Remote
-        The folder.
-    found : list of (str, int, bytes)
-        Name relative to the folder, size or -1, and `packed` state of each file.
-    """
-
-    def __init__(self, remote: Remote, found: list[tuple[str, int, bytes]]) -> None:
-        found.sort(key=lambda line: line[0].replace("/", "\0"))
+    def __init__(self, remote: Remote, table: Table) -> None:
+        names = table.names
+        order = sorted(range(len(names)), key=lambda index: names[index].replace("/", "\0"))
         self._remote = remote
-        self.names = [name for name, _, _ in found]
-        self._sizes = np.fromiter((size for _, size, _ in found), np.int64, len(found))
-        self._stamps = np.zeros((len(found), STAMP), np.uint8)
-        for i, (_, _, stamp) in enumerate(found):
-            if stamp:
-                self._stamps[i] = np.frombuffer(stamp, np.uint8)
-
-    @classmethod
-    def joined(cls, several: Sequence["RemoteFiles"]) -> "RemoteFiles":
-        """Return the files of several lists of one folder, each once."""
-        lines = {
-            name: (name, int(size), stamp.tobytes())
-            for files in several
-            for name, size, stamp in zip(files.names, files._sizes, files._stamps, strict=True)
-        }
-        return cls(several[0]._remote, list(lines.values()))
+        self.names = [names[index] for index in order]
+        self._sizes = np.frombuffer(table.sizes, np.int64)[order] if order else np.zeros(0, np.int64)
+        self._stamps = np.frombuffer(table.stamps, np.uint8).reshape(-1, STAMP)[order]
 
     def path(self, index: int) -> str:
         """Return the address of a file."""
@@ -155,7 +136,7 @@ class RemoteFiles(Files):
 Enter = Callable[[str, bool], bool]  # tells whether a file or, if the second is True, a folder is to be listed
 
 
-def list_remote(remote: Remote, enter: Enter) -> RemoteFiles:
+def list_remote(remote: Remote, enter: Enter) -> Table:
     """List the files below an address, folder by folder, many folders at a time.
 
     Parameters
@@ -172,58 +153,19 @@ def list_remote(remote: Remote, enter: Enter) -> RemoteFiles:
     InputError
         If a folder cannot be listed.
     """
-    found: list[tuple[str, int, bytes]] = []
-    folders = [""]
-    for level in range(_MOST_LEVELS + 1):
+    found, folders = Table(), [""]
+    for level in count():
         if not folders:
             break
         if level == _MOST_LEVELS:
             raise InputError(f"{remote.name(folders[0])} is below {_MOST_LEVELS} folders, and perhaps below itself")
         below: list[str] = []
-        for entries in in_threads(lambda folder: _entries(remote, folder), folders, _THREADS):
-            for name, kind, size, stamp in entries:
-                if kind == "directory":
-                    below += [name] if enter(name, True) else []
-                elif enter(name, False):
-                    found.append((name, size, stamp))
+        for files, deeper in in_threads(lambda folder: list_folder(remote, folder, enter), folders, _THREADS):
+            found.extend(files)
+            below += deeper
         folders = below
     remote.fs.invalidate_cache()  # else the file system keeps all that it has listed
-    return RemoteFiles(remote, found)
-
-
-def _entries(remote: Remote, folder: str) -> list[tuple[str, str, int, bytes]]:
-    """Return the relative name, kind, size and stamp of everything in a folder."""
-    path = remote.path(folder)
-
-    def ask() -> Sequence[dict[str, object]]:
-        with turn(remote.fs):
-            remote.fs.invalidate_cache(path)
-            listed: Sequence[dict[str, object]] = remote.fs.ls(path, detail=True)
-            return listed
-
-    what = f"cannot list {remote.name(folder)}"
-    try:
-        listed = retried(ask, what)
-    except FileNotFoundError:
-        if not folder:
-            raise
-        raise InputError(f"{what}: it has been removed meanwhile") from None
-    except Exception as problem:
-        raise refused(what, problem) from problem
-    entries = []
-    for info in listed:
-        name = _relative(str(info["name"]), remote.root)
-        if not name or name == folder:  # a marker of the folder itself, in stores that have no folders
-            continue
-        state = state_of_info(info)
-        size = UNKNOWN if state.size is None else state.size
-        entries.append((name, str(info["type"]), size, packed(state)))
-    return entries
-
-
-def _relative(path: str, root: str) -> str:
-    path, root = path.strip("/"), root.strip("/")
-    return path[len(root) :].lstrip("/") if path.startswith(root) else path
+    return found
 
 
 def list_local(root: str, recursive: bool, wanted: Wanted) -> LocalFiles:

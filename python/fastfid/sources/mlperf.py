@@ -65,7 +65,7 @@ class AccuracyLog(Source):
     def _load(self, data: Text, name: str) -> Decoded:
         if data.length > 2 * MOST_FILE_BYTES:
             raise ImageError(f"{name} has {data.length // 2:,} bytes; at most {MOST_FILE_BYTES:,} are read")
-        with self._file.open(data.length) as file, failures(f"cannot read {name}", ImageError):
+        with self._file.open_at_once(data.length) as file, failures(f"cannot read {name}", ImageError):
             file.seek(data.start)
             values = unhexlify(file.read(data.length))
         if _is_file(values[:12], values[-2:], len(values)):
