@@ -127,7 +127,7 @@ def _folding(root: Path, facts: Facts, source: Source, size: int) -> float:
     states.update({"features": rng.randn(4 * DIMS, DIMS).astype(np.float32)})
     states.seen.accepted = 4 * DIMS
     for piece in cut:
-        files.write(piece, states)
+        files.write(piece, states, "")
     found = []
     for _ in range(3):
         start = time.perf_counter()
