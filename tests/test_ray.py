@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -169,6 +170,25 @@ def test_from_the_command_line(cluster, network, sides, tmp_path, capsys):
     flags = ["--engine", "ray", "--engine-options", '{"workers": 1}', "--resume", str(tmp_path), "--quiet"]
     assert main([*map(str, sides), "--model", network, *flags]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"FID:  {wanted}"
+
+
+def test_the_page_on_scale(cluster, network, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[1] / "docs" / "scale.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    folder(tmp_path / "generated", pictures(30, 16))
+    folder(tmp_path / "real", pictures(30, 16, 1))
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    own = block.replace('"real", engine', '"real", model=network, engine')
+    scope = {"network": network}
+    exec(compile(own, "scale.md", "exec"), scope)
+    assert scope["statistics"].n == 30
+    (line,) = re.findall(r"^fastfid (generated real .*--engine ray --resume .*)$", page, re.MULTILINE)
+    flags = line.replace("s3://bucket/pieces", str(tmp_path / "pieces")).split()
+    assert main([*flags, "--model", network, "--quiet"]) == 0
+    found = float(capsys.readouterr().out.split()[-1])
+    assert found == fastfid.score("generated", "real", model=network)
+    (line,) = re.findall(r"`fastfid (generated real --metrics .* --engine ray)`", page)
+    assert main([*line.split(), "--model", network, "--quiet"]) == 0
 
 
 class TestErrors:

@@ -5,15 +5,18 @@ piece that had been written before is replaced by the same bytes.
 """
 
 import math
+import os
 import pickle
 import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ..checks import shown, text, whole_number
@@ -80,7 +83,7 @@ class Ray(Engine):
             concurrency_groups={"progress": 1},
         )(_Actor)
         for _ in range(each.workers):
-            actor = kind.remote(recipe, max(1, int(each.num_cpus)))
+            actor = kind.remote(recipe, max(1, int(each.num_cpus)), str(Path.cwd()))
             self._opening[actor.facts.remote()] = actor
         facts = self._first(messages)
         self._opened = recipe, facts
@@ -239,7 +242,9 @@ class _Round:
 class _Actor:
     """What runs in the cluster. It opens the network when it is used first, so also after a restart."""
 
-    def __init__(self, recipe: Recipe, threads: int) -> None:
+    def __init__(self, recipe: Recipe, threads: int, folder: str) -> None:
+        with suppress(OSError):  # relative paths mean the same as for the driver, if the folder is there too
+            os.chdir(folder)
         warnings.simplefilter("ignore", FastFIDWarning)  # the messages are sent to the driver, which issues them
         set_num_threads(threads)
         self._recipe, self._messages = recipe, Messages()
