@@ -14,8 +14,15 @@ import pytest
 import fastfid
 from fastfid import InputError
 from fastfid.cli.main import main
+from fastfid.engines.base import How
+from fastfid.engines.local import Local
+from fastfid.engines.piece_files import keep_of
 from fastfid.engines.ray import Ray, _plan
 from fastfid.errors import DeviceError, ImageError
+from fastfid.extraction.recipe import Recipe
+from fastfid.files.store import Store
+from fastfid.fit import fold
+from fastfid.messages import Messages
 from fastfid.sources import pieces
 from pictures import folder, pictures
 from processes import run
@@ -132,6 +139,22 @@ def test_actors_that_are_killed(cluster, network, tmp_path, kept):
     assert found.n == 200
     for need, state in wanted.states.items():
         np.testing.assert_equal(found[need].__getstate__(), state.__getstate__())
+
+
+def test_pieces_that_are_computed_again_after_they_were_written(cluster, network, tmp_path):
+    """As after the loss of an answer: the second files replace the first, and nothing counts twice."""
+    source, needs = SlowPictures(50), fastfid.KID().needs
+    cut = [*pieces(source, size=PIECE)]
+    with Ray({"workers": 2}) as engine:
+        facts = engine.open(Recipe(model=network, device="cpu"), Messages())
+        keep = keep_of(Store(tmp_path), cut, needs, facts, {})
+        found = [fold(engine.fit(needs, cut, How(keep=keep)), None) for _ in range(2)]
+    with Local() as engine:
+        engine.open(Recipe(model=network, device="cpu"), Messages())
+        wanted = fold(engine.fit(needs, cut, How()), None)
+    for fit in found:
+        assert fit.n == 50
+        np.testing.assert_equal(fit[needs[0]].__getstate__(), wanted[needs[0]].__getstate__())
 
 
 def test_a_driver_that_is_killed(cluster, network, tmp_path):

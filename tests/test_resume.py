@@ -295,9 +295,18 @@ def test_an_image_that_is_left_out_is_listed_again(network, tmp_path):
     assert "030.png" in second.a.rejected[0]
 
 
-def test_a_generator_cannot_be_resumed(network, tmp_path):
-    with pytest.raises(InputError, match="can be read only once, from start to end: a run over it cannot be resumed"):
-        fastfid.statistics((image for image in pictures(5)), model=network, resume=tmp_path)
+class Estimated:
+    def __len__(self):
+        return 7
+
+    def __iter__(self):
+        return iter(pictures(5))
+
+
+@pytest.mark.parametrize("make", [Estimated, lambda: (image for image in pictures(5))])
+def test_what_cannot_be_resumed(network, tmp_path, make):
+    with pytest.raises(InputError, match="does not surely say how many images it has: its runs cannot be resumed"):
+        fastfid.statistics(make(), model=network, resume=tmp_path)
 
 
 def test_the_folder_is_a_file(network, sides, tmp_path):
