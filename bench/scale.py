@@ -45,6 +45,7 @@ from fastfid.metrics.fid import MOMENTS
 from fastfid.sources import Source, open_source, pieces
 
 DIMS = 2048
+MARK = f"FASTFID_CLUSTER_OF={os.getpid()}".encode()  # in the environment of this cluster's processes
 TIMED = Need("features", Timed)
 
 
@@ -52,6 +53,7 @@ def start_ray() -> None:
     import ray
 
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ["FASTFID_CLUSTER_OF"] = str(os.getpid())
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the actors import `timed`
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
 
@@ -234,11 +236,11 @@ def listing(options: argparse.Namespace) -> None:
 
 
 def actors() -> list[int]:
-    """The processes of the actors."""
+    """The processes of the actors of this cluster."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().startswith(b"ray::_Actor"):
+            if path.read_bytes().startswith(b"ray::_Actor") and MARK in path.with_name("environ").read_bytes():
                 found.append(int(path.parent.name))
         except OSError:
             continue

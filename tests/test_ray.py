@@ -34,6 +34,7 @@ ray = pytest.importorskip("ray", reason="Ray has no wheel for this Python")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 PIECE = 20
+MARK = f"FASTFID_CLUSTER_OF={os.getpid()}".encode()  # in the environment of this cluster's processes
 METRICS = ["fid", "kid", "prdc", "vendi", "mind", "authpct"]
 
 
@@ -45,10 +46,11 @@ def small_pieces(monkeypatch):
 @pytest.fixture(scope="module")
 def cluster():
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the actors import this folder's modules
+    os.environ["FASTFID_CLUSTER_OF"] = str(os.getpid())
     context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield context.address_info["gcs_address"]
     ray.shutdown()
-    del os.environ["PYTHONPATH"]
+    del os.environ["PYTHONPATH"], os.environ["FASTFID_CLUSTER_OF"]
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +105,11 @@ def test_an_extractor_and_a_limit(cluster, network, sides):
 
 
 def actors():
-    """The processes of the actors."""
+    """The processes of the actors of this cluster."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().startswith(b"ray::_Actor"):
+            if path.read_bytes().startswith(b"ray::_Actor") and MARK in path.with_name("environ").read_bytes():
                 found.append(int(path.parent.name))
         except OSError:
             continue
