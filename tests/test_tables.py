@@ -3,6 +3,7 @@
 import contextlib
 import io
 import pickle
+import random
 import sys
 
 import numpy as np
@@ -17,6 +18,7 @@ from fastfid.files.flatbuffers import Table
 from fastfid.sources import open_source, read_items
 from fuzz import mutants
 from pictures import folder, pictures
+from servers import moto_port, s3, served_s3  # noqa: F401 - fixtures
 
 pa = pytest.importorskip("pyarrow")
 feather = pytest.importorskip("pyarrow.feather")
@@ -157,6 +159,19 @@ def test_tables_behind_an_address(tmp_path, kind, request):
     memory.pipe(f"/tables/{kind}", (tmp_path / kind).read_bytes() + b"x")
     with pytest.raises(InputError, match="has changed since it was opened|cannot read"):
         next(items)
+
+
+@pytest.mark.parametrize("kind", ["plain.parquet", "lz4.feather"])
+def test_tables_on_s3_with_faults(tmp_path, s3, kind):  # noqa: F811
+    (tmp_path / "shard").mkdir()
+    KINDS[kind](table(), tmp_path / "shard" / kind)
+    s3.fill(f"tables-{kind[:3]}", tmp_path / "shard")
+    rng = random.Random(0)
+    faults = {"HEAD": ["503", "reset", *[""] * 4], "GET": ["503", "cut", "reset", "short", *[""] * 8]}
+    s3.proxy.fault = lambda method, path, number: rng.choice(faults[method]) if path.endswith(kind) else ""
+    source = open_source(f"s3://tables-{kind[:3]}/{kind}", storage_options=s3.options)
+    np.testing.assert_array_equal(pixels(source), STACK)
+    assert len(s3.proxy.requests) > 9  # without faults
 
 
 def test_only_the_groups_that_are_asked_for_are_read(tmp_path, monkeypatch):
