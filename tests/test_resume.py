@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pickle
+import random
 import shutil
 import signal
 import time
@@ -31,6 +32,7 @@ from fastfid.provenance import Provenance
 from fastfid.sources import Piece, open_source, pieces
 from pictures import folder, pictures
 from processes import run
+from servers import moto_port, s3, served_s3  # noqa: F401 - fixtures
 from stand_in import stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
@@ -323,6 +325,23 @@ def test_an_address(network, sides):
     store = Store("memory://kept/here")
     assert store.names() == {"run.json", *(f"piece-00000{i}.npz" for i in range(4))}
     assert pickle.loads(pickle.dumps(store)).names() == store.names()
+
+
+def test_pieces_in_s3_with_faults(network, sides, s3):  # noqa: F811
+    """Busy answers, cut connections and half bodies, of a tenth of all requests."""
+    s3.fill("pieces", sides[0])
+    faults = {"GET": ["503", "cut", "reset", "short", "slow"], "PUT": ["503", "reset", "cut"], "HEAD": ["503", "reset"]}
+    rng = random.Random(os.urandom(8))
+    s3.proxy.fault = lambda method, path, number: rng.choice([*faults.get(method, [""]), *[""] * 36])
+    wanted = fastfid.statistics(sides[0], model=network)
+    options = {"model": network, "storage_options": s3.options, "resume": f"s3://pieces/kept-{rng.random()}"}
+    for _ in range(3):
+        found = fastfid.statistics("s3://pieces", **options)
+        assert (found.n, found.sigma.tobytes()) == (70, wanted.sigma.tobytes())
+        store = Store(options["resume"], s3.options)
+        assert store.names() == {"run.json", *(f"piece-00000{i}.npz" for i in range(4))}
+        s3.plain.rm(f"{store.place.removeprefix('s3://')}/piece-00000{rng.randrange(4)}.npz")
+    assert len(s3.proxy.requests) > 150
 
 
 def test_per_class(network, tmp_path):
