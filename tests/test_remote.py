@@ -32,7 +32,7 @@ from fastfid import ImageError, InputError
 from fastfid.files import retries, windows
 from fastfid.files.places import Far, packed
 from fastfid.files.ranges import RangeFile
-from fastfid.files.remote import Remote, State, filesystem, is_address, retried, state_of_info
+from fastfid.files.remote import Remote, State, filesystem, is_address, retried, state_of_info, turn
 from fastfid.sources import open_source, read_items
 from pictures import pictures
 from servers import moto_port, s3, served_s3, web  # noqa: F401 - fixtures
@@ -192,6 +192,15 @@ def test_a_file_system_that_no_two_threads_may_use(shelf):
         sys.setswitchinterval(interval)
     for index, pixels in enumerate(found):
         np.testing.assert_array_equal(pixels, expected[index % len(expected)])
+
+
+def test_which_file_systems_several_threads_use_at_once(shelf):
+    lock = type(threading.Lock())
+    web_fs, _ = filesystem("http://127.0.0.1:1/a")
+    cached, _ = filesystem("simplecache::http://127.0.0.1:1/a")  # two threads would write one file at once
+    archive, _ = filesystem(f"zip://::{shelf}/shards/a-00.zip")
+    assert [isinstance(turn(fs), lock) for fs in (web_fs, fsspec.filesystem("memory"))] == [False, False]
+    assert [isinstance(turn(fs), lock) for fs in (cached, archive)] == [True, True]
 
 
 def test_a_file_address_is_a_path(folder):

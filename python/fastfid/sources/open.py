@@ -46,8 +46,13 @@ def open_source(
         - A ``.zip`` or an uncompressed ``.tar`` (a WebDataset shard): its members with those endings, in the order that
           the files would have if the archive were unpacked. It is listed at once. Each image is read directly from the
           archive, and nothing is written to disk.
+        - A compressed tar (``.tar.gz``, ``.tar.bz2``, ``.tar.xz``, ``.tar.zst``): the same members, in the order in
+          which they were packed. They are read from the beginning to the end, and their number is unknown until then.
         - An ``.npy`` or ``.npz`` of images (its ``arr_0``, or its only array of 3 or 4 dimensions), read image
           by image.
+        - An address of any of these that fsspec knows, such as ``s3://bucket/images``, or a `UPath`.
+        - A pattern of paths or addresses, such as ``"data/*/[0-9]*.png"`` or ``"s3://bucket/shard-{000..099}.tar"``: the
+          files that match, like a folder that holds nothing else. Each alternative in braces must match.
         - An array of integers in 0...255 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W).
         - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images, PIL images, or image files.
           Image files are given as paths, as bytes, as open binary files (read from their beginning), or as
