@@ -51,7 +51,7 @@ def open_source(
         - An ``.npy`` or ``.npz`` of images (its ``arr_0``, or its only array of 3 or 4 dimensions), read image
           by image.
         - An address of any of these that fsspec knows, such as ``s3://bucket/images``, or a `UPath`.
-        - A pattern of paths or addresses, such as ``"data/*/[0-9]*.png"`` or ``"s3://bucket/shard-{000..099}.tar"``: the
+        - A pattern of paths or addresses, such as ``"data/*/[0-9]*.png"`` or ``"s3://bucket/shard-{00..99}.tar"``: the
           files that match, like a folder that holds nothing else. Each alternative in braces must match.
         - An array of integers in 0...255 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W).
         - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images, PIL images, or image files.
