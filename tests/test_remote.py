@@ -32,7 +32,8 @@ from fastfid import ImageError, InputError
 from fastfid.files import retries, windows
 from fastfid.files.places import Far, packed
 from fastfid.files.ranges import RangeFile
-from fastfid.files.remote import Remote, State, filesystem, is_address, retried, state_of_info, turn
+from fastfid.files.remote import Remote, State, filesystem, is_address, retried, state_of_info
+from fastfid.files.turns import turn
 from fastfid.sources import open_source, read_items
 from pictures import pictures
 from servers import moto_port, s3, served_s3, web  # noqa: F401 - fixtures
@@ -147,12 +148,32 @@ def test_a_folder_over_http(folder):
         assert pixels == seen(open_source(folder / "a"), folder)[3]
 
 
+def test_a_server_that_does_not_say_how_long_files_are(folder, shelf, monkeypatch):
+    with web(folder, sizes=False) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        found = open_source(f"{address}/a")
+        assert seen(found, address)[3] == seen(open_source(folder / "a"), folder)[3]
+        monkeypatch.setattr("fastfid.sources.folder.MOST_FILE_BYTES", 10)
+        with pytest.raises(ImageError, match="it has more than 10 bytes"):
+            next(found.read([0])).load()
+    with web(shelf, sizes=False) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}/shards/a-00.zip"
+        with pytest.raises(InputError, match="the server does not say how large it is: download it"):
+            open_source(address)
+
+
 def test_shards_over_http_need_no_list(shelf):
     with web(shelf) as server:
         address = f"http://127.0.0.1:{server.server_address[1]}/shards/b-{{00..01}}.tar"
         assert seen(open_source(address), "")[3] == seen(open_source(f"{shelf}/shards/b-*.tar"), "")[3]
         with pytest.raises(InputError, match=r"nothing matches 1 of the 3 alternatives of http.*: b-02\.tar$"):
             open_source(address.replace("01", "02"))
+
+
+def test_a_signed_address(shelf):
+    with web(shelf) as server:
+        signed = f"http://127.0.0.1:{server.server_address[1]}/shards/a-00.zip?signature={'x' * 900}/*[y]"
+        assert open_source(signed).size == 6
 
 
 def test_a_server_without_ranges(shelf):

@@ -12,8 +12,6 @@ Every call is made again after a failure that may pass; see `retried`.
 """
 
 import re
-import threading
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,23 +20,19 @@ from typing import Any, NamedTuple
 from ..errors import InputError
 from .ranges import RangeFile
 from .reading import cause
-from .retries import MOST_TRIES, ShortRead, may_pass, retried
+from .retries import ShortRead, retried
+from .turns import protocols, turn
 
 __all__ = [
-    "MOST_TRIES",
     "RangeFile",
     "Remote",
-    "ShortRead",
     "State",
     "below",
     "filesystem",
     "is_address",
-    "may_pass",
-    "protocols",
     "refused",
     "retried",
     "state_of_info",
-    "turn",
 ]
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE | re.ASCII)  # one letter is a drive of Windows
@@ -49,7 +43,9 @@ _STAMPS = (
     *("md5Hash", "lfs", "ETag", "etag", "generation", "blob_id", "sha", "checksum", "CRC", "Content-MD5", "Digest"),
     *("mtime", "LastModified", "last_modified", "updated", "modified", "Last-Modified", "created"),
 )
-_SAFE = frozenset({"file", "local", "memory", "hf", "hdfs", "arrow_hdfs"})  # used by several threads at once
+
+
+_CHUNK = 1 << 20
 
 
 def is_address(text: str) -> bool:
@@ -201,6 +197,16 @@ class Remote:
 
         return retried(get, f"cannot read {self.name(name)}") if end > start else b""
 
+    def _stream(self, name: str, most: int) -> bytes:
+        """Return all bytes of a file of which the server does not say how long it is."""
+        data = bytearray()
+        with self.fs.open(self.path(name), "rb") as file:
+            while chunk := file.read(_CHUNK):
+                data += chunk
+                if len(data) > most:
+                    raise ValueError(f"it has more than {most:,} bytes")
+        return bytes(data)
+
     def _cat(self, name: str, **options: Any) -> bytes:
         if "hf" in protocols(self.fs):
             options["cache_type"] = "none"  # else it reads 5 MB ahead and throws them away
@@ -245,46 +251,14 @@ class Remote:
 
         def get() -> bytes:
             with turn(self.fs):
+                if size is None:
+                    return self._stream(name, most)
                 # As a range, because s3fs first asks for the size of a file of which all is wanted.
                 data = self._cat(name, start=0, end=size) if size else self._cat(name)
-            if size is not None and len(data) < size:
+            if len(data) < size:
                 if self.state(name).size != size:
                     return data  # the caller sees that it has changed
                 raise ShortRead(f"{len(data):,} of {size:,} bytes came")
             return data
 
         return retried(get, f"cannot read {self.name(name)}")
-
-
-_locks: "weakref.WeakKeyDictionary[Any, Any]" = weakref.WeakKeyDictionary()
-
-
-class _Free:
-    """A lock that several can hold."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-_free = _Free()
-_lock_of_locks = threading.Lock()
-
-
-def turn(fs: Any) -> Any:
-    """Return a context for one call of a file system: a lock, unless several threads can use it at once.
-
-    File systems over one open file, such as an archive's, would mix up their positions.
-    """
-    with _lock_of_locks:
-        if fs not in _locks:
-            # A cache of whole files has the attributes of what it caches, but two threads would write one file at once.
-            cache = any(kind.__name__ == "CachingFileSystem" for kind in type(fs).__mro__)
-            safe = not cache and (getattr(fs, "async_impl", False) is True or protocols(fs) & _SAFE)
-            _locks[fs] = _free if safe else threading.Lock()
-        return _locks[fs]
-
-
-def protocols(fs: Any) -> set[str]:
-    """Return the schemes of a file system."""
-    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)

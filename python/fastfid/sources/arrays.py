@@ -91,12 +91,13 @@ def is_statistics_file(path: str | os.PathLike[str], storage_options: Mapping[st
     """
     name = split_entry(path)[0]
     with failures(f"cannot read {name}"):
-        if not name.lower().endswith((".npz", *PICKLES)):
-            return False
         place = place_of(name, storage_options)
-        if isinstance(place, Local) and not Path(name).is_file():
+        kind = place.tail.lower()
+        if not kind.endswith((".npz", *PICKLES)):
             return False
-        if name.lower().endswith(PICKLES):
+        if isinstance(place, Local) and not Path(place.path).is_file():
+            return False
+        if kind.endswith(PICKLES):
             return True
         try:
             file, _ = place.open()

@@ -101,13 +101,13 @@ def _open_path(source: str | os.PathLike[str], terms: Terms) -> Source:
     if not name:
         raise InputError("an empty path: give a folder of images")  # Path("") would be the current folder
     with failures(f"cannot open {name!r}"):
+        if is_address(name) and not os.path.exists(name):  # noqa: PTH110 - False for one that is too long for a name
+            return open_address(name, terms, _open_path)
         path = Path(name)
         if path.is_dir():
             return open_folder(path, terms)
         if path.exists():
             return open_file(Local(str(path)), terms)
-        if is_address(name):
-            return open_address(name, terms, _open_path)
         if is_pattern(name):
             return open_pattern(name, terms)
         wanted = f"a folder, .zip or .tar with images ending in {terms.endings}, or an .npz or .npy"
