@@ -12,6 +12,7 @@ from fuzz import SEED
 # a minute longer. test_threads.py tests more than one thread.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("FASTFID_NUM_THREADS", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # datasets then asks no server
 
 # No deadline: how long an example takes depends on the machine. Every run draws new examples, here and on CI, from a
 # seed that it prints (derandomize is given because Hypothesis turns it on by default on CI).

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import json
+import os
 import pkgutil
 import re
 import runpy
@@ -185,6 +186,68 @@ def test_addresses_patterns_and_archives_of_the_page_on_data(offline, s3, monkey
             exec(compile("import fastfid\n" + block, str(DATA), "exec"), {})
         blocks_run += 1
     assert blocks_run == 6
+
+
+def test_tables_data_sets_lists_and_tensors_of_the_page_on_data(offline, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", offline / "cache")
+    images = [{"bytes": path.read_bytes(), "path": path.name} for path in sorted(Path("generated").iterdir())[:4]]
+    table = datasets.Dataset.from_dict({"image": images}).cast_column("image", datasets.Image())
+    table.to_parquet("data/train-000.parquet")
+    Path("list.txt").write_text("# generated\ngenerated/000.png\ngenerated/001.png\n")
+    Path("list.csv").write_text("file,other\ngenerated/000.png,real/001.png\ngenerated/001.png,real/000.png\n")
+    for language, block in parts_of(
+        DATA, "Tables", "Data sets of Hugging Face", "Lists of paths", "Tensors, floats and loaders"
+    ):
+        if language == "sh":
+            for line in block.splitlines():
+                assert main(shlex.split(line)[1:]) == 0, line
+        else:
+            exec(compile("import fastfid\n" + block, str(DATA), "exec"), {})
+
+
+# Stand-ins for programs of clusters, and for fastfid itself: the official weights are the built-in ones, and GPUs CPUs.
+PROGRAMS = {
+    "sbatch": """#!/bin/sh
+[ "$1" = --wait ] && [ "$2" = --array=0-3 ] && [ "$4" = --wrap ] || exit 2
+for i in 0 1 2 3; do SLURM_ARRAY_TASK_ID=$i sh -c "$5" || exit; done
+""",
+    "torchrun": """#!/bin/sh
+[ "$1" = --no-python ] && [ "$2" = --nproc-per-node ] || exit 2
+world=2; shift 3; rank=0  # fewer than the page says, to save time
+while [ $rank -lt $world ]; do RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=$world "$@" || exit; rank=$((rank + 1)); done
+""",
+    "fastfid": f"""#!{sys.executable}
+import sys
+from fastfid import networks
+from fastfid.cli.main import main
+plain = networks.load
+networks.load = lambda model, **options: plain("inception-v3-random", **options)
+sys.exit(main(["cpu" if word.startswith("cuda:") else word for word in sys.argv[1:]]))
+""",
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+def test_the_commands_for_many_machines_run(offline, monkeypatch):
+    for name, text in PROGRAMS.items():
+        path = offline / "programs" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+    expected = None
+    for block in blocks("sh", README.parent / "docs" / "scale.md"):
+        if "ray start" in block:  # tests/test_ray.py runs it
+            continue
+        done = subprocess.run(["sh", "-ec", block], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        if Path("real.npz").exists():
+            saved = fastfid.Statistics.load("real.npz").sigma.tobytes()
+            assert saved == (expected := expected or saved)
+            Path("real.npz").unlink()
+            shutil.rmtree("parts")
+    assert expected == fastfid.statistics("real").sigma.tobytes()
 
 
 def test_every_flag_that_is_named_exists(capsys):

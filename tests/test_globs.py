@@ -16,7 +16,7 @@ from fastfid.sources.globs import _compiled, _fits, expand, is_pattern
 from pictures import pictures
 from test_archives import PNG, png, write_tar
 
-TREE = ["a/0.png", "a/1.PNG", "a/x.jpg", "b/0.png", "b/c/2.png", "b/c/d/3.png", "10.png", "[1].png", "a/notes.txt"]
+TREE = ["a/0.png", "a/1.PNG", "a/x.jpg", "b/0.png", "b/c/2.png", "b/c/d/3.png", "10.png", "[1].png", "a/notes.md"]
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -93,8 +93,8 @@ def test_the_options_count(root):
         ("none/{a,b}", r"nothing matches 2 of the 2 alternatives of .*: .*a, .*b$"),
         ("a/{0..5}.png", r"nothing matches 5 of the 6 alternatives of .*: .*1\.png, .*2\.png, .*3\.png and 2 more$"),
         ("{a,c}/*.png", r"nothing matches 1 of the 2 alternatives of .*c/\*\.png$"),
-        ("*.txt", "nothing matches"),
-        ("a/*.txt", "txt is of an unknown type"),
+        ("*.md", "nothing matches"),
+        ("a/*.md", "md is of an unknown type"),
         ("{0..999999}{0..9}.png", "stands for more than 1,000,000 names"),
         ("a/{x}.png", "does not exist"),
     ],

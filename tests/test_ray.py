@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -13,8 +14,15 @@ import pytest
 import fastfid
 from fastfid import InputError
 from fastfid.cli.main import main
+from fastfid.engines.base import How
+from fastfid.engines.local import Local
+from fastfid.engines.piece_files import keep_of
 from fastfid.engines.ray import Ray, _plan
 from fastfid.errors import DeviceError, ImageError
+from fastfid.extraction.recipe import Recipe
+from fastfid.files.store import Store
+from fastfid.fit import fold
+from fastfid.messages import Messages
 from fastfid.sources import pieces
 from pictures import folder, pictures
 from processes import run
@@ -26,6 +34,7 @@ ray = pytest.importorskip("ray", reason="Ray has no wheel for this Python")
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 PIECE = 20
+MARK = f"FASTFID_CLUSTER_OF={os.getpid()}".encode()  # in the environment of this cluster's processes
 METRICS = ["fid", "kid", "prdc", "vendi", "mind", "authpct"]
 
 
@@ -37,10 +46,11 @@ def small_pieces(monkeypatch):
 @pytest.fixture(scope="module")
 def cluster():
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the actors import this folder's modules
+    os.environ["FASTFID_CLUSTER_OF"] = str(os.getpid())
     context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield context.address_info["gcs_address"]
     ray.shutdown()
-    del os.environ["PYTHONPATH"]
+    del os.environ["PYTHONPATH"], os.environ["FASTFID_CLUSTER_OF"]
 
 
 @pytest.fixture(scope="module")
@@ -95,11 +105,11 @@ def test_an_extractor_and_a_limit(cluster, network, sides):
 
 
 def actors():
-    """The processes of the actors."""
+    """The processes of the actors of this cluster."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if path.read_bytes().startswith(b"ray::_Actor"):
+            if path.read_bytes().startswith(b"ray::_Actor") and MARK in path.with_name("environ").read_bytes():
                 found.append(int(path.parent.name))
         except OSError:
             continue
@@ -131,6 +141,22 @@ def test_actors_that_are_killed(cluster, network, tmp_path, kept):
     assert found.n == 200
     for need, state in wanted.states.items():
         np.testing.assert_equal(found[need].__getstate__(), state.__getstate__())
+
+
+def test_pieces_that_are_computed_again_after_they_were_written(cluster, network, tmp_path):
+    """As after the loss of an answer: the second files replace the first, and nothing counts twice."""
+    source, needs = SlowPictures(50), fastfid.KID().needs
+    cut = [*pieces(source, size=PIECE)]
+    with Ray({"workers": 2}) as engine:
+        facts = engine.open(Recipe(model=network, device="cpu"), Messages())
+        keep = keep_of(Store(tmp_path), cut, needs, facts, {})
+        found = [fold(engine.fit(needs, cut, How(keep=keep)), None) for _ in range(2)]
+    with Local() as engine:
+        engine.open(Recipe(model=network, device="cpu"), Messages())
+        wanted = fold(engine.fit(needs, cut, How()), None)
+    for fit in found:
+        assert fit.n == 50
+        np.testing.assert_equal(fit[needs[0]].__getstate__(), wanted[needs[0]].__getstate__())
 
 
 def test_a_driver_that_is_killed(cluster, network, tmp_path):
@@ -169,6 +195,25 @@ def test_from_the_command_line(cluster, network, sides, tmp_path, capsys):
     flags = ["--engine", "ray", "--engine-options", '{"workers": 1}', "--resume", str(tmp_path), "--quiet"]
     assert main([*map(str, sides), "--model", network, *flags]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"FID:  {wanted}"
+
+
+def test_the_page_on_scale(cluster, network, tmp_path, monkeypatch, capsys):
+    page = (Path(__file__).parents[1] / "docs" / "scale.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    folder(tmp_path / "generated", pictures(30, 16))
+    folder(tmp_path / "real", pictures(30, 16, 1))
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    own = block.replace('"real", engine', '"real", model=network, engine')
+    scope = {"network": network}
+    exec(compile(own, "scale.md", "exec"), scope)
+    assert scope["statistics"].n == 30
+    (line,) = re.findall(r"^fastfid (generated real .*--engine ray --resume .*)$", page, re.MULTILINE)
+    flags = line.replace("s3://bucket/pieces", str(tmp_path / "pieces")).split()
+    assert main([*flags, "--model", network, "--quiet"]) == 0
+    found = float(capsys.readouterr().out.split()[-1])
+    assert found == fastfid.score("generated", "real", model=network)
+    (line,) = re.findall(r"`fastfid (generated real --metrics .* --engine ray)`", page)
+    assert main([*line.split(), "--model", network, "--quiet"]) == 0
 
 
 class TestErrors:

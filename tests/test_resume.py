@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import fastfid
 from fastfid import InputError, Need
 from fastfid.cli.main import main
-from fastfid.engines.piece_files import DamagedError, PieceFiles
+from fastfid.engines.piece_files import DamagedError, PieceFiles, stamps_of
 from fastfid.engines.run_facts import text_of
 from fastfid.files.npz import Npz, write_npz
 from fastfid.files.store import Store
@@ -232,6 +232,15 @@ class TestChanges:
         again = fastfid.statistics(path, model=network, resume=tmp_path / "kept")
         assert again.sigma.tobytes() == fastfid.statistics(path, model=network).sigma.tobytes()
 
+    def test_while_images_are_read_are_noticed_later(self, network, tmp_path):
+        """What is kept belongs to the images as they were before they were read."""
+        path = folder(tmp_path / "set", pictures(45, 16))
+        fastfid.statistics(
+            path, model=network, resume=tmp_path / "kept", progress=lambda *_: os.utime(path / "025.png")
+        )
+        with pytest.raises(InputError, match=r"piece-000001\.npz was made from"):
+            fastfid.statistics(path, model=network, resume=tmp_path / "kept")
+
     def test_that_cannot_be_noticed_are_said(self, network, tmp_path, caplog):
         class Own(fastfid.Source):
             def read(self, indices):
@@ -286,9 +295,18 @@ def test_an_image_that_is_left_out_is_listed_again(network, tmp_path):
     assert "030.png" in second.a.rejected[0]
 
 
-def test_a_generator_cannot_be_resumed(network, tmp_path):
-    with pytest.raises(InputError, match="can be read only once, from start to end: a run over it cannot be resumed"):
-        fastfid.statistics((image for image in pictures(5)), model=network, resume=tmp_path)
+class Estimated:
+    def __len__(self):
+        return 7
+
+    def __iter__(self):
+        return iter(pictures(5))
+
+
+@pytest.mark.parametrize("make", [Estimated, lambda: (image for image in pictures(5))])
+def test_what_cannot_be_resumed(network, tmp_path, make):
+    with pytest.raises(InputError, match="does not surely say how many images it has: its runs cannot be resumed"):
+        fastfid.statistics(make(), model=network, resume=tmp_path)
 
 
 def test_the_folder_is_a_file(network, sides, tmp_path):
@@ -369,7 +387,7 @@ def test_a_state_comes_back(tmp_path, accumulator):
     fit = Fit.empty([need], {"features": 3}).update({"features": ROWS}, [Seen(size=(1, 2), digest=2**64 - 1)] * 11)
     fit.seen.add([Seen(rejected="\udc80 and more")])
     piece = Piece(open_source(pictures(12)), 7, range(12), 12)
-    files_of(tmp_path, need).write(piece, fit)
+    files_of(tmp_path, need).write(piece, fit, stamps_of(piece))
     found = files_of(tmp_path, need).read(piece)
     np.testing.assert_equal(found[need].__getstate__(), fit[need].__getstate__())
     assert (found.n, found.seen, found.provenance) == (11, fit.seen, MADE_BY)
@@ -379,13 +397,13 @@ def test_a_state_that_no_file_can_hold(tmp_path):
     need = Need("features", WithAList)
     fit = Fit.empty([need], {"features": 3}).update({"features": ROWS})
     with pytest.raises(InputError, match=r"WithAList of features cannot be kept .*: parts .* is a list"):
-        files_of(tmp_path, need).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit)
+        files_of(tmp_path, need).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
 
 
 def damaged(tmp_path, change):
     """Write a piece, change its arrays, and read it."""
     fit = Fit.empty([MOMENTS], {"features": 3}).update({"features": ROWS}, [Seen()] * 11)
-    files_of(tmp_path, MOMENTS).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit)
+    files_of(tmp_path, MOMENTS).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
     path = tmp_path / "piece-000000.npz"
     with Npz(path) as npz:
         arrays = {key: npz.read(key, 1 << 20) for key in npz.keys}

@@ -146,7 +146,7 @@ def test_corrupt_file_is_found_when_loaded(tmp_path):
         ("a.7z", "a.7z is an archive of a kind that cannot be read: unpack it"),
         ("a.RAR", "kind that cannot be read"),
         ("a.csv.gz", "a.csv.gz is of an unknown type: give a folder of images, a .zip or .tar of images"),
-        ("a.csv", "a.csv is of an unknown type: give a folder"),
+        ("a.docx", "a.docx is of an unknown type: give a folder"),
         ("a.npy", r"cannot read .*a\.npy: "),
         ("a.npz", r"cannot read .*a\.npz: "),
     ],
@@ -342,7 +342,6 @@ def test_arrays(shape, dtype, fortran, seed):
 BAD_ARRAYS = [
     (STACK.astype("f4"), r"dtype float32 is not accepted.*round\(\)"),
     (STACK > 3, "dtype bool"),
-    (STACK.transpose(0, 3, 1, 2), r"shape \(9, 3, 6, 5\) .*x\.transpose\(0, 2, 3, 1\)"),
     (np.zeros((2, 5, 5, 4), "u1"), r"x\[\.\.\., :3\]"),
     (STACK[0], r"shape \(6, 5, 3\) looks like one image.*x\[\.\.\., None\]"),
     (
@@ -579,13 +578,12 @@ def test_a_reused_buffer_is_copied(tmp_path):
         ({"bytes": None, "path": None}, "a NoneType is not"),
         ({"bytes": {}, "path": None}, "a dict is not"),
         (io.StringIO("text"), "the file is open as text; open it with mode 'rb'"),
-        ((STACK[0], 3), r"a tuple is not .*\(image, label\) pairs"),
+        (("cat", 3), r"a tuple is not .*holds no image: it has '0', '1'"),
         ({"image": 1}, "a dict is not"),
         ("shards/0.tar", "shards/0.tar is an archive, not an image: put all archives into one folder"),
         (Path("a.ZIP"), "a.ZIP is an archive"),
         (STACK[0] / 255, "dtype float64"),
-        (STACK[0].transpose(2, 0, 1), r"shape \(3, 6, 5\)"),
-        (STACK, "this is a batch"),
+        (STACK[..., 0], r"shape \(9, 6, 5\)"),
         (STACK[0].astype(int) - 300, "the value -"),
     ],
 )
@@ -628,7 +626,7 @@ def test_files_and_their_bytes_are_elements(tmp_path):
 
 
 def test_a_reused_file_is_copied_and_decoded_later(monkeypatch):
-    from fastfid.sources import iterable as elements
+    from fastfid.sources import element as elements
 
     decoded = []
     original = elements.decode
@@ -667,7 +665,7 @@ def test_a_file_that_cannot_be_read_is_an_image_error_when_loaded(monkeypatch):
     (item,) = read_items(open_source([closed]))
     with pytest.raises(ImageError, match="cannot read image 0 of the list: I/O operation on closed file"):
         item.load()
-    monkeypatch.setattr("fastfid.sources.iterable.MOST_FILE_BYTES", 50)
+    monkeypatch.setattr("fastfid.sources.element.MOST_FILE_BYTES", 50)
     (item,) = read_items(open_source([io.BytesIO(encoded(0))]))
     with pytest.raises(ImageError, match="cannot read image 0 of the list: it has more than 50 bytes"):
         item.load()

@@ -13,6 +13,7 @@ from .checks import shown
 from .compare import compare
 from .errors import InputError, ModelError
 from .extractor import Extractor
+from .files.store import Store
 from .fit import Fit, Side
 from .metrics.moments import Statistics
 from .options import Model
@@ -96,7 +97,8 @@ def fdr(a: Any, b: Any, networks: Mapping[Model, float], **options: Any) -> FDr:
         For each network its divisor: the distance that a validation set has to the real images by this network.
     **options
         Options of `compare` about the images and the run: ``batch_size``, ``device``, ``precision``, ``num_workers``,
-        ``limit``, ``seed``, ``on_error``, ``recursive``, ``endings``, ``method``, ``force``, ``progress``, ``engine``.
+        ``limit``, ``seed``, ``on_error``, ``recursive``, ``endings``, ``image_key``, ``value_range``, ``quantise``,
+        ``storage_options``, ``method``, ``force``, ``progress``, ``engine``, ``engine_options``, ``resume``.
 
     Returns
     -------
@@ -128,7 +130,10 @@ def fdr(a: Any, b: Any, networks: Mapping[Model, float], **options: Any) -> FDr:
     _check(a, b, networks, options)
     if all(_is_saved(side) for side in (a, b)):
         raise InputError("FDr needs images on a side: no network would run on statistics and features")
-    results = {model: compare(a, b, model=model, **options) for model in networks}
+    results = {
+        model: compare(a, b, model=model, **{**options, **_folder_of(number, options)})
+        for number, model in enumerate(networks)
+    }
     ratios = []
     for model, result in results.items():
         made = result.provenance
@@ -141,6 +146,13 @@ def fdr(a: Any, b: Any, networks: Mapping[Model, float], **options: Any) -> FDr:
     last = next(reversed(results.values()))
     assert last.b is not None
     return FDr(fmean(each.ratio for each in ratios), tuple(ratios), last.a, last.b)
+
+
+def _folder_of(number: int, options: Mapping[str, Any]) -> dict[str, str]:
+    """Return where the pieces of a network are kept: each network has a folder of its own."""
+    if options.get("resume") is None:
+        return {}
+    return {"resume": Store(options["resume"], options.get("storage_options")).below(f"network-{number}").place}
 
 
 def _is_saved(side: Any) -> bool:

@@ -20,6 +20,7 @@ import numpy as np
 from .errors import FastFIDWarning
 from .fit import Facts, Side
 from .images.observed import Tally
+from .images.quantise import OUTSIDE
 from .metrics.base import Score
 from .provenance import Provenance
 from .sources import GLANCE
@@ -45,6 +46,7 @@ _LOSSES = {
     "16-bit": "have 16 bits a channel; values above 255 become 255, as in every tool",
     "alpha": "have transparency; it is dropped, as in every tool",
     "larger than PIL.Image.MAX_IMAGE_PIXELS": "are larger than PIL.Image.MAX_IMAGE_PIXELS",
+    OUTSIDE: "have values outside value_range; they are clamped to it",
 }
 _SMALL = 64  # pixels; below this, the filter of mode clean has nothing to average
 _LOSSLESS = frozenset({"PNG", "BMP", "PPM", "TIFF"})

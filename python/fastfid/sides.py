@@ -57,8 +57,8 @@ def open_side(
     store = None
     if options.resume is not None:
         store = Store(options.resume, options.storage_options).below(folder)
-        if source.size is None:
-            raise InputError(f"{source.name} can be read only once, from start to end: a run over it cannot be resumed")
+        if not source.exact:
+            raise InputError(f"{source.name} does not surely say how many images it has: its runs cannot be resumed")
     return Side(name, expected(source, options.limit), needs=needs, source=source, store=store)
 
 

@@ -73,8 +73,11 @@ class PieceFiles:
         )
         return {int(number) for number in found if number.isdecimal()}
 
-    def write(self, piece: Piece, fit: Fit) -> None:
-        """Write the fit of a piece; an earlier file of it is replaced."""
+    def write(self, piece: Piece, fit: Fit, stamps: str) -> None:
+        """Write the fit of a piece; an earlier file of it is replaced.
+
+        `stamps` is what `stamps_of` returned before the images were read: a later change must show.
+        """
         provenance = fit.provenance or self.provenance
         states, arrays = [], dict[str, NDArray[Any]]()
         for i, need in enumerate(self.needs):
@@ -87,7 +90,7 @@ class PieceFiles:
             "number": piece.number,
             "n": fit.n,
             "source": piece.source.name,
-            "stamps": stamps_of(piece),
+            "stamps": stamps,
             "provenance": provenance.to_json() if provenance else None,
             "seen": _plain_tally(fit.seen),
             "states": states,

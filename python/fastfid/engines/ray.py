@@ -5,18 +5,24 @@ piece that had been written before is replaced by the same bytes.
 """
 
 import math
+import os
 import pickle
 import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ..checks import shown, text, whole_number
 from ..errors import DeviceError, FastFIDError, FastFIDWarning, InputError
 from ..extraction.recipe import Recipe
-from ..extraction.workers import STEP
+from ..extraction.workers import STEP, Workers, result_of, settle
 from ..fit import Facts, Fit
 from ..messages import Messages
 from ..metrics.base import Need
@@ -25,11 +31,13 @@ from ..sources import Piece, Source
 from ..threads import set_num_threads
 from .base import Engine, How, check_shareable, pickled
 from .local import Local
+from .piece_files import stamps_of
 
 _AHEAD = 2  # pieces per actor that are given out and not yet yielded; finished ones wait in Ray's object store
 _QUEUED = 2  # pieces per actor at a time: one is fitted, the next one waits there
 _TRIES = 3  # times that a piece is tried again after its actor has died
 _MOST_CPUS = 4  # of an actor without a GPU, by default; more threads of ONNX Runtime help less than more actors
+_READERS = 4  # fits that are fetched at a time
 _PATIENCE = 30.0  # seconds until a note says that the cluster has no room
 OPTIONS = ("workers", "num_gpus", "num_cpus", "address")
 
@@ -75,7 +83,7 @@ class Ray(Engine):
             concurrency_groups={"progress": 1},
         )(_Actor)
         for _ in range(each.workers):
-            actor = kind.remote(recipe, max(1, int(each.num_cpus)))
+            actor = kind.remote(recipe, max(1, int(each.num_cpus)), str(Path.cwd()))
             self._opening[actor.facts.remote()] = actor
         facts = self._first(messages)
         self._opened = recipe, facts
@@ -147,19 +155,32 @@ class _Round:
         self._run = self._ray.put(parts)  # once for all calls
         self._given: deque[tuple[Piece, Any]] = deque()  # given out and not yet yielded, in order
         self._busy: dict[Any, tuple[Piece, Any]] = {}  # being fitted: piece and actor by result
+        self._fits: dict[int, Future[Fit]] = {}  # being fetched, by the number of the piece
         self._images, self._shown, self._asked = 0, 0, dict[Any, Any]()
 
     def fits(self) -> Iterator[tuple[Piece, Fit]]:
-        while self._pieces or self._given:
-            self._give()
-            while self._given and self._given[0][1] not in self._busy:
-                piece, result = self._given.popleft()
-                fit = self._fit(piece, _get(self._ray, result))
-                del result  # frees it in the object store
-                yield piece, fit
+        readers = Workers(_READERS, "fastfid-read")
+        try:
+            while self._pieces or self._given:
                 self._give()
-            if self._given:
-                self._hear()
+                self._fetch(readers)
+                while self._given and self._given[0][0].number in self._fits:
+                    piece, _ = self._given.popleft()
+                    yield piece, result_of(self._fits.pop(piece.number))
+                    self._give()
+                    self._fetch(readers)
+                if self._given:
+                    self._hear()
+        finally:
+            readers.stop()
+
+    def _fetch(self, readers: Workers) -> None:
+        """Fetch the next fits in threads, which takes longer than merging them."""
+        for piece, result in islice(self._given, _READERS):
+            if result not in self._busy and piece.number not in self._fits:
+                future: Future[Fit] = Future()
+                self._fits[piece.number] = future
+                readers.do(partial(settle, future, partial(self._fit, piece, result)))
 
     def _give(self) -> None:
         """Give pieces to actors, as long as not too many wait for an earlier one."""
@@ -206,9 +227,10 @@ class _Round:
         self._shown = max(self._shown, self._images + done)  # an actor that died begins its piece again
         self._how.progress(self._shown)
 
-    def _fit(self, piece: Piece, content: Any) -> Fit:
+    def _fit(self, piece: Piece, result: Any) -> Fit:
+        content = _get(self._ray, result)
         if self._how.keep is not None:
-            return self._how.keep.read(piece)
+            return self._how.keep.read_number(piece.number)
         states, n, seen, provenance, roles = content
         fit = Fit({}, n, seen, provenance)
         for need, state in zip(self._needs, map(pickle.loads, states), strict=True):
@@ -220,7 +242,9 @@ class _Round:
 class _Actor:
     """What runs in the cluster. It opens the network when it is used first, so also after a restart."""
 
-    def __init__(self, recipe: Recipe, threads: int) -> None:
+    def __init__(self, recipe: Recipe, threads: int, folder: str) -> None:
+        with suppress(OSError):  # relative paths mean the same as for the driver, if the folder is there too
+            os.chdir(folder)
         warnings.simplefilter("ignore", FastFIDWarning)  # the messages are sent to the driver, which issues them
         set_num_threads(threads)
         self._recipe, self._messages = recipe, Messages()
@@ -245,12 +269,13 @@ class _Actor:
             self._run, self._parts = run[0], [*map(pickle.loads, ray.get(run[0]))]
         source, *needs, how = self._parts
         piece = Piece(source, number, indices, of, label)
+        stamps = "" if how.keep is None else stamps_of(piece)  # before the images are read
         how = replace(how, progress=lambda done: self._say(number, done))
         assert self._engine is not None
         ((_, fit),) = self._engine.fit(needs, [piece], how)
         fit.provenance = facts.provenance
         if how.keep is not None:
-            how.keep.write(piece, fit)
+            how.keep.write(piece, fit, stamps)
             return None
         states = [pickled(str(need), fit[need].__getstate__()) for need in needs]
         return states, fit.n, fit.seen, fit.provenance, facts.roles

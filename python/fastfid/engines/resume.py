@@ -1,6 +1,6 @@
 """Runs that keep the fit of each piece in a folder, and continue from those that are there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ..errors import InputError
@@ -9,7 +9,7 @@ from ..messages import Messages
 from ..metrics.base import Need
 from ..sources import Piece
 from .base import Engine, How
-from .piece_files import DamagedError, PieceFiles
+from .piece_files import DamagedError, PieceFiles, stamps_of
 
 
 def resumed(
@@ -34,7 +34,10 @@ def resumed(
     if not pieces[0].source.stamp_of(int(pieces[0].indices[0])):
         messages.note(f"changes of {pieces[0].source.name} between runs cannot be noticed")
     missing = [piece for piece in pieces if piece.number not in there]
-    computed = engine.fit(needs, missing, _beginning_at(_images(pieces) - _images(missing), how))
+    stamps: dict[int, str] = {}
+    computed = engine.fit(
+        needs, _stamped(missing, stamps, keeps=engine.keeps), _beginning_at(_images(pieces) - _images(missing), how)
+    )
     try:
         for piece in pieces:
             if piece.number in there:
@@ -44,13 +47,21 @@ def resumed(
             if given is None:
                 return
             if not engine.keeps:
-                files.write(*given)
+                files.write(*given, stamps.pop(given[0].number))
             yield given
         yield from computed  # more than was asked for; the caller refuses it
     finally:
         close = getattr(computed, "close", None)
         if close is not None:
             close()
+
+
+def _stamped(pieces: Iterable[Piece], stamps: dict[int, str], *, keeps: bool) -> Iterator[Piece]:
+    """Pass on the pieces, and note the stamps of each before its images are read, unless the engine does."""
+    for piece in pieces:
+        if not keeps:
+            stamps[piece.number] = stamps_of(piece)
+        yield piece
 
 
 def _usable(files: PieceFiles, pieces: Sequence[Piece], messages: Messages) -> set[int]:

@@ -4,6 +4,7 @@ Pillow knows 43 formats and tries each on a file, whatever the file's name. One 
 rarely used and rarely tested, and all are loaded if no list is given.
 """
 
+import re
 import threading
 from importlib import import_module
 from io import BytesIO
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import ImageFile
 
-__all__ = ["LONGEST_SIDE", "READ", "check_size", "open_image"]
+__all__ = ["LONGEST_SIDE", "READ", "begins_as_image", "check_size", "open_image"]
 
 #: Pillow's names. A phone's JPEG may hold several pictures (MPO, which is opened as JPEG). Web servers send GIF, WebP
 #: and AVIF even if the address ends in ``.jpg`` or ``.png``.
@@ -26,6 +27,10 @@ _LARGE_TILE = 4096 * 4096  # pixels; a small image can use one corner of a large
 
 # Modules that `PIL.Image.preinit` does not load; not every version of Pillow has all of them.
 _PLUGINS = ("TiffImagePlugin", "MpoImagePlugin", "WebPImagePlugin", "AvifImagePlugin")
+
+# First bytes of the formats in READ; a RIFF file and an ISO one (ftyp) have a kind after a length.
+_MARKS = (b"BM", b"GIF8", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_NETPBM = re.compile(rb"P[1-6][\s#]")
 
 _lock = threading.Lock()
 _opened: list[str] = []
@@ -53,6 +58,12 @@ def open_image(data: bytes) -> "ImageFile.ImageFile":
     if image.format == "TIFF":
         _check_tiles(image)
     return image
+
+
+def begins_as_image(data: bytes) -> bool:
+    """Return True if the first bytes of a file, at least 12, are those of a format in `READ`."""
+    kind = data[:4], data[8:12]
+    return data.startswith(_MARKS) or bool(_NETPBM.match(data)) or kind == (b"RIFF", b"WEBP") or data[4:8] == b"ftyp"
 
 
 def check_size(width: int, height: int) -> None:

@@ -9,8 +9,9 @@ from ..errors import InputError
 from ..files.reading import failures
 from .formats import LONGEST_SIDE
 
-__all__ = ["as_rgb", "check_arrays", "to_array"]
+__all__ = ["as_rgb", "check_arrays", "is_array", "is_tensor", "to_array"]
 
+_HALF = ("bfloat16", "float8")  # beginnings of the names of types that NumPy does not have
 _LOOKED_AT = 16  # images whose range of values is checked; the whole array may be larger than the memory
 
 
@@ -51,15 +52,41 @@ def as_rgb(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
 
 
-def to_array(array: object, name: str, *, copy: bool) -> NDArray[Any]:
-    """Convert an object with ``__array__`` to an ndarray, or raise `InputError`."""
+def to_array(array: Any, name: str, *, copy: bool) -> NDArray[Any]:
+    """Convert an array or a tensor of any library to an ndarray, or raise `InputError`.
+
+    Half precision that NumPy does not have becomes float32, which holds each of its values.
+    """
     advice = "; for a torch tensor give x.detach().cpu(), and x.float() if it is bfloat16"
     with failures(f"{name}: a {type(array).__name__} that NumPy cannot read", advice=advice):
-        return np.array(array) if copy else np.asarray(array)
+        if is_tensor(array):
+            array = array.detach().cpu()
+            if str(array.dtype).rpartition(".")[2].startswith(_HALF):
+                array = array.float()
+        if not hasattr(array, "__array__"):
+            array = np.from_dlpack(array)
+        found: NDArray[Any] = np.array(array) if copy else np.asarray(array)
+        return found.astype(np.float32) if found.dtype.name.startswith(_HALF) else found
+
+
+def is_tensor(array: object) -> bool:
+    """Return True for a torch tensor, without importing torch."""
+    return hasattr(array, "detach") and hasattr(array, "cpu")
+
+
+def is_array(value: object) -> bool:
+    """Return True for what `to_array` accepts."""
+    return hasattr(value, "__array__") or hasattr(value, "__dlpack__")
 
 
 def check_arrays(
-    shape: tuple[int, ...], dtype: np.dtype[Any], name: str, *, stack: bool, values: NDArray[Any] | None = None
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    name: str,
+    *,
+    stack: bool,
+    values: NDArray[Any] | None = None,
+    floats: bool = False,
 ) -> None:
     """Check that a dtype and shape can be one image or, if `stack`, N images.
 
@@ -73,14 +100,16 @@ def check_arrays(
         True for N images, False for one.
     values : ndarray, optional
         The array itself, if it is in memory. The advice for floats depends on their range.
+    floats : bool
+        True if floats are accepted.
 
     Raises
     ------
     InputError
         If they cannot; the message names the dtype or shape, and says what to do.
     """
-    if dtype.kind not in "iu":
-        raise InputError(f"{name}: {_features_hint(shape, dtype, stack) or _dtype_hint(dtype, values)}")
+    if (hint := _features_hint(shape, dtype, stack)) or dtype.kind not in ("iuf" if floats else "iu"):
+        raise InputError(f"{name}: {hint or _dtype_hint(dtype, values)}")
     one = shape[1:] if stack else shape
     if stack and len(shape) == 3 and shape[2] in (1, 3, 4):
         # Grey images of that width are possible but unlikely; passing one colour image instead of N is common.
@@ -119,7 +148,7 @@ def _dtype_hint(dtype: np.dtype[Any], values: NDArray[Any] | None) -> str:
     if dtype.kind == "b":
         return f'{refused}; convert it with x.astype("uint8") * 255'
     if dtype.kind == "f":
-        return f"{refused}; {_float_hint(values)}"
+        return f"{refused}, or say what floats mean by value_range and quantise; {_float_hint(values)}"
     if dtype.kind == "V":  # bfloat16, which is not a NumPy dtype, or a structured dtype
         return f'{refused}; convert it with x.astype("float32"), and that to integers'
     if dtype.kind in "OUS":
@@ -154,7 +183,7 @@ def _shape_hint(one: tuple[int, ...], stack: bool) -> str:
     if len(one) == 3 and one[2] == 4:
         return "; drop the alpha channel with x[..., :3]"
     if len(one) == 3 and one[0] in (1, 3):
-        return f"; put the channels last with x.transpose({'0, 2, 3, 1' if stack else '1, 2, 0'})"
+        return "; put the channels last with x.transpose(1, 2, 0)"
     if len(one) == 4 and not stack:
         return "; this is a batch: give its images one by one, (image for batch in batches for image in batch)"
     return ""

@@ -1,6 +1,5 @@
 """Arrays of images, in memory or read image by image from an ``.npy`` or ``.npz``."""
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
@@ -16,9 +15,12 @@ from ..files.npy import Header, exactly, read_header, read_values
 from ..files.npz import Npz
 from ..files.places import Local, Place, place_of
 from ..files.reading import MOST_FILE_BYTES, failures
+from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded, digest
-from ..images.rgb import as_rgb, check_arrays
+from ..images.quantise import Quantise
+from ..images.rgb import check_arrays
 from .base import Item, Source
+from .terms import Terms
 from .unchanged import Unchanged
 
 _MOST_NAMED = 10
@@ -27,16 +29,18 @@ _MOST_NAMED = 10
 class Stack(Source):
     """An array in memory, or memory-mapped by the caller."""
 
-    def __init__(self, array: NDArray[Any], name: str) -> None:
-        check_arrays(array.shape, array.dtype, name, stack=True, values=array)
+    def __init__(self, array: NDArray[Any], name: str, floats: Quantise | None = None, *, tensor: bool = False) -> None:
+        if array.ndim == 4:
+            array = channels_last(array, name, tensor=tensor)
+        check_arrays(array.shape, array.dtype, name, stack=True, values=array, floats=floats is not None)
         super().__init__(name, len(array))
-        self._array = array
+        self._array, self._floats = array, floats
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
         for index in indices:
             name = f"image {index} of {self.name}"
-            yield Item(name, partial(_load_array, np.asarray(self._array[index]), name))
+            yield Item(name, partial(decoded, np.asarray(self._array[index]), name, self._floats))
 
     def key_of(self, index: int) -> str:
         """Return the place of an image."""
@@ -47,36 +51,36 @@ class Stack(Source):
         return f"{digest(np.ascontiguousarray(self._array[index]).tobytes()):x}"
 
 
-def open_npy(path: Place) -> Source:
+def open_npy(path: Place, terms: Terms) -> Source:
     """Open the images in an ``.npy``."""
     with failures(f"cannot read {path}"):
         file, state = path.open()
         with file:
             header = read_header(file, state[0])
-            nbytes = _check(header, path)
+            nbytes = _check(header, path, terms)
             if header.fortran:
-                return Stack(read_values(file, header), str(path))
-            return _Npy(header, nbytes, Unchanged(path, str(path), state), str(path))
+                return Stack(read_values(file, header), str(path), terms.floats)
+            return _Npy(header, nbytes, Unchanged(path, str(path), state), str(path), terms.floats)
 
 
-def open_npz(path: Place) -> Source:
+def open_npz(path: Place, terms: Terms) -> Source:
     """Find the images in an ``.npz``: its ``arr_0``, or its only array, of 3 or 4 dimensions."""
     with failures(f"cannot read {path}"):
         file, state = path.open()
-        return _find_images(path, Npz(file), state)
+        return _find_images(path, Npz(file), state, terms)
 
 
-def _find_images(path: Place, npz: Npz, state: Any) -> Source:
+def _find_images(path: Place, npz: Npz, state: Any, terms: Terms) -> Source:
     with npz:
         headers = {key: npz.header(key) for key in npz.keys}
         images = [key for key, header in headers.items() if len(header.shape) in (3, 4)]
         if "arr_0" not in images and len(images) != 1:
             raise InputError(f"{path}: which array holds the images? Name it arr_0; {_held(headers)}")
         key = "arr_0" if "arr_0" in images else images[0]
-        nbytes = _check(headers[key], path)
+        nbytes = _check(headers[key], path, terms)
         if headers[key].fortran:
-            return Stack(npz.read(key, MOST_FILE_BYTES), str(path))
-        return _Npz(key, headers[key], nbytes, Unchanged(path, str(path), state), str(path))
+            return Stack(npz.read(key, MOST_FILE_BYTES), str(path), terms.floats)
+        return _Npz(key, headers[key], nbytes, Unchanged(path, str(path), state), str(path), terms.floats)
 
 
 def is_statistics_file(path: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> bool:
@@ -114,42 +118,58 @@ def images_beside_statistics(given: object, storage_options: Mapping[str, Any] |
     place = place_of(os.fspath(given), storage_options)
     with failures(f"cannot read {place}"), Npz(place.open()[0]) as npz:
         found = "arr_0" in npz.keys and len(npz.header("arr_0").shape) in (3, 4)
-    return open_npz(place) if found else None
+    return open_npz(place, Terms()) if found else None
 
 
-class _Npy(Source):
-    """A C-ordered array in a file. Each image is read when it is loaded."""
+class _File(Source):
+    """A C-ordered array in a file."""
 
-    def __init__(self, header: Header, nbytes: int, file: Unchanged, name: str) -> None:
-        super().__init__(name, header.shape[0])
-        self._header, self._nbytes, self._file = header, nbytes, file
-
-    def read(self, indices: Iterable[int]) -> Iterator[Item]:
-        """Yield the images at these indices."""
-        shape, dtype, start = self._header.shape[1:], self._header.dtype, self._header.start
-        for index in indices:
-            name = f"image {index} of {self.name}"
-            yield Item(name, partial(_load_at, self._file, start + index * self._nbytes, shape, dtype, name))
+    def __init__(
+        self, header: Header, nbytes: int, file: Unchanged, path: str, floats: Quantise | None, *, ordered: bool = False
+    ) -> None:
+        super().__init__(path, header.shape[0], ordered=ordered)
+        self._header, self._nbytes, self._file, self._floats = header, nbytes, file, floats
 
     def key_of(self, index: int) -> str:
-        """Return the index."""
+        """Return the place of an image."""
         return str(index)
 
     def stamp_of(self, index: int) -> str:
-        """Return the state of the file."""
+        """Return the size and time of the file."""
         return self._file.stamp
 
+    def _decoded(self, data: bytes | bytearray, name: str) -> Decoded:
+        array = np.frombuffer(data, self._header.dtype).reshape(self._header.shape[1:])
+        return decoded(channels_last(array, name), name, self._floats)
 
-class _Npz(Source):
-    """A C-ordered array inside a zip. Its images are read one after the other."""
 
-    def __init__(self, key: str, header: Header, nbytes: int, file: Unchanged, path: str) -> None:
-        super().__init__(path, header.shape[0], ordered=True)
-        self._key, self._header, self._nbytes, self._file, self._path = key, header, nbytes, file, path
+class _Npy(_File):
+    """An ``.npy``. Each image is read when it is loaded."""
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
-        reading, place = f"cannot read {self._path}", 0
+        for index in indices:
+            name = self.name_of(index)
+            yield Item(name, partial(self._load, self._header.start + index * self._nbytes, name))
+
+    def _load(self, offset: int, name: str) -> Decoded:
+        with self._file.open_at_once(self._nbytes) as opened, failures(f"cannot read {name}"):
+            opened.seek(offset)
+            return self._decoded(opened.read(self._nbytes), name)
+
+
+class _Npz(_File):
+    """An array inside a zip. Its images are read one after the other."""
+
+    def __init__(
+        self, key: str, header: Header, nbytes: int, file: Unchanged, path: str, floats: Quantise | None
+    ) -> None:
+        super().__init__(header, nbytes, file, path, floats, ordered=True)
+        self._key = key
+
+    def read(self, indices: Iterable[int]) -> Iterator[Item]:
+        """Yield the images at these indices."""
+        reading, place = f"cannot read {self.name}", 0
         with self._file.open() as file:
             with failures(reading):
                 _, values = Npz(file).open(self._key)
@@ -158,34 +178,16 @@ class _Npz(Source):
                     for _ in range(place, index):
                         exactly(values, self._nbytes)
                     raw = exactly(values, self._nbytes)
-                place, name = index + 1, f"image {index} of {self.name}"
-                array = np.frombuffer(raw, self._header.dtype).reshape(self._header.shape[1:])
-                yield Item(name, partial(_load_array, array, name))
-
-    def key_of(self, index: int) -> str:
-        """Return the index."""
-        return str(index)
-
-    def stamp_of(self, index: int) -> str:
-        """Return the state of the file."""
-        return self._file.stamp
+                place, name = index + 1, self.name_of(index)
+                yield Item(name, partial(self._decoded, raw, name))
 
 
-def _load_array(array: NDArray[Any], name: str) -> Decoded:
-    return Decoded(as_rgb(array, name))
-
-
-def _load_at(file: Unchanged, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any], name: str) -> Decoded:
-    size = math.prod(shape) * dtype.itemsize
-    with file.open_at_once(size) as opened, failures(f"cannot read {name}"):
-        opened.seek(offset)
-        values = opened.read(size)
-        return _load_array(np.frombuffer(values, dtype).reshape(shape), name)
-
-
-def _check(header: Header, path: Place) -> int:
+def _check(header: Header, path: Place, terms: Terms) -> int:
     """Return the number of bytes of an image; raise `InputError` if there are no images or they are too large."""
-    check_arrays(header.shape, header.dtype, str(path), stack=True)
+    shape = header.shape
+    if len(shape) == 4:  # channels first or last
+        shape = channels_last(np.broadcast_to(np.uint8(0), shape), str(path)).shape
+    check_arrays(shape, header.dtype, str(path), stack=True, floats=terms.floats is not None)
     nbytes = header.nbytes // header.shape[0]
     if nbytes > MOST_FILE_BYTES:
         raise InputError(f"{path}: an image has {nbytes:,} bytes; at most {MOST_FILE_BYTES:,} are read")

@@ -12,12 +12,14 @@ from ..files.npy import read_header, read_values
 from ..files.places import Local, Place
 from ..files.reading import MOST_FILE_BYTES, failures
 from ..files.remote import Remote
+from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded, decode
-from ..images.rgb import as_rgb
+from ..images.quantise import Quantise
 from .archives import open_archives
 from .base import Item, Source
 from .listed import Files, RemoteFiles, Wanted, list_local, list_remote
 from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
+from .tables import Tables, is_table
 from .terms import Terms
 
 
@@ -119,8 +121,8 @@ def load_image(place: Place, name: str) -> Decoded:
     return decode(data, name)
 
 
-def load_npy(place: Place, name: str) -> Decoded:
-    """Read an ``.npy`` that holds one image (H, W, 3) of integers.
+def load_npy(place: Place, name: str, floats: Quantise | None = None) -> Decoded:
+    """Read an ``.npy`` that holds one image (H, W, 3) of integers, or of floats if `floats` says what they mean.
 
     Raises
     ------
@@ -139,7 +141,7 @@ def load_npy(place: Place, name: str) -> Decoded:
             f"{name}: shape {array.shape} is a set of images, but each .npy file of a folder is one image (H, W, 3): "
             "give this file itself, or merge the statistics of several"
         )
-    return Decoded(as_rgb(array, name))
+    return decoded(channels_last(array, name), name, floats)
 
 
 class _Kind(NamedTuple):
@@ -169,12 +171,17 @@ def _open_archives(name: str, files: Files, terms: Terms, notes: tuple[str, ...]
 
 
 def _open_arrays(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:
-    return Folder(name, files, notes=notes, load=load_npy)
+    return Folder(name, files, notes=notes, load=partial(load_npy, floats=terms.floats))
+
+
+def _open_tables(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:
+    return Tables(name, files.places(), terms, notes=notes)
 
 
 #: What is opened where there are no image files. The first line with files is used.
 _KINDS = (
     _Kind("archives", "their images are used as one set", is_archive, _open_archives),
+    _Kind("tables", "their images are used as one set", is_table, _open_tables),
     _Kind(".npy files", "each is read as one image", is_npy, _open_arrays, told=False),
 )
 

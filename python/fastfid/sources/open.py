@@ -13,14 +13,17 @@ from ..files.places import Local
 from ..files.reading import failures
 from ..files.remote import Remote, is_address
 from ..images.decode import is_pil
-from ..images.rgb import to_array
+from ..images.rgb import is_tensor, to_array
 from .address import open_address, open_remote
 from .arrays import Stack
 from .base import Source, check_source
+from .element import is_file, is_upath
 from .folder import open_folder
 from .globs import is_pattern, open_pattern
-from .iterable import Elements, is_file
+from .hugging_face import is_dataset, is_dataset_dict, open_dataset, refuse_dict
+from .iterable import Elements
 from .single import KINDS, open_file
+from .tables import are_tables, open_list_of_tables
 from .terms import Terms
 
 
@@ -42,7 +45,7 @@ def open_source(
         - A folder: every file with one of `ENDINGS`, in upper or lower case, sorted. Links are followed, and each
           folder is read once even if several links lead to it. If there are no image files, the images of its ``.zip``
           and ``.tar`` archives are one set, archive by archive in the order of their names. If there are no archives
-          either, each of its ``.npy`` files is one image.
+          either, the rows of its tables are, and if there are none of these, each of its ``.npy`` files is one image.
         - A ``.zip`` or an uncompressed ``.tar`` (a WebDataset shard): its members with those endings, in the order that
           the files would have if the archive were unpacked. It is listed at once. Each image is read directly from the
           archive, and nothing is written to disk.
@@ -53,11 +56,18 @@ def open_source(
         - An address of any of these that fsspec knows, such as ``s3://bucket/images``, or a `UPath`.
         - A pattern of paths or addresses, such as ``"data/*/[0-9]*.png"`` or ``"s3://bucket/shard-{00..99}.tar"``: the
           files that match, like a folder that holds nothing else. Each alternative in braces must match.
-        - An array of integers in 0...255 of shape (N, H, W, 3), (N, H, W, 1) or (N, H, W).
-        - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images, PIL images, or image files.
-          Image files are given as paths, as bytes, as open binary files (read from their beginning), or as
-          ``{"bytes": ..., "path": ...}``, where the path is used only if the bytes are None. An element is copied as
-          soon as the iterable yields it, so a buffer may be reused. Files are decoded in worker threads.
+        - A table: Parquet, or Arrow's stream, file or Feather, with the bytes of files in a column; or a list of those.
+        - A ``.txt``, ``.csv`` or ``.tsv`` that lists paths, relative to its folder.
+        - The ``mlperf_log_accuracy.json`` of MLPerf's loadgen.
+        - An array or tensor of integers in 0...255, or of floats with `value_range` and `quantise`, of shape
+          (N, H, W, 3), (N, H, W, 1), (N, H, W), (N, 3, H, W) or (N, 1, H, W).
+        - A `Dataset` or `IterableDataset` of Hugging Face, whose images it does not decode.
+        - An iterable, or an object with ``__getitem__`` and ``__len__``, of such images or batches, PIL images, or
+          image files; torch's `Dataset` and `DataLoader` are two. Image files are given as paths or addresses, as
+          bytes, as open binary files (read from their beginning), or as ``{"bytes": ..., "path": ...}``, where the path
+          is used only if the bytes are None. Elements may also be tuples, lists or mappings with one image, or with
+          several of which `image_key` chooses one. An element is copied as soon as the iterable yields it, so a buffer
+          may be reused. Files are decoded in worker threads.
         - A `Source`, which is returned unchanged.
     recursive : bool, default True
         Whether to search subfolders, of a folder and within an archive.
@@ -118,8 +128,9 @@ def _open_upath(source: Any, terms: Terms) -> Source:
     return open_remote(Remote(source.fs, str(source), source.path), terms)
 
 
-def _open_array(array: object, *_: object) -> Source:
-    return Stack(to_array(array, "the array", copy=False), "the array")
+def _open_array(array: object, terms: Terms) -> Source:
+    found = to_array(array, "the array", copy=False)
+    return Stack(found, "the array", terms.floats, tensor=is_tensor(array))
 
 
 def _accept(source: Source, *_: object) -> Source:
@@ -154,11 +165,6 @@ def _with(*methods: str) -> Callable[[object], bool]:
     return lambda source: any(hasattr(source, method) for method in methods)
 
 
-def _is_upath(source: object) -> bool:
-    """Return True for a `UPath` of universal_pathlib that is behind an address; others are ordinary paths."""
-    return all(hasattr(source, name) for name in ("fs", "path", "protocol", "storage_options"))
-
-
 def _are_moments(source: object) -> bool:
     """Return True for a pair of a mean (d,) and a covariance (d, d)."""
     if not (isinstance(source, tuple | list) and len(source) == 2):
@@ -173,12 +179,15 @@ _Open = Callable[[Any, Terms], Source]
 _TYPES: tuple[tuple[Callable[[object], bool], _Open], ...] = (
     (_of(Source), _accept),
     (_of(str, os.PathLike), _open_path),
-    (_is_upath, _open_upath),
-    (_with("__array__"), _open_array),
+    (is_upath, _open_upath),
+    (is_dataset_dict, refuse_dict),
+    (is_dataset, open_dataset),
+    (_with("__array__", "__dlpack__"), _open_array),
     (_of(bytes, bytearray, memoryview, Mapping, Set), _refuse_type),
     (is_file, _refuse_file),
     (_are_moments, _refuse_moments),
-    (_with("__iter__", "__getitem__"), lambda source, terms: Elements(source)),
+    (are_tables, open_list_of_tables),
+    (_with("__iter__", "__getitem__"), Elements),
     (is_pil, _refuse_pil),
     (_of(object), _refuse_type),
 )

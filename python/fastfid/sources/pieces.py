@@ -56,7 +56,7 @@ def check_limit(source: Source, limit: int | None, seed: int) -> None:
     if source.size is None:
         raise InputError(
             f"limit={limit} needs to know how many images there are, and {source.name} does not say: "
-            f"give a list, or the first ones with itertools.islice(images, {limit})"
+            f"give a list, or the first ones with itertools.islice(images, {limit}), unless they are batches"
         )
     seed_number(seed)
 

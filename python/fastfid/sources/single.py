@@ -8,12 +8,16 @@ from ..files.places import Place
 from .archives import open_archives
 from .arrays import open_npy, open_npz
 from .base import Source
+from .lists import LISTS, open_list
+from .mlperf import open_log
 from .names import is_archive, is_image
+from .tables import is_table, open_table
 from .terms import Terms
 
 KINDS = (
-    "a folder of images, a .zip or .tar of images or a folder of those, an .npz or .npy of images, a NumPy array, "
-    "or an iterable of arrays, PIL images, paths or bytes of files"
+    "a folder of images, a .zip or .tar of images or a folder of those, a .parquet or .arrow table, a .txt or .csv "
+    "list of paths, an .npz or .npy of images, an array or tensor, or an iterable of arrays, PIL images, paths or "
+    "bytes of files"
 )
 
 
@@ -57,9 +61,12 @@ def _ending(*endings: str) -> Callable[[Place, Terms], bool]:
 
 #: Kinds of files, by name. The first line that applies is used.
 _FILES: tuple[tuple[Callable[[Place, Terms], bool], Callable[[Place, Terms], Source]], ...] = (
-    (_ending(".npy"), lambda place, *_: open_npy(place)),
-    (_ending(".npz"), lambda place, *_: open_npz(place)),
+    (_ending(".npy"), open_npy),
+    (_ending(".npz"), open_npz),
     (lambda place, terms: terms.endings.count(place.tail) or is_image(place.tail), _refuse_image),
     (lambda place, _: is_archive(place.tail), _open_archive),
+    (lambda place, _: is_table(place.tail), open_table),
+    (_ending(*LISTS), open_list),
+    (_ending(".json"), open_log),
     (_ending(".pkl", ".pickle"), _refuse_pickle),
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..checks import shown
 from ..errors import InputError
+from ..images.quantise import Quantise
 from .names import Endings
 
 #: How a float in 0...255 becomes a whole number: to the nearest; down; after adding 0.5, as ``127.5 x + 128`` does.
@@ -38,6 +39,11 @@ class Terms:
     value_range: tuple[float, float] | None = None
     quantise: str | None = None
     storage_options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def floats(self) -> Quantise | None:
+        """How floats become bytes; None if they are refused."""
+        return Quantise(*self.value_range, self.quantise) if self.value_range and self.quantise else None
 
     @classmethod
     def of(

@@ -21,7 +21,7 @@ class Unchanged:
     """A file that must not change while it is used; messages begin with `name`, and `state` is its first one."""
 
     def __init__(self, place: Place, name: str, state: Any) -> None:
-        self._place, self._name, self._state = place, name, state
+        self._place, self.name, self._state = place, name, state
         self._windows: Windows | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Unchanged:
         InputError
             If it was removed or has changed.
         """
-        with failures(f"cannot open {self._name} again"):
+        with failures(f"cannot open {self.name} again"):
             file = self._place.again(self._state, first)
         with file:
             if not isinstance(self._place, Far):
@@ -90,7 +90,7 @@ class Unchanged:
             raise
 
     def _check(self, file: IO[bytes] | None = None) -> None:
-        with failures(f"cannot open {self._name} again"):
+        with failures(f"cannot open {self.name} again"):
             changed = self._place.changed(file, self._state)
         if changed:
-            raise InputError(f"{self._name} has changed since it was opened: start again")
+            raise InputError(f"{self.name} has changed since it was opened: start again")
