@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import io
+import json
 import os
 import pickle
 import random
@@ -111,7 +112,7 @@ EVERY = ["shards/a-00.zip", "shards/b-00.tar", "shards/c.tar.gz", "arrays/a.npy"
 
 def test_a_folder_in_memory(folder, memory):
     upload(memory, folder, "/set")
-    for address in ("memory://set", "memory://set/", "memory:///set"):
+    for address in ("memory://set", "MEMORY://set/", "memory:///set"):
         assert seen(open_source(address), "memory://set")[1:] == seen(open_source(folder), folder)[1:]
     assert seen(open_source("memory://set"), "memory://set") == seen(open_source(folder), folder)
     top = open_source("memory://set", recursive=False, endings="png")
@@ -173,7 +174,15 @@ def test_shards_over_http_need_no_list(shelf):
 def test_a_signed_address(shelf):
     with web(shelf) as server:
         signed = f"http://127.0.0.1:{server.server_address[1]}/shards/a-00.zip?signature={'x' * 900}/*[y]"
-        assert open_source(signed).size == 6
+        source = open_source(signed)
+        assert source.size == 6
+        assert "signature" not in source.name + source.name_of(0) + "".join(source.notes)
+        with pytest.raises(InputError, match=r"/shards/none\.zip does not exist"):
+            open_source(signed.replace("a-00", "none"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastfid.FastFIDWarning)
+            result = fastfid.compare(signed, shelf / "shards" / "a-01.zip", model="inception-v3-random", dims=64)
+        assert "signature" not in repr(result) + json.dumps(result.as_dict())
 
 
 def test_a_server_without_ranges(shelf):

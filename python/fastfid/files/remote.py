@@ -33,6 +33,7 @@ __all__ = [
     "refused",
     "retried",
     "state_of_info",
+    "without_secrets",
 ]
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE | re.ASCII)  # one letter is a drive of Windows
@@ -45,6 +46,9 @@ _STAMPS = (
 )
 
 
+_SCHEME = re.compile(r"(?:^|(?<=::))[A-Za-z][A-Za-z0-9+.-]*(?=://)")
+_USER = re.compile(r"(://)[^/@:]*:[^/@]*@")
+_QUERY = re.compile(r"(https?://[^?:]*(?::\d+)?[^?:]*)\?.*?(?=::|$)")
 _CHUNK = 1 << 20
 
 
@@ -76,19 +80,21 @@ def filesystem(address: str, storage_options: Mapping[str, Any] | None = None) -
     InputError
         If fsspec or the package of this scheme is not installed, or the scheme is unknown.
     """
+    shown = without_secrets(address)
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise InputError(f"{address} is an address, which needs the package fsspec: {_WAY_OUT}") from None
+        raise InputError(f"{shown} is an address, which needs the package fsspec: {_WAY_OUT}") from None
+    address = _SCHEME.sub(lambda scheme: scheme[0].lower(), address)
     options = {key: dict(value) if isinstance(value, dict) else value for key, value in (storage_options or {}).items()}
     try:
         fs, path = url_to_fs(address, **options)
     except ImportError as problem:
-        raise InputError(f"cannot open {address}: {cause(problem)}; {_WAY_OUT}") from problem
+        raise InputError(f"cannot open {shown}: {cause(problem)}; {_WAY_OUT}") from problem
     except ValueError as problem:
-        raise InputError(f"cannot open {address}: {cause(problem)}") from problem
+        raise InputError(f"cannot open {shown}: {cause(problem)}") from problem
     except Exception as problem:
-        raise refused(f"cannot open {address}", problem) from problem
+        raise refused(f"cannot open {shown}", problem) from problem
     return fs, str(path)
 
 
@@ -99,6 +105,20 @@ def refused(what: str, problem: Exception) -> InputError:
     denied = isinstance(problem, PermissionError) or "redential" in type(problem).__name__ + str(problem)
     advice = "; say who you are by storage_options, or give {'anon': True} if it is public" if denied else ""
     return InputError(f"{what}: {cause(problem)}{advice}")
+
+
+def without_secrets(address: str) -> str:
+    """Return an address without a password and, of the web, without a signature or token, for messages and results.
+
+    Examples
+    --------
+    >>> without_secrets("https://me:word@host/a.zip?X-Amz-Signature=0123")
+    'https://host/a.zip'
+    >>> without_secrets("simplecache::s3://bucket/what?.png")
+    'simplecache::s3://bucket/what?.png'
+    """
+    address = _USER.sub(r"\1", address)
+    return _QUERY.sub(r"\1", address)
 
 
 def below(address: str, name: str) -> str:
@@ -160,7 +180,7 @@ class Remote:
 
     def name(self, name: str = "") -> str:
         """Return the whole address of a file; "" is this one itself."""
-        return below(self.address, name)
+        return without_secrets(below(self.address, name))
 
     def path(self, name: str = "") -> str:
         """Return the path of a file in the file system."""

@@ -66,7 +66,7 @@ def open_remote_folder(remote: Remote, terms: Terms) -> Source:
     """Open the image files of a folder behind an address as `open_folder` does."""
     useful = wanted(terms.endings)
     table = list_remote(remote, lambda name, is_folder: terms.recursive if is_folder else useful(name))
-    return open_files(remote.address, RemoteFiles(remote, table), terms, _searched(remote.address, terms))
+    return open_files(remote.name(), RemoteFiles(remote, table), terms, _searched(remote.name(), terms))
 
 
 def open_files(name: str, files: Files, terms: Terms, searched: str) -> Source:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from ..errors import InputError
 from ..files.places import Local
 from ..files.reading import failures
-from ..files.remote import Remote, is_address
+from ..files.remote import Remote, is_address, without_secrets
 from ..images.decode import is_pil
 from ..images.rgb import is_tensor, to_array
 from .address import open_address, open_remote
@@ -110,7 +110,7 @@ def _open_path(source: str | os.PathLike[str], terms: Terms) -> Source:
         name = os.fsdecode(source)
     if not name:
         raise InputError("an empty path: give a folder of images")  # Path("") would be the current folder
-    with failures(f"cannot open {name!r}"):
+    with failures(f"cannot open {without_secrets(name)!r}"):
         if is_address(name) and not os.path.exists(name):  # noqa: PTH110 - False for one that is too long for a name
             return open_address(name, terms, _open_path)
         path = Path(name)
