@@ -177,8 +177,8 @@ def s3(served_s3, monkeypatch):
 class Files(_Quiet):
     """The files of a folder over HTTP, with or without ranges, and lists of its folders."""
 
-    def __init__(self, *args, root, ranges=True):
-        self.root, self.ranges = root, ranges
+    def __init__(self, *args, root, ranges=True, sizes=True):
+        self.root, self.ranges, self.sizes = root, ranges, sizes
         super().__init__(*args)
 
     def do_GET(self):
@@ -190,12 +190,23 @@ class Files(_Quiet):
             return self.answer(404, [], b"")
         data, headers = path.read_bytes(), [("ETag", f'"{path.stat().st_mtime_ns}"')]
         wanted = self.headers.get("Range", "")
+        if not self.sizes:
+            return self.chunks(headers, data)
         if not (self.ranges and wanted):
             return self.answer(200, headers, data)
         first, last = wanted.removeprefix("bytes=").split("-")
         part = data[int(first) : int(last) + 1]
         headers.append(("Content-Range", f"bytes {first}-{int(first) + len(part) - 1}/{len(data)}"))
         return self.answer(206, headers, part)
+
+    def chunks(self, headers, data):
+        self.send_response_only(200)
+        for name, value in [*headers, ("Transfer-Encoding", "chunked")]:
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        return
 
     do_HEAD = do_GET  # noqa: N815
 

@@ -351,15 +351,6 @@ def test_shards_say_where_each_file_begins(tmp_path):
     assert open_source(tmp_path / "shards").starts == (0, 4)
 
 
-# --- addresses
-
-
-@pytest.mark.parametrize("address", ["https://example.org/images.zip", "S3://bucket/images", "hf://datasets/cifar10"])
-def test_addresses_are_refused_by_name(address):
-    with pytest.raises(InputError, match=f"{address} is an address, and nothing is fetched: download it"):
-        open_source(address)
-
-
 # --- the example
 
 

@@ -3,6 +3,7 @@
 import gc
 import hashlib
 import io
+import json
 import os
 import pickle
 import random
@@ -33,6 +34,7 @@ from fastfid.files import retries, windows
 from fastfid.files.places import Far, packed
 from fastfid.files.ranges import RangeFile
 from fastfid.files.remote import Remote, State, filesystem, is_address, retried, state_of_info
+from fastfid.files.turns import turn
 from fastfid.sources import open_source, read_items
 from pictures import pictures
 from servers import moto_port, s3, served_s3, web  # noqa: F401 - fixtures
@@ -110,7 +112,7 @@ EVERY = ["shards/a-00.zip", "shards/b-00.tar", "shards/c.tar.gz", "arrays/a.npy"
 
 def test_a_folder_in_memory(folder, memory):
     upload(memory, folder, "/set")
-    for address in ("memory://set", "memory://set/", "memory:///set"):
+    for address in ("memory://set", "MEMORY://set/", "memory:///set"):
         assert seen(open_source(address), "memory://set")[1:] == seen(open_source(folder), folder)[1:]
     assert seen(open_source("memory://set"), "memory://set") == seen(open_source(folder), folder)
     top = open_source("memory://set", recursive=False, endings="png")
@@ -147,12 +149,40 @@ def test_a_folder_over_http(folder):
         assert pixels == seen(open_source(folder / "a"), folder)[3]
 
 
+def test_a_server_that_does_not_say_how_long_files_are(folder, shelf, monkeypatch):
+    with web(folder, sizes=False) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        found = open_source(f"{address}/a")
+        assert seen(found, address)[3] == seen(open_source(folder / "a"), folder)[3]
+        monkeypatch.setattr("fastfid.sources.folder.MOST_FILE_BYTES", 10)
+        with pytest.raises(ImageError, match="it has more than 10 bytes"):
+            next(found.read([0])).load()
+    with web(shelf, sizes=False) as server:
+        address = f"http://127.0.0.1:{server.server_address[1]}/shards/a-00.zip"
+        with pytest.raises(InputError, match="the server does not say how large it is: download it"):
+            open_source(address)
+
+
 def test_shards_over_http_need_no_list(shelf):
     with web(shelf) as server:
         address = f"http://127.0.0.1:{server.server_address[1]}/shards/b-{{00..01}}.tar"
         assert seen(open_source(address), "")[3] == seen(open_source(f"{shelf}/shards/b-*.tar"), "")[3]
         with pytest.raises(InputError, match=r"nothing matches 1 of the 3 alternatives of http.*: b-02\.tar$"):
             open_source(address.replace("01", "02"))
+
+
+def test_a_signed_address(shelf):
+    with web(shelf) as server:
+        signed = f"http://127.0.0.1:{server.server_address[1]}/shards/a-00.zip?signature={'x' * 900}/*[y]"
+        source = open_source(signed)
+        assert source.size == 6
+        assert "signature" not in source.name + source.name_of(0) + "".join(source.notes)
+        with pytest.raises(InputError, match=r"/shards/none\.zip does not exist"):
+            open_source(signed.replace("a-00", "none"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fastfid.FastFIDWarning)
+            result = fastfid.compare(signed, shelf / "shards" / "a-01.zip", model="inception-v3-random", dims=64)
+        assert "signature" not in repr(result) + json.dumps(result.as_dict())
 
 
 def test_a_server_without_ranges(shelf):
@@ -192,6 +222,15 @@ def test_a_file_system_that_no_two_threads_may_use(shelf):
         sys.setswitchinterval(interval)
     for index, pixels in enumerate(found):
         np.testing.assert_array_equal(pixels, expected[index % len(expected)])
+
+
+def test_which_file_systems_several_threads_use_at_once(shelf):
+    lock = type(threading.Lock())
+    web_fs, _ = filesystem("http://127.0.0.1:1/a")
+    cached, _ = filesystem("simplecache::http://127.0.0.1:1/a")  # two threads would write one file at once
+    archive, _ = filesystem(f"zip://::{shelf}/shards/a-00.zip")
+    assert [isinstance(turn(fs), lock) for fs in (web_fs, fsspec.filesystem("memory"))] == [False, False]
+    assert [isinstance(turn(fs), lock) for fs in (cached, archive)] == [True, True]
 
 
 def test_a_file_address_is_a_path(folder):

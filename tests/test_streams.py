@@ -294,6 +294,20 @@ def test_reads_of_any_size(kind, data):
         stream.seek(at - 1)
 
 
+def test_what_follows_damage_is_not_read(monkeypatch):
+    """A decompressor may go on after an error, and would give other bytes."""
+    stream = Unpacked(io.BytesIO(PACK["gz"](bytes(99))))
+
+    def fail():
+        monkeypatch.undo()
+        raise EOFError("damage")
+
+    monkeypatch.setattr(stream, "_step", fail)
+    for _ in range(2):
+        with pytest.raises(EOFError, match="damage"):
+            stream.read(1)
+
+
 def test_a_small_chunk_of_input(monkeypatch):
     monkeypatch.setattr(unpacking, "_CHUNK", 7)
     for pack in PACK.values():

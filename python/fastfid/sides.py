@@ -13,6 +13,7 @@ from .engines.base import Engine, How
 from .engines.piece_files import keep_of
 from .engines.resume import resumed
 from .errors import InputError, StatisticsMismatch
+from .files.remote import without_secrets
 from .files.store import Store
 from .fit import Facts, Fit, Side, checked, fold
 from .messages import Messages, tell_of_run, tell_of_sides
@@ -64,7 +65,7 @@ def open_side(
 
 def _name(given: Any, otherwise: str) -> str:
     if isinstance(given, str | os.PathLike):
-        return os.fspath(given)
+        return without_secrets(os.fspath(given))
     own = getattr(given, "name", None) if isinstance(given, Source) else None
     return own or f"{otherwise} ({type(given).__name__})"
 

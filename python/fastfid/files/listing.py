@@ -7,7 +7,8 @@ from typing import Any
 
 from ..errors import InputError
 from .places import STAMP, packed
-from .remote import Remote, State, protocols, refused, retried, state_of_info, turn
+from .remote import Remote, State, refused, retried, state_of_info
+from .turns import protocols, turn
 
 UNKNOWN = -1  # in place of a size
 

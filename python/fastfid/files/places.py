@@ -7,13 +7,13 @@ from binascii import Error as NotBase64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b, md5, sha1, sha256
-from pathlib import Path
 from typing import IO, Any, cast
 
 from ..errors import InputError
 from .ranges import RangeFile
 from .reading import open_regular, read_regular, state_of, without_waiting
-from .remote import Remote, State, filesystem, is_address, protocols, refused
+from .remote import Remote, State, filesystem, is_address, refused
+from .turns import protocols
 from .windows import FIRST_RANGE, Windows, keep
 
 STAMP = 16  # bytes of a `packed` state
@@ -125,7 +125,9 @@ class Far(Place):
     def tail(self) -> str:
         """The name of the file, without its folder."""
         path: str = self.remote.path(self.file)
-        return path.rstrip("/").rpartition("/")[2].partition("?")[0]
+        if "://" in path:  # of the web; a signature may follow
+            path = path.partition("?")[0]
+        return path.rstrip("/").rpartition("/")[2]
 
     def open(self, first: int = FIRST_RANGE) -> tuple[IO[bytes], Any]:
         """Ask the server how large the file is, and whether it can be read by ranges."""
@@ -196,7 +198,7 @@ def packed(state: State) -> bytes:
 
 def place_of(name: str, storage_options: Any = None) -> Place:
     """Return the place of a file that is named by a path or an address."""
-    if not is_address(name) or Path(name).exists():
+    if not is_address(name) or os.path.exists(name):  # noqa: PTH110 - False for one that is too long for a name
         return Local(name)
     fs, path = filesystem(name, storage_options)
     return Local(path) if is_local(fs) else Far(Remote(fs, name, path))

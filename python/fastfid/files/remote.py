@@ -12,8 +12,6 @@ Every call is made again after a failure that may pass; see `retried`.
 """
 
 import re
-import threading
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,23 +20,20 @@ from typing import Any, NamedTuple
 from ..errors import InputError
 from .ranges import RangeFile
 from .reading import cause
-from .retries import MOST_TRIES, ShortRead, may_pass, retried
+from .retries import ShortRead, retried
+from .turns import protocols, turn
 
 __all__ = [
-    "MOST_TRIES",
     "RangeFile",
     "Remote",
-    "ShortRead",
     "State",
     "below",
     "filesystem",
     "is_address",
-    "may_pass",
-    "protocols",
     "refused",
     "retried",
     "state_of_info",
-    "turn",
+    "without_secrets",
 ]
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+(://|::)", re.IGNORECASE | re.ASCII)  # one letter is a drive of Windows
@@ -49,7 +44,12 @@ _STAMPS = (
     *("md5Hash", "lfs", "ETag", "etag", "generation", "blob_id", "sha", "checksum", "CRC", "Content-MD5", "Digest"),
     *("mtime", "LastModified", "last_modified", "updated", "modified", "Last-Modified", "created"),
 )
-_SAFE = frozenset({"file", "local", "memory", "hf", "hdfs", "arrow_hdfs"})  # used by several threads at once
+
+
+_SCHEME = re.compile(r"(?:^|(?<=::))[A-Za-z][A-Za-z0-9+.-]*(?=://)")
+_USER = re.compile(r"(://)[^/@:]*:[^/@]*@")
+_QUERY = re.compile(r"(https?://[^?:]*(?::\d+)?[^?:]*)\?.*?(?=::|$)")
+_CHUNK = 1 << 20
 
 
 def is_address(text: str) -> bool:
@@ -80,19 +80,21 @@ def filesystem(address: str, storage_options: Mapping[str, Any] | None = None) -
     InputError
         If fsspec or the package of this scheme is not installed, or the scheme is unknown.
     """
+    shown = without_secrets(address)
     try:
         from fsspec.core import url_to_fs
     except ImportError:
-        raise InputError(f"{address} is an address, which needs the package fsspec: {_WAY_OUT}") from None
+        raise InputError(f"{shown} is an address, which needs the package fsspec: {_WAY_OUT}") from None
+    address = _SCHEME.sub(lambda scheme: scheme[0].lower(), address)
     options = {key: dict(value) if isinstance(value, dict) else value for key, value in (storage_options or {}).items()}
     try:
         fs, path = url_to_fs(address, **options)
     except ImportError as problem:
-        raise InputError(f"cannot open {address}: {cause(problem)}; {_WAY_OUT}") from problem
+        raise InputError(f"cannot open {shown}: {cause(problem)}; {_WAY_OUT}") from problem
     except ValueError as problem:
-        raise InputError(f"cannot open {address}: {cause(problem)}") from problem
+        raise InputError(f"cannot open {shown}: {cause(problem)}") from problem
     except Exception as problem:
-        raise refused(f"cannot open {address}", problem) from problem
+        raise refused(f"cannot open {shown}", problem) from problem
     return fs, str(path)
 
 
@@ -103,6 +105,20 @@ def refused(what: str, problem: Exception) -> InputError:
     denied = isinstance(problem, PermissionError) or "redential" in type(problem).__name__ + str(problem)
     advice = "; say who you are by storage_options, or give {'anon': True} if it is public" if denied else ""
     return InputError(f"{what}: {cause(problem)}{advice}")
+
+
+def without_secrets(address: str) -> str:
+    """Return an address without a password and, of the web, without a signature or token, for messages and results.
+
+    Examples
+    --------
+    >>> without_secrets("https://me:word@host/a.zip?X-Amz-Signature=0123")
+    'https://host/a.zip'
+    >>> without_secrets("simplecache::s3://bucket/what?.png")
+    'simplecache::s3://bucket/what?.png'
+    """
+    address = _USER.sub(r"\1", address)
+    return _QUERY.sub(r"\1", address)
 
 
 def below(address: str, name: str) -> str:
@@ -164,7 +180,7 @@ class Remote:
 
     def name(self, name: str = "") -> str:
         """Return the whole address of a file; "" is this one itself."""
-        return below(self.address, name)
+        return without_secrets(below(self.address, name))
 
     def path(self, name: str = "") -> str:
         """Return the path of a file in the file system."""
@@ -200,6 +216,16 @@ class Remote:
             return data
 
         return retried(get, f"cannot read {self.name(name)}") if end > start else b""
+
+    def _stream(self, name: str, most: int) -> bytes:
+        """Return all bytes of a file of which the server does not say how long it is."""
+        data = bytearray()
+        with self.fs.open(self.path(name), "rb") as file:
+            while chunk := file.read(_CHUNK):
+                data += chunk
+                if len(data) > most:
+                    raise ValueError(f"it has more than {most:,} bytes")
+        return bytes(data)
 
     def _cat(self, name: str, **options: Any) -> bytes:
         if "hf" in protocols(self.fs):
@@ -245,46 +271,14 @@ class Remote:
 
         def get() -> bytes:
             with turn(self.fs):
+                if size is None:
+                    return self._stream(name, most)
                 # As a range, because s3fs first asks for the size of a file of which all is wanted.
                 data = self._cat(name, start=0, end=size) if size else self._cat(name)
-            if size is not None and len(data) < size:
+            if len(data) < size:
                 if self.state(name).size != size:
                     return data  # the caller sees that it has changed
                 raise ShortRead(f"{len(data):,} of {size:,} bytes came")
             return data
 
         return retried(get, f"cannot read {self.name(name)}")
-
-
-_locks: "weakref.WeakKeyDictionary[Any, Any]" = weakref.WeakKeyDictionary()
-
-
-class _Free:
-    """A lock that several can hold."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-_free = _Free()
-_lock_of_locks = threading.Lock()
-
-
-def turn(fs: Any) -> Any:
-    """Return a context for one call of a file system: a lock, unless several threads can use it at once.
-
-    File systems over one open file, such as an archive's, would mix up their positions.
-    """
-    with _lock_of_locks:
-        if fs not in _locks:
-            # A cache of whole files has the attributes of what it caches, but two threads would write one file at once.
-            cache = any(kind.__name__ == "CachingFileSystem" for kind in type(fs).__mro__)
-            safe = not cache and (getattr(fs, "async_impl", False) is True or protocols(fs) & _SAFE)
-            _locks[fs] = _free if safe else threading.Lock()
-        return _locks[fs]
-
-
-def protocols(fs: Any) -> set[str]:
-    """Return the schemes of a file system."""
-    return {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)

@@ -35,6 +35,7 @@ _CUT = frozenset(
         "HTTPClientError",
         "IncompleteReadError",
         "ProtocolError",
+        "ResponseParserError",
         "ResponseStreamingError",
         "Timeout",
         "TransportError",

@@ -21,7 +21,7 @@ def open_address(address: str, terms: Terms, open_path: Callable[[str, Terms], S
 
 def open_remote(remote: Remote, terms: Terms) -> Source:
     """Open a folder, a file or the matches of a pattern behind an address."""
-    address, pattern = remote.address, has_pattern(remote)
+    address, pattern = remote.name(), has_pattern(remote)
     try:
         info: dict[str, Any] = remote.info()
     except Exception as problem:
@@ -33,7 +33,7 @@ def open_remote(remote: Remote, terms: Terms) -> Source:
         raise refused(f"cannot open {address}", problem) from problem
     place = Far(remote)
     # A web server calls everything a file.
-    if info["type"] == "directory" or address.endswith("/") or (_on_web(info) and not is_known(place, terms)):
+    if info["type"] == "directory" or remote.address.endswith("/") or (_on_web(info) and not is_known(place, terms)):
         return _open_folder(remote, terms)
     return open_file(place, terms)
 
@@ -42,7 +42,7 @@ def _open_folder(remote: Remote, terms: Terms) -> Source:
     try:
         return open_remote_folder(remote, terms)
     except FileNotFoundError as problem:
-        raise InputError(f"{remote.address} does not exist") from problem
+        raise InputError(f"{remote.name()} does not exist") from problem
 
 
 def _on_web(info: dict[str, Any]) -> bool:

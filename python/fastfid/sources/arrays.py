@@ -15,6 +15,7 @@ from ..files.npy import Header, exactly, read_header, read_values
 from ..files.npz import Npz
 from ..files.places import Local, Place, place_of
 from ..files.reading import MOST_FILE_BYTES, failures
+from ..files.remote import without_secrets
 from ..images.arrays import channels_last, decoded
 from ..images.decode import Decoded, digest
 from ..images.quantise import Quantise
@@ -94,13 +95,14 @@ def is_statistics_file(path: str | os.PathLike[str], storage_options: Mapping[st
         If it ends in ``.npz`` and is not a readable zip file.
     """
     name = split_entry(path)[0]
-    with failures(f"cannot read {name}"):
-        if not name.lower().endswith((".npz", *PICKLES)):
-            return False
+    with failures(f"cannot read {without_secrets(name)}"):
         place = place_of(name, storage_options)
-        if isinstance(place, Local) and not Path(name).is_file():
+        kind = place.tail.lower()
+        if not kind.endswith((".npz", *PICKLES)):
             return False
-        if name.lower().endswith(PICKLES):
+        if isinstance(place, Local) and not Path(place.path).is_file():
+            return False
+        if kind.endswith(PICKLES):
             return True
         try:
             file, _ = place.open()

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ..errors import ImageError, InputError
 from ..files.npy import read_header, read_values
-from ..files.places import Place
+from ..files.places import Local, Place
 from ..files.reading import MOST_FILE_BYTES, failures
 from ..files.remote import Remote
 from ..images.arrays import channels_last, decoded
@@ -66,7 +66,7 @@ def open_remote_folder(remote: Remote, terms: Terms) -> Source:
     """Open the image files of a folder behind an address as `open_folder` does."""
     useful = wanted(terms.endings)
     table = list_remote(remote, lambda name, is_folder: terms.recursive if is_folder else useful(name))
-    return open_files(remote.address, RemoteFiles(remote, table), terms, _searched(remote.address, terms))
+    return open_files(remote.name(), RemoteFiles(remote, table), terms, _searched(remote.name(), terms))
 
 
 def open_files(name: str, files: Files, terms: Terms, searched: str) -> Source:
@@ -114,6 +114,8 @@ def load_image(place: Place, name: str) -> Decoded:
     InputError
         If the server does not answer, or the file has changed since it was listed.
     """
+    if isinstance(place, Local):
+        return decode(place.path, name)  # reads it, too
     with failures(f"cannot decode {name}", ImageError):
         data = place.read(MOST_FILE_BYTES)
     return decode(data, name)

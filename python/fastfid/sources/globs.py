@@ -44,7 +44,7 @@ def is_pattern(text: str) -> bool:
 
 def has_pattern(remote: Remote) -> bool:
     """Return True if the path of an address is a pattern; in an address of the web, ``?`` begins a query."""
-    path = remote.root.replace("?", "") if "://" in remote.root else remote.root
+    path = remote.root.partition("?")[0] if "://" in remote.root else remote.root
     return is_pattern(path)
 
 
@@ -109,8 +109,8 @@ def open_remote_pattern(remote: Remote, terms: Terms) -> Source:
     there = _ask(folder, plain)
     found = {each: _search(folder, each, terms) for each in alternatives if is_pattern(each)}
     missing = sorted(set(plain) - set(there.names)) + [each for each, some in found.items() if not some.names]
-    _check_all_matched(remote.address, missing, len(alternatives))
-    return _open(remote.address, RemoteFiles(folder, _joined([there, *found.values()])), terms)
+    _check_all_matched(remote.name(), missing, len(alternatives))
+    return _open(remote.name(), RemoteFiles(folder, _joined([there, *found.values()])), terms)
 
 
 def _open(pattern: str, files: Files, terms: Terms) -> Source:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from ..errors import InputError
 from ..files.places import Local
 from ..files.reading import failures
-from ..files.remote import Remote, is_address
+from ..files.remote import Remote, is_address, without_secrets
 from ..images.decode import is_pil
 from ..images.rgb import is_tensor, to_array
 from .address import open_address, open_remote
@@ -49,8 +49,13 @@ def open_source(
         - A ``.zip`` or an uncompressed ``.tar`` (a WebDataset shard): its members with those endings, in the order that
           the files would have if the archive were unpacked. It is listed at once. Each image is read directly from the
           archive, and nothing is written to disk.
+        - A compressed tar (``.tar.gz``, ``.tar.bz2``, ``.tar.xz``, ``.tar.zst``): the same members, in the order in
+          which they were packed. They are read from the beginning to the end, and their number is unknown until then.
         - An ``.npy`` or ``.npz`` of images (its ``arr_0``, or its only array of 3 or 4 dimensions), read image
           by image.
+        - An address of any of these that fsspec knows, such as ``s3://bucket/images``, or a `UPath`.
+        - A pattern of paths or addresses, such as ``"data/*/[0-9]*.png"`` or ``"s3://bucket/shard-{00..99}.tar"``: the
+          files that match, like a folder that holds nothing else. Each alternative in braces must match.
         - A table: Parquet, or Arrow's stream, file or Feather, with the bytes of files in a column; or a list of those.
         - A ``.txt``, ``.csv`` or ``.tsv`` that lists paths, relative to its folder.
         - The ``mlperf_log_accuracy.json`` of MLPerf's loadgen.
@@ -105,14 +110,14 @@ def _open_path(source: str | os.PathLike[str], terms: Terms) -> Source:
         name = os.fsdecode(source)
     if not name:
         raise InputError("an empty path: give a folder of images")  # Path("") would be the current folder
-    with failures(f"cannot open {name!r}"):
+    with failures(f"cannot open {without_secrets(name)!r}"):
+        if is_address(name) and not os.path.exists(name):  # noqa: PTH110 - False for one that is too long for a name
+            return open_address(name, terms, _open_path)
         path = Path(name)
         if path.is_dir():
             return open_folder(path, terms)
         if path.exists():
             return open_file(Local(str(path)), terms)
-        if is_address(name):
-            return open_address(name, terms, _open_path)
         if is_pattern(name):
             return open_pattern(name, terms)
         wanted = f"a folder, .zip or .tar with images ending in {terms.endings}, or an .npz or .npy"
