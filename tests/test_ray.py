@@ -1,11 +1,15 @@
 """The engine on Ray: the bits of one undisturbed run on one machine, whatever happens to the actors or the driver."""
 
+import builtins
+import json
 import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +51,11 @@ def small_pieces(monkeypatch):
 def cluster():
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the actors import this folder's modules
     os.environ["FASTFID_CLUSTER_OF"] = str(os.getpid())
+    plain_print = print  # Ray replaces it
     context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield context.address_info["gcs_address"]
     ray.shutdown()
+    builtins.print = plain_print
     del os.environ["PYTHONPATH"], os.environ["FASTFID_CLUSTER_OF"]
 
 
@@ -176,6 +182,27 @@ def test_a_driver_that_is_killed(cluster, network, tmp_path):
     wanted = fastfid.statistics(source, model=network)
     found = fastfid.statistics(source, model=network, resume=tmp_path, engine="ray")
     assert (found.n, found.sigma.tobytes()) == (200, wanted.sigma.tobytes())
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_driver_that_is_told_to_end(cluster, tmp_path, number, code):
+    for name in "ab":
+        folder(tmp_path / name, pictures(120, 16))
+    text = (
+        "import signal, sys; from fastfid.cli.main import main\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a job in the background ignores it
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    options = {"address": cluster, "workers": 1}
+    flags = ["--engine", "ray", "--engine-options", json.dumps(options), "--resume", tmp_path / "kept", "--quiet"]
+    command = [sys.executable, "-c", text, tmp_path / "a", tmp_path / "b", "--model", "inception-v3-random", *flags]
+    with subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True) as driver:
+        while not (tmp_path / "kept" / "b" / "run.json").exists():
+            time.sleep(0.01)
+        driver.send_signal(number)
+        _, errors = driver.communicate(timeout=60)
+    assert driver.returncode == code, errors
+    assert "Traceback" not in errors
 
 
 def test_a_driver_leaves_the_cluster_as_it_was(cluster, network, sides):

@@ -4,15 +4,18 @@ A call fits one piece, and nothing accumulates in an actor: if it dies, Ray star
 piece that had been written before is replaced by the same bytes.
 """
 
+import logging
 import math
 import os
 import pickle
+import signal
+import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -339,13 +342,28 @@ def _cluster(address: str | None) -> tuple[Any, bool]:
     if ray.is_initialized():
         return ray, False
     try:
-        ray.init(address=address or "auto", log_to_driver=False)
+        with _own_signals():
+            ray.init(address=address or "auto", log_to_driver=False, logging_level=logging.WARNING)
     except Exception as error:  # of many kinds: no cluster, another version of Ray or Python there
         raise DeviceError(
             f"no Ray cluster can be reached: {error}. None is started by fastfid: run `ray start --head` or call "
             "ray.init() first, or name one as engine_options={'address': ...}"
         ) from error
     return ray, True
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep the caller's handlers of signals, which `ray.init` replaces."""
+    if threading.current_thread() is not threading.main_thread():  # then it cannot replace them
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _get(ray: Any, result: Any) -> Any:
