@@ -1,18 +1,20 @@
 """`shard` and `merge`: one side, computed by several independent processes, and put together afterwards."""
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .arguments import default
 from .checks import whole_number
 from .engines.base import Engine
 from .engines.choose import opened_engine
-from .engines.piece_files import DamagedError, PieceFiles
+from .engines.piece_files import READERS, DamagedError, PieceFiles
 from .engines.run_facts import digest_of, facts_in, text_of
 from .errors import InputError
+from .extraction.workers import ahead
 from .files.store import Store
 from .fit import Fit, fold
 from .images.observed import Tally
@@ -26,7 +28,7 @@ from .metrics.saved import give_provenance, needs_to_keep
 from .options import Model, Options
 from .progress import ProgressOption
 from .sides import fits_of, glanced, open_side, resumable
-from .sources import Piece, pieces
+from .sources import pieces
 
 _MOST_NAMED = 5
 
@@ -155,7 +157,8 @@ def merge(folder: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
     if missing := sorted(set(range(count)) - files.numbers()):
         some = ", ".join(map(str, missing[:_MOST_NAMED])) + ("…" if len(missing) > _MOST_NAMED else "")
         raise InputError(f"{store} lacks {len(missing)} of {count} pieces: {some}; run their parts again")
-    whole = fold(_read(files, count), Fit.empty(needs, roles))
+    with closing(ahead(partial(_read, files), range(count), READERS)) as fits:
+        whole = fold(((None, fit) for fit in fits), Fit.empty(needs, roles))
     if (whole.n or 0) < 2:
         raise InputError(f"{name} gave {whole.n} readable images; a covariance needs at least 2")
     give_provenance(whole, whole.provenance)
@@ -163,12 +166,11 @@ def merge(folder: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
     return whole
 
 
-def _read(files: PieceFiles, count: int) -> Iterator[tuple[Piece | None, Fit]]:
-    for number in range(count):
-        try:
-            yield None, files.read_number(number)
-        except (DamagedError, FileNotFoundError) as error:
-            raise InputError(f"{error}: remove it, and run its part again") from error
+def _read(files: PieceFiles, number: int) -> Fit:
+    try:
+        return files.read_number(number)
+    except (DamagedError, FileNotFoundError) as error:
+        raise InputError(f"{error}: remove it, and run its part again") from error
 
 
 def _need_of(text: object) -> Need:

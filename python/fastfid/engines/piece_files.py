@@ -34,6 +34,7 @@ from ..provenance import Provenance
 from ..sources import Piece
 from .run_facts import FORMAT, agree, digest, facts_of_run
 
+READERS = 4  # files that are read at a time, ahead of merging them, which takes less time
 _MOST_TEXT = 1 << 26  # bytes of the facts of a piece: 8192 images left out, each with a long reason
 _MOST_BYTES = 1 << 33
 _NAME = re.compile(r"piece-(\d{6,})\.npz", re.ASCII)

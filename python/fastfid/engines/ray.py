@@ -34,13 +34,12 @@ from ..sources import Piece, Source
 from ..threads import set_num_threads
 from .base import Engine, How, check_shareable, pickled
 from .local import Local
-from .piece_files import stamps_of
+from .piece_files import READERS, stamps_of
 
 _AHEAD = 2  # pieces per actor that are given out and not yet yielded; finished ones wait in Ray's object store
 _QUEUED = 2  # pieces per actor at a time: one is fitted, the next one waits there
 _TRIES = 3  # times that a piece is tried again after its actor has died
 _MOST_CPUS = 4  # of an actor without a GPU, by default; more threads of ONNX Runtime help less than more actors
-_READERS = 4  # fits that are fetched at a time
 _PATIENCE = 30.0  # seconds until a note says that the cluster has no room
 OPTIONS = ("workers", "num_gpus", "num_cpus", "address")
 
@@ -162,7 +161,7 @@ class _Round:
         self._images, self._shown, self._asked = 0, 0, dict[Any, Any]()
 
     def fits(self) -> Iterator[tuple[Piece, Fit]]:
-        readers = Workers(_READERS, "fastfid-read")
+        readers = Workers(READERS, "fastfid-read")
         try:
             while self._pieces or self._given:
                 self._give()
@@ -179,7 +178,7 @@ class _Round:
 
     def _fetch(self, readers: Workers) -> None:
         """Fetch the next fits in threads, which takes longer than merging them."""
-        for piece, result in islice(self._given, _READERS):
+        for piece, result in islice(self._given, READERS):
             if result not in self._busy and piece.number not in self._fits:
                 future: Future[Fit] = Future()
                 self._fits[piece.number] = future

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ..errors import InputError
+from ..extraction.workers import ahead
 from ..fit import Fit
 from ..messages import Messages
 from ..metrics.base import Need
 from ..sources import Piece
 from .base import Engine, How
-from .piece_files import DamagedError, PieceFiles, stamps_of
+from .piece_files import READERS, DamagedError, PieceFiles, stamps_of
 
 
 def resumed(
@@ -38,10 +40,11 @@ def resumed(
     computed = engine.fit(
         needs, _stamped(missing, stamps, keeps=engine.keeps), _beginning_at(_images(pieces) - _images(missing), how)
     )
+    kept = ahead(partial(_read, files), [piece for piece in pieces if piece.number in there], READERS)
     try:
         for piece in pieces:
             if piece.number in there:
-                yield piece, _read(files, piece)
+                yield piece, next(kept)
                 continue
             given = next(iter(computed), None)
             if given is None:
@@ -51,6 +54,7 @@ def resumed(
             yield given
         yield from computed  # more than was asked for; the caller refuses it
     finally:
+        kept.close()
         close = getattr(computed, "close", None)
         if close is not None:
             close()

@@ -4,14 +4,18 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, wait
+from functools import partial
+from itertools import islice
 from typing import TypeVar
 
 from ..errors import DeviceError
 
 STEP = 0.5  # seconds of one wait
 
+A = TypeVar("A")
 T = TypeVar("T")
 _Task = Callable[[], None]
 
@@ -94,6 +98,24 @@ def result_of(future: "Future[T]") -> T:
     while not future.done():
         wait([future], timeout=STEP)
     return future.result()
+
+
+def ahead(function: Callable[[A], T], values: Iterable[A], count: int) -> Generator[T, None, None]:
+    """Yield what a function returns for each value, in order; the next `count` calls are made in threads meanwhile.
+
+    Close the iterator if you stop early.
+    """
+    coming, results, workers = iter(values), deque[Future[T]](), Workers(count, "fastfid-ahead")
+    try:
+        while True:
+            for value in islice(coming, count - len(results)):
+                results.append(Future())
+                workers.do(partial(settle, results[-1], partial(function, value)))
+            if not results:
+                return
+            yield result_of(results.popleft())
+    finally:
+        workers.stop()
 
 
 def settle(future: "Future[T]", function: Callable[[], T]) -> None:
