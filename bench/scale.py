@@ -27,8 +27,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from machine import describe
-from memory import write_stand_in
+from onnx import TensorProto, helper, numpy_helper
 from timed import SECONDS, Timed
 
 import fastfid
@@ -57,7 +58,24 @@ def start_ray() -> None:
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     os.environ["FASTFID_CLUSTER_OF"] = str(os.getpid())
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the actors import `timed`
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+
+
+def write_network(path: Path) -> None:
+    """(N, 3, 8, 8) -> (N, 2048), linear: it takes next to no time, so that what is around it shows."""
+    weights = numpy_helper.from_array(np.random.RandomState(0).randn(192, DIMS).astype(np.float32), "weights")
+    nodes = [
+        helper.make_node("Flatten", ["images"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["features"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name, shape in (("images", ("N", 3, 8, 8)), ("features", ("N", DIMS)))
+    ]
+    graph = helper.make_graph(nodes, "stand-in", ends[:1], ends[1:], [weights])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    helper.set_model_props(model, {"fastfid.mode": "size=8 resize=bilinear"})
+    onnx.save(model, path)
 
 
 def noise(count: int) -> Source:
@@ -85,7 +103,7 @@ def overhead(options: argparse.Namespace) -> None:
     sizes = (2560, options.count)  # more images than dims: states of full size
     with tempfile.TemporaryDirectory() as root:
         model = Path(root, "stand_in.onnx")
-        write_stand_in(model)
+        write_network(model)
         began = time.perf_counter()
         ray = Ray({"workers": 1})
         facts = ray.open(Recipe(model=model, device="cpu"), Messages())
@@ -183,7 +201,7 @@ from fastfid.sources import Piece
 scale.start_ray()
 with tempfile.TemporaryDirectory() as root:
     model = pathlib.Path(root, "stand_in.onnx")
-    scale.write_stand_in(model)
+    scale.write_network(model)
     engine = scale.Ray({{"workers": 2}})
     facts = engine.open(scale.Recipe(model=model, device="cpu"), scale.Messages())
     source = scale.noise({count} * 4)
@@ -258,7 +276,7 @@ def kills(options: argparse.Namespace) -> None:
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as root:
         model = Path(root, "stand_in.onnx")
-        write_stand_in(model)
+        write_network(model)
         local = Local()
         facts = local.open(Recipe(model=model, device="cpu"), Messages())
         size = options.count // 40

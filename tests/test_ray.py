@@ -52,7 +52,7 @@ def cluster():
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # the actors import this folder's modules
     os.environ["FASTFID_CLUSTER_OF"] = str(os.getpid())
     plain_print = print  # Ray replaces it
-    context = ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
+    context = ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="error")
     yield context.address_info["gcs_address"]
     ray.shutdown()
     builtins.print = plain_print
