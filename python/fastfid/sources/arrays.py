@@ -17,10 +17,11 @@ from ..files.places import Local, Place, place_of
 from ..files.reading import MOST_FILE_BYTES, failures
 from ..files.remote import without_secrets
 from ..images.arrays import channels_last, decoded
-from ..images.decode import Decoded, digest
+from ..images.decode import Decoded
 from ..images.quantise import Quantise
 from ..images.rgb import check_arrays
 from .base import Item, Source
+from .stamps import stamp_of_array
 from .terms import Terms
 from .unchanged import Unchanged
 
@@ -49,7 +50,7 @@ class Stack(Source):
 
     def stamp_of(self, index: int) -> str:
         """Return a hash of an image."""
-        return f"{digest(np.ascontiguousarray(self._array[index]).tobytes()):x}"
+        return stamp_of_array(np.asarray(self._array[index]))
 
 
 def open_npy(path: Place, terms: Terms) -> Source:
