@@ -62,9 +62,9 @@ class Streams(Source):
         return str(index)
 
     def stamp_of(self, index: int) -> str:
-        """Return a hash of the states of all archives; which one an image is in is not known."""
-        stamps = "\n".join(shard.file.stamp for shard in self._shards)
-        return blake2b(stamps.encode(), digest_size=16).hexdigest()
+        """Return a hash of all archives' states, as which one has the image is not known; "" if one is unknown."""
+        stamps = [shard.file.stamp for shard in self._shards]
+        return blake2b("\n".join(stamps).encode(), digest_size=16).hexdigest() if all(stamps) else ""
 
 
 def _look(place: Place) -> _Shard:
