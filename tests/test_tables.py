@@ -233,6 +233,33 @@ def test_a_path_without_bytes_is_relative_to_the_table(tmp_path):
         items[8].decode()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_stamp_of_a_path_without_bytes_is_also_that_of_its_file(tmp_path, kind):
+    folder(tmp_path / "set", STACK)
+    paths = [f"set/{index:03}.png" for index in range(9)]
+    mixed = [
+        {"bytes": data if index in (0, 1, 2, 3, 5) else None, "path": paths[index]} for index, data in enumerate(FILES)
+    ]
+    pieces = pa.struct([("x", pa.list_(pa.int8())), *UNDECODED])  # the place of the bytes in a header has to be counted
+    for number, kind_of_column in enumerate((UNDECODED, pieces)):
+        rows = [{"x": [1], **row} for row in mixed] if number else mixed
+        KINDS[kind](table(pa.array(rows, kind_of_column)), tmp_path / f"{number}{kind}")
+        source = open_source(tmp_path / f"{number}{kind}")
+        before = [source.stamp_of(index) for index in range(9)]
+        for index in range(9):
+            (tmp_path / paths[index]).write_bytes(FILES[index - 1] + bytes(number))
+        for again in (source, pickle.loads(pickle.dumps(source)), open_source(tmp_path / f"{number}{kind}")):
+            assert [i for i in range(9) if again.stamp_of(i) != before[i]] == [4, 6, 7, 8]
+
+
+def test_a_stamp_reads_no_rows_that_have_bytes(tmp_path, monkeypatch):
+    for kind, write in KINDS.items():
+        write(table(), tmp_path / kind)
+        source = open_source(tmp_path / kind)
+        monkeypatch.setattr(type(source._files[0]), "read", None)
+        assert source.stamp_of(5)
+
+
 def test_a_row_that_is_too_large(tmp_path, monkeypatch):
     KINDS["plain.parquet"](table(), tmp_path / "a.parquet")
     monkeypatch.setattr("fastfid.sources.tables.MOST_FILE_BYTES", 10)
