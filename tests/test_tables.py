@@ -5,6 +5,7 @@ import io
 import pickle
 import random
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -308,6 +309,23 @@ def test_image_key_chooses(tmp_path, kind):
     KINDS[kind](pa.table({"a": FILES[::-1], "b.c": FILES, "b": FILES[::-1]}), tmp_path / kind)
     np.testing.assert_array_equal(pixels(open_source(tmp_path / kind, image_key="b.c")), STACK)
     np.testing.assert_array_equal(pixels(open_source(tmp_path / kind, image_key="b")), STACK[::-1])
+
+
+def test_tables_beside_archives_are_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr("0.png", FILES[0])
+    for name in ("a.parquet", "b.parquet"):
+        KINDS["plain.parquet"](table(), tmp_path / name)
+    source = open_source(tmp_path)
+    assert source.size == 1
+    assert source.notes == (
+        f"{tmp_path} has no image files but 1 archive: its images are used",
+        "2 tables next to the archives, such as a.parquet, were not opened",
+    )
+    (tmp_path / "b.parquet").unlink()
+    assert open_source(tmp_path).notes[1] == "1 table next to the archives, a.parquet, was not opened"
+    (tmp_path / "c.zip").unlink()
+    assert open_source(tmp_path).notes == (f"{tmp_path} has no image files but 1 table: its images are used",)
 
 
 def test_tables_without_rows_are_told(tmp_path):
