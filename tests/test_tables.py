@@ -343,6 +343,18 @@ def test_one_table_of_several_without_the_column_is_named(tmp_path):
         open_source(tmp_path, image_key="image")
 
 
+@pytest.mark.parametrize("as_list", [True, False])
+def test_tables_with_different_columns_are_no_set(tmp_path, as_list):
+    KINDS["plain.parquet"](table(), tmp_path / "a.parquet")
+    KINDS["stream.arrow"](table(name="mask"), tmp_path / "b.arrow")
+    given = [str(tmp_path / "a.parquet"), str(tmp_path / "b.arrow")] if as_list else tmp_path
+    message = "different columns, 'image' in .*a.parquet and 'mask' in .*b.arrow: rename one"
+    with pytest.raises(InputError, match=message):
+        open_source(given)
+    with pytest.raises(InputError, match="b.arrow has no column 'image'"):
+        open_source(given, image_key="image")
+
+
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):
     KINDS["plain.parquet"](table(), tmp_path / "a.parquet")
     monkeypatch.setitem(sys.modules, "pyarrow", None)

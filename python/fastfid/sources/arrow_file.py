@@ -58,6 +58,7 @@ class ArrowFile:
         check_rows(self.rows, opened)
         schema = pa.ipc.read_schema(pa.py_buffer(_read(opened, self._head[:1])))
         self._column = image_column(schema, key, file.name)
+        self.column = schema[self._column].name
         self._bytes = _node_of_bytes(schema, self._column)
 
     def read(self, opened: IO[bytes], group: int) -> Iterator[Any]:

@@ -24,13 +24,13 @@ class ParquetFile:
         parquet = _open(opened)
         schema, found = parquet.schema_arrow, parquet.metadata
         field = schema[image_column(schema, key, file.name)]
-        self._column, self._paths = field.name, has_paths(field.type)
+        self.column, self._paths = field.name, has_paths(field.type)
         self.rows = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
         check_rows(self.rows, opened)
 
     def read(self, opened: IO[bytes], group: int) -> Iterator[Any]:
         """Yield the column of a row group as arrays of one row."""
-        for batch in _open(opened).iter_batches(_ROWS, row_groups=[group], columns=[self._column], use_threads=False):
+        for batch in _open(opened).iter_batches(_ROWS, row_groups=[group], columns=[self.column], use_threads=False):
             yield batch.column(0)
 
     def lacks_bytes(self, opened: IO[bytes], group: int) -> bool:
@@ -39,7 +39,7 @@ class ParquetFile:
             return False
         found = _open(opened).metadata.row_group(group)
         columns = (found.column(index) for index in range(found.num_columns))
-        known = next((one.statistics for one in columns if one.path_in_schema == f"{self._column}.bytes"), None)
+        known = next((one.statistics for one in columns if one.path_in_schema == f"{self.column}.bytes"), None)
         return known is None or not known.has_null_count or known.null_count > 0
 
 

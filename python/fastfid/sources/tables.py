@@ -33,6 +33,7 @@ class TableFile(Protocol):
     """One file. `rows` has the number of rows of each of its groups, which can be read on their own."""
 
     file: Unchanged
+    column: str  # the name of the one that holds the images
     rows: list[int]
     ended: bool  # whether the mark at its end is there, without which rows may be missing
 
@@ -73,6 +74,7 @@ class Tables(Source):
         _require_pyarrow(str(places[0]))
         self._files = in_threads(partial(_open, terms=terms), places, min(_OPENERS, len(places)))
         self._names = [str(place) for place in places]
+        self._check_columns(name)
         self._folders = [Path(place.path).parent if isinstance(place, Local) else None for place in places]
         groups = [(file, group) for file, opened in enumerate(self._files) for group in range(len(opened.rows))]
         self._groups = [(file, group) for file, group in groups if self._files[file].rows[group]]
@@ -89,6 +91,15 @@ class Tables(Source):
             notes += (f"{', '.join(unended[:3])}: no mark at the end; if it was cut short there, rows are missing",)
         # Not files, from which some are decoded before the run: half a group would be read for each of them.
         super().__init__(name, size, notes=notes, starts=[0, *self._ends[:-1]])
+
+    def _check_columns(self, name: str) -> None:
+        first = self._files[0].column
+        for number, opened in enumerate(self._files):
+            if opened.column != first:
+                raise InputError(
+                    f"the tables of {name} have their images in different columns, {first!r} in {self._names[0]} and "
+                    f"{opened.column!r} in {self._names[number]}: rename one, or give the tables as two sets"
+                )
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices, whose bytes are in memory."""
