@@ -294,6 +294,19 @@ def test_black_is_0_and_white_is_255(way, low, width):
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("low", "high"), [(1e8, 1e8 + 1), (1e8, 1e8 + 64), (-1e9 - 1, -1e9), (0.0, 1e39), (0.0, 1e-45)]
+)
+def test_a_range_that_float32_does_not_divide_is_an_error(way, low, high):
+    images = np.full((4, 8, 8, 3), low, np.float32)
+    with pytest.raises(InputError, match=r"value_range=\(.*\) has no 256 different values in float32"):
+        pixels(images, value_range=(low, high), quantise=way)
+    if high != 1e-45:
+        wide = np.linspace(low, high, 4 * 8 * 8 * 3).reshape(4, 8, 8, 3)
+        assert len(np.unique(pixels(wide, value_range=(low, high), quantise=way))) >= 250
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("low", "high"), RANGES[:3])
 def test_every_byte_survives_but_truncation_may_lose_one(low, high, way):
     grey = np.arange(256, dtype=np.uint8)
