@@ -57,6 +57,10 @@ class Folder(Source):
         return self._files.stamp(index)
 
 
+class ArrayFolder(Folder):
+    """``.npy`` files with one image each."""
+
+
 def open_folder(folder: Path, terms: Terms) -> Source:
     """Open the image files of a folder and, if the terms say so, of its subfolders; otherwise see `open_files`."""
     files = list_local(str(folder), terms.recursive, wanted(terms.endings))
@@ -184,7 +188,7 @@ def _open_archives(name: str, files: Files, terms: Terms, notes: tuple[str, ...]
 
 
 def _open_arrays(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:
-    return Folder(name, files, notes=notes, load=partial(load_npy, floats=terms.floats))
+    return ArrayFolder(name, files, notes=notes, load=partial(load_npy, floats=terms.floats))
 
 
 def _open_tables(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:

@@ -74,6 +74,7 @@ class Rows(Source):
     def __init__(self, dataset: Any, key: str, kind: str, fingerprint: str, terms: Terms) -> None:
         super().__init__(f"a {kind} of {len(dataset)}", len(dataset), files=True)
         self._dataset, self._key, self._kind, self._terms = dataset, key, kind, terms
+        self.arrays = _has_arrays(dataset, key)
         self._fingerprint, self._all_bytes = fingerprint, _all_bytes(dataset, key)
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
@@ -112,10 +113,15 @@ class Stream(Elements):
 
     def __init__(self, dataset: Any, key: str, kind: str, terms: Terms) -> None:
         super().__init__(dataset, terms, kind)
+        self.arrays = _has_arrays(dataset, key)
         self._key = key
 
     def _images(self, element: Any, index: int) -> Sequence[Maker]:
         return _images_of_cell(element[self._key], self._name(index), self._terms)
+
+
+def _has_arrays(dataset: Any, key: str) -> bool:
+    return type(dataset.features[key]).__name__ in _ARRAYS
 
 
 def _all_bytes(dataset: Any, key: str) -> bool:
