@@ -98,7 +98,7 @@ def test_rejected_images_are_counted_and_named(extractor, tmp_path):
     with pytest.raises(fastfid.ImageError, match=r"003\.png"):
         fastfid.score(path, path, model=extractor)
     other = pictures(6, seed=1)
-    with pytest.warns(fastfid.FastFIDWarning, match=r"1 images left out.*003\.png"):
+    with pytest.warns(fastfid.FastFIDWarning, match=r"1 image left out.*003\.png"):
         result = fastfid.compare(path, other, model=extractor, on_error="skip")
     assert result.a.n == 5
     assert "003.png" in result.a.rejected[0]

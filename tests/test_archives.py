@@ -149,7 +149,7 @@ def test_notes_are_those_of_a_folder(tmp_path, kind):
     assert open_source(path).notes == open_source(unpack(path, tmp_path / "folder")).notes == (both,)
     top = open_source(path, recursive=False)
     assert members(top) == ["a.PNG", "e.png"]
-    assert top.notes == ("1 of 2 images have upper-case endings; pytorch-fid would not count them",)
+    assert top.notes == ("1 of 2 images has an upper-case ending; pytorch-fid would not count it",)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -258,7 +258,7 @@ def test_a_folder_of_shards_is_their_union(tmp_path):
     assert source.size == 5
     assert source.notes == (
         f"{shards} has no image files but 3 archives: their images are used as one set",
-        "1 of 5 images are in subfolders; pytorch-fid would not count them",
+        "1 of 5 images is in a subfolder; pytorch-fid would not count it",
     )
     chosen = sorted(np.random.RandomState(7).permutation(5)[:3])
     assert members(source, 3, 7) == [expected[index] for index in chosen]

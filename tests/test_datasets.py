@@ -75,7 +75,7 @@ def test_a_data_set_is_its_images(make):
     assert (item.name, again.key_of(5)) == ("image 5 of the Dataset", "5")
     assert again.stamp_of(5) == source.stamp_of(0) == dataset._fingerprint
     stream = open_source(dataset.to_iterable_dataset())
-    assert (stream.size, stream.ordered, stream.name) == (None, True, "a IterableDataset")
+    assert (stream.size, stream.ordered, stream.name) == (None, True, "an IterableDataset")
     np.testing.assert_array_equal(pixels(dataset.to_iterable_dataset()), STACK)
     np.testing.assert_array_equal(pixels(dataset.to_iterable_dataset().with_format("numpy")), STACK)
 

@@ -9,7 +9,7 @@ import fastfid
 from fastfid.errors import ImageError
 from pictures import folder, pictures
 
-pytestmark = pytest.mark.filterwarnings("ignore:few-images|duplicates|.*images left out:fastfid.FastFIDWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:few-images|duplicates|.*images? left out:fastfid.FastFIDWarning")
 
 
 @pytest.fixture(scope="module")

@@ -165,7 +165,7 @@ class TestFinite:
         path = folder(tmp_path / "set", pictures(4, 8))
         (path / "002.png").write_bytes(b"no image")
         extractor = fastfid.Extractor(quotient(tmp_path / "own.onnx"), batch_size=4)
-        with pytest.warns(fastfid.FastFIDWarning, match=r"1 images left out: .*002\.png"):
+        with pytest.warns(fastfid.FastFIDWarning, match=r"1 image left out: .*002\.png"):
             np.testing.assert_array_equal(extractor(path, on_error="skip"), np.ones((3, 3)))
 
     def test_nor_what_fills_the_last_part(self, tmp_path):

@@ -271,7 +271,7 @@ def test_damaged_files_are_counted_and_the_first_are_named():
     only(codes(side("a", damaged)), f"{text}1.png (its checksum); 3.png (its checksum); 5.png (its checksum), ...")
     only(
         codes(side("a", damaged[:2])),
-        "damaged: a: 1 of 2 images were decoded from files with signs of damage: 1.p",
+        "damaged: a: 1 of 2 images was decoded from files with signs of damage: 1.p",
     )
 
 

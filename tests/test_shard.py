@@ -68,7 +68,7 @@ def test_a_run_on_one_machine_continues_from_parts(network, images, tmp_path):
 def test_images_left_out_are_listed(network, tmp_path):
     path = folder(tmp_path / "set", pictures(50, 16))
     (path / "030.png").write_bytes(b"none")
-    told = "1 images left out: cannot decode .*030.png"
+    told = "1 image left out: cannot decode .*030.png"
     options = {"model": network, "on_error": "skip"}
     with pytest.warns(fastfid.FastFIDWarning, match=told):
         assert fastfid.shard(path, tmp_path / "kept", index=1, of=2, **options) == 19

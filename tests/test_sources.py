@@ -107,7 +107,7 @@ def test_links_are_followed_and_each_folder_is_read_once(tmp_path):
     (root / "file.png").symlink_to(outside / "o.png")
     source = open_source(root)
     assert names(read_items(source)) == [str(root / name) for name in ("file.png", "out/o.png", "z/real.png")]
-    assert source.notes[1] == "2 links lead to folders that are counted already; each folder is read once"
+    assert source.notes[1] == "2 links to folders that are counted already; each folder is read once"
 
 
 def test_broken_link_is_an_image_that_cannot_be_read(tmp_path):
@@ -405,7 +405,7 @@ def test_things_that_become_arrays():
     with pytest.raises(InputError, match="a Broken that NumPy cannot read: 'storage'"):
         open_source(Broken())
     expect(pixels(read_items(open_source(Tensor()))), STACK)
-    with pytest.raises(InputError, match="the array: a OnGPU that NumPy cannot read: can't convert cuda:0") as caught:
+    with pytest.raises(InputError, match="the array: an OnGPU that NumPy cannot read: can't convert cuda:0") as caught:
         open_source(OnGPU())
     assert str(caught.value).endswith("; for a torch tensor give x.detach().cpu(), and x.float() if it is bfloat16")
     with pytest.raises(InputError, match="image 1 of the list: a OnGPU that NumPy cannot read"):
@@ -741,7 +741,7 @@ def test_a_data_set_that_has_a_method_read_is_no_file():
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (3, "a int cannot be scored: give a folder"),
+        (3, "an int cannot be scored: give a folder"),
         (None, "a NoneType cannot"),
         ({"a": 1}, "a dict cannot"),
         ({1, 2}, "a set cannot"),

@@ -216,7 +216,7 @@ def test_batches_of_pairs(names):
         ((3, "cat"), None, "holds no image: it has '0', '1'"),
         ([[1, 2], [3, 4]], None, "a list is not an array"),
         ((), None, "holds no image: it has nothing"),
-        ((3, STACK[0]), "0", "a int is not an array"),
+        ((3, STACK[0]), "0", "an int is not an array"),
         ({f"k{i}": STACK[0] for i in range(99)}, None, "'k19' and 79 more"),
     ],
 )

@@ -16,7 +16,7 @@ def shown(value: Any) -> str:
     try:
         text = repr(value)
     except Exception:  # a caller's own class, or an int with more digits than Python converts
-        text = f"a {type(value).__name__}"
+        text = type_of(value)
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
@@ -28,7 +28,12 @@ def counted(number: int, noun: str) -> str:
     >>> counted(1, "archive"), counted(1200, "image")
     ('1 archive', '1200 images')
     """
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}{agreeing(number, '', 's')}"
+
+
+def agreeing(number: int, one: str, several: str) -> str:
+    """Return the word that agrees with a number of things: "is" or "are"."""
+    return one if number == 1 else several
 
 
 def with_article(noun: str) -> str:
@@ -40,6 +45,11 @@ def with_article(noun: str) -> str:
     ('an IterableDataset', 'a ndarray', 'a UPath')
     """
     return f"{'an' if noun[:1].lower() in set('aeio') else 'a'} {noun}"
+
+
+def type_of(value: object) -> str:
+    """Return the name of a value's type, with an article, for messages."""
+    return with_article(type(value).__name__)
 
 
 def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:

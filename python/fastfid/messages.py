@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from .checks import agreeing, counted
 from .errors import FastFIDWarning
 from .fit import Facts, Side
 from .images.observed import Tally
@@ -41,12 +42,12 @@ CODES = {
     "small-classes": "classes with fewer images than dims",
     "protocol-n": "another number of images than the protocol's",
 }
-# The losses that `decode` reports, as the end of a sentence that begins with "N images".
+# The losses that `decode` reports, as the end of a sentence that begins with "N images have".
 _LOSSES = {
-    "16-bit": "have 16 bits a channel; values above 255 become 255, as in every tool",
-    "alpha": "have transparency; it is dropped, as in every tool",
-    "larger than PIL.Image.MAX_IMAGE_PIXELS": "are larger than PIL.Image.MAX_IMAGE_PIXELS",
-    OUTSIDE: "have values outside value_range; they are clamped to it",
+    "16-bit": "16 bits a channel; values above 255 become 255, as in every tool",
+    "alpha": "transparency; it is dropped, as in every tool",
+    "larger than PIL.Image.MAX_IMAGE_PIXELS": "more pixels than PIL.Image.MAX_IMAGE_PIXELS",
+    OUTSIDE: "values outside value_range; they are clamped to it",
 }
 _SMALL = 64  # pixels; below this, the filter of mode clean has nothing to average
 _LOSSLESS = frozenset({"PNG", "BMP", "PPM", "TIFF"})
@@ -122,7 +123,7 @@ def tell_of_run(name: str, seen: Tally, provenance: Provenance | None, messages:
     if text := seen.left_out(name):
         messages.warn(text)
     for loss, count in seen.losses.items():
-        messages.warn(f"{name}: {count} images {_LOSSES.get(loss, loss)}")
+        messages.warn(f"{name}: {counted(count, 'image')} {agreeing(count, 'has', 'have')} {_LOSSES.get(loss, loss)}")
     if seen.sizes and seen.largest <= 1:
         messages.warn(f"{name}: the largest pixel is {seen.largest}; integers in 0…255 are expected, not in 0…1")
 
@@ -163,10 +164,12 @@ def _of_one(side: Side, dims: int, mode: str) -> Iterator[tuple[str, str]]:
         yield "upscaled", f"{text}; the antialiasing of 'clean' only acts when it shrinks an image"
     if side.seen.damaged:
         more = ", ..." if side.seen.damaged > len(side.seen.damages) else ""
-        text = f"{side.name}: {side.seen.damaged} of {total} images were decoded from files with signs of damage"
+        were = agreeing(side.seen.damaged, "was", "were")
+        text = f"{side.name}: {side.seen.damaged} of {total} images {were} decoded from files with signs of damage"
         yield "damaged", f"{text}: {'; '.join(side.seen.damages)}{more}"
-    if side.seen.repeated:
-        yield "duplicates", f"{side.name}: {side.seen.repeated} of {total} images are copies of other images"
+    if repeated := side.seen.repeated:
+        are = agreeing(repeated, "is a copy of another image", "are copies of other images")
+        yield "duplicates", f"{side.name}: {repeated} of {total} images {are}"
 
 
 def _of_two(a: Side, b: Side, *, fid: bool) -> Iterator[tuple[str, str]]:
@@ -198,7 +201,7 @@ def _of_two(a: Side, b: Side, *, fid: bool) -> Iterator[tuple[str, str]]:
         text = both(_most_common(one.sizes), _most_common(other.sizes))
         yield "size", f"{text}; resizing alone changes the FID"
     if shared := len(one.digests & other.digests):
-        yield "duplicates", f"{shared} images are in both {a.name} and {b.name}"
+        yield "duplicates", f"{counted(shared, 'image')} {agreeing(shared, 'is', 'are')} in both {a.name} and {b.name}"
 
 
 def _overlap(one: Iterable[float], other: Iterable[float]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import type_of
 from ..errors import ImageError, InputError
 from ..files.reading import MOST_FILE_BYTES, failures, read_regular
 from .damage import damage_of
@@ -136,7 +137,7 @@ def as_decoded(image: object, name: str) -> Decoded:
         return from_pil(image, name)
     if hasattr(image, "__array__"):
         return Decoded(as_rgb(to_array(image, name, copy=False), name))
-    raise InputError(f"{name}: a {type(image).__name__} is not an array, a PIL image or the bytes of an image file")
+    raise InputError(f"{name}: {type_of(image)} is not an array, a PIL image or the bytes of an image file")
 
 
 def digest(data: bytes | NDArray[np.uint8]) -> int:

@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 
+from ..checks import counted
 from .decode import Decoded, digest
 
 # Pillow has two names for JPEG files: MPO is a JPEG with several pictures, as phones write it.
@@ -141,7 +142,7 @@ class Tally:
         """Return a warning that lists the images of a source that were left out, or None if there are none."""
         if not self.rejected:
             return None
-        return f"{name}: {len(self.rejected)} images left out: {'; '.join(self.rejected)}"
+        return f"{name}: {counted(len(self.rejected), 'image')} left out: {'; '.join(self.rejected)}"
 
 
 def _smaller(one: int, other: int) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..checks import type_of
 from ..errors import InputError
 from ..files.reading import failures
 from .formats import LONGEST_SIDE
@@ -58,7 +59,7 @@ def to_array(array: Any, name: str, *, copy: bool) -> NDArray[Any]:
     Half precision that NumPy does not have becomes float32, which holds each of its values.
     """
     advice = "; for a torch tensor give x.detach().cpu(), and x.float() if it is bfloat16"
-    with failures(f"{name}: a {type(array).__name__} that NumPy cannot read", advice=advice):
+    with failures(f"{name}: {type_of(array)} that NumPy cannot read", advice=advice):
         if is_tensor(array):
             array = array.detach().cpu()
             if str(array.dtype).rpartition(".")[2].startswith(_HALF):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .. import provenance
-from ..checks import numbers, whole_number
+from ..checks import numbers, type_of, whole_number
 from ..errors import InputError, StatisticsMismatch
 from ..messages import log, warn
 from ..provenance import Provenance
@@ -166,7 +166,7 @@ class Statistics(Accumulator):
             If one of them has no n; then nothing is changed.
         """
         if not isinstance(other, Statistics):
-            raise InputError(f"merge takes another Statistics, got a {type(other).__name__}")
+            raise InputError(f"merge takes another Statistics, got {type_of(other)}")
         if self.dims != other.dims:
             raise StatisticsMismatch(f"cannot merge statistics of {self.dims} and {other.dims} dims")
         first, second = sorted((self._lock, other._lock), key=id)  # the same order in every thread, against deadlocks

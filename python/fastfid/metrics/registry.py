@@ -5,6 +5,7 @@ from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
+from ..checks import type_of
 from ..errors import InputError
 from .authpct import AuthPct
 from .base import Metric, Need, Score
@@ -65,7 +66,7 @@ def score_of(metric: Metric, sides: Sequence[Any]) -> Score:
     own = type(metric) in METRICS.values()
     found: Any = metric.value(*(side if own else deepcopy(side) for side in sides[: metric.sides]))
     if not isinstance(found, Score):
-        raise InputError(f"metrics: {metric.name}.value must return a fastfid.Score, got a {type(found).__name__}")
+        raise InputError(f"metrics: {metric.name}.value must return a fastfid.Score, got {type_of(found)}")
     return found if found.role else replace(found, role=", ".join(dict.fromkeys(need.role for need in metric.needs)))
 
 

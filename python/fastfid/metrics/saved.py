@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import numbers
+from ..checks import numbers, type_of
 from ..errors import InputError
 from ..files.npy import Header, exactly, read_header
 from ..files.npz import Npz
@@ -127,7 +127,7 @@ def save(fit: Fit, path: str | os.PathLike[str], *, overwrite: bool = True, form
         covariances and rows.
     """
     if not isinstance(fit, Fit):
-        raise InputError(f"save takes a Fit, got a {type(fit).__name__}; a Statistics has its own save")
+        raise InputError(f"save takes a Fit, got {type_of(fit)}; a Statistics has its own save")
     more, fit = arrays_of(fit.states), replace(fit, states=dict(fit.states))
     fill(fit, (MOMENTS,))
     if (rows := fit.get(ROWS)) is not None:

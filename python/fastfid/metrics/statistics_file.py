@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from ..checks import numbers
+from ..checks import numbers, type_of
 from ..errors import InputError
 from ..files.layouts import Layout, split_entry
 from ..files.npz import Npz
@@ -66,7 +66,7 @@ def statistics_path(path: str | os.PathLike[str], form: str = "fastfid") -> Path
 def path_name(path: object) -> str:
     """Return a path as text; raise `InputError` if it is not a path."""
     if not isinstance(path, str | os.PathLike):
-        raise InputError(f"a path is a str or a Path, not a {type(path).__name__}")
+        raise InputError(f"a path is a str or a Path, not {type_of(path)}")
     return os.fsdecode(path)
 
 

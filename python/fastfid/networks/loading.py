@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy.typing as npt
 
 from ..arguments import default, given
-from ..checks import whole_number
+from ..checks import type_of, whole_number
 from ..errors import InputError, ModelError
 from ..files.reading import failures, read_regular
 from ..images.modes import MODES, resolve
@@ -131,7 +131,7 @@ def load(
 def check_model(model: object) -> None:
     """Raise `ModelError` if `model` is neither a name nor a path."""
     if not isinstance(model, str | os.PathLike):
-        raise ModelError(f"a model is a name or a path, not a {type(model).__name__}")
+        raise ModelError(f"a model is a name or a path, not {type_of(model)}")
 
 
 class _Asked(NamedTuple):

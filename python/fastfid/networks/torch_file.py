@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from ..checks import type_of
 from ..errors import ModelError
 from ..files.reading import failures, read_regular
 from .architecture import expected_shapes
@@ -36,7 +37,7 @@ def _header(stream: io.BytesIO) -> None:
         raise ModelError("the magic number is not that of torch's legacy format")
     protocol = _pickle(stream, "the protocol version")
     if type(protocol) is not int or protocol != _PROTOCOL:
-        found = str(protocol)[:40] if type(protocol) is int else f"a {type(protocol).__name__}"
+        found = str(protocol)[:40] if type(protocol) is int else type_of(protocol)
         raise ModelError(f"the protocol version is {found}, not {_PROTOCOL}")
     system = _pickle(stream, "the system information")
     if not isinstance(system, dict) or system.get("little_endian") is not True:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import shown
+from ..checks import shown, type_of
 from ..errors import ImageError, InputError
 from ..files.places import Far, Place, place_of
 from ..files.reading import MOST_FILE_BYTES, failures
@@ -112,7 +112,7 @@ def pick(element: object, name: str, key: str | None) -> tuple[object, str]:
     label = shown(parts[_KEY]) if isinstance(parts.get(_KEY), str) else ""
     if key is not None:
         if key not in parts:
-            raise InputError(f"{name}: a {type(element).__name__} has no {key!r}: it has {_listed(parts)}")
+            raise InputError(f"{name}: {type_of(element)} has no {key!r}: it has {_listed(parts)}")
         return parts[key], label
     found = [part for part in parts if _may_be_image(part, parts[part])]
     if not found:  # a path beside an image is only its name
@@ -122,7 +122,7 @@ def pick(element: object, name: str, key: str | None) -> tuple[object, str]:
     if found:
         raise InputError(f"{name}: which one is the image? Give image_key, one of {_listed(found)}")
     raise InputError(
-        f"{name}: a {type(element).__name__} is not {_KINDS}, and holds no image: it has {_listed(parts)}; image_key "
+        f"{name}: {type_of(element)} is not {_KINDS}, and holds no image: it has {_listed(parts)}; image_key "
         "says which one is an image all the same"
     )
 
@@ -210,7 +210,7 @@ def _loader(element: object, name: str) -> Callable[[], Decoded]:
         return partial(decode, read_file(element, name), name)
     if is_pil(element):
         return partial(given, from_pil(element, name))
-    raise InputError(f"{name}: a {type(element).__name__} is not {_KINDS}")
+    raise InputError(f"{name}: {type_of(element)} is not {_KINDS}")
 
 
 def _array_loader(array: NDArray[Any], name: str, terms: Terms) -> Callable[[], Decoded]:

@@ -94,7 +94,7 @@ def open_files(name: str, files: Files, terms: Terms, searched: str) -> Source:
     found = {kind: some for kind, some in rest.items() if len(some)}
     notes: tuple[str, ...] = ()
     if files.repeated:
-        notes += (f"{files.repeated} links lead to folders that are counted already; each folder is read once",)
+        notes += (f"{counted(files.repeated, 'link')} to folders that are counted already; each folder is read once",)
     if images:
         notes += _unopened(found, "images")
         nested, upper = sum(map(_is_nested, images.names)), sum(map(has_upper_ending, images.names))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..checks import shown
+from ..checks import shown, type_of, with_article
 from ..errors import ImageError, InputError
 from ..files.reading import MOST_FILE_BYTES, failures
 from ..images.decode import Decoded, as_decoded
@@ -36,7 +36,7 @@ def is_dataset_dict(source: object) -> bool:
 def refuse_dict(source: Mapping[str, Any], terms: Terms) -> Source:
     """Raise the error for several data sets in one."""
     names = ", ".join(repr(split) for split in source) or "none"
-    raise InputError(f"a {type(source).__name__} is several data sets: give one of its splits, by name: {names}")
+    raise InputError(f"{type_of(source)} is several data sets: give one of its splits, by name: {names}")
 
 
 def open_dataset(dataset: Any, terms: Terms) -> Source:
@@ -72,7 +72,7 @@ class Rows(Source):
     """The rows of a `Dataset` with one column, each of which is read when it is loaded."""
 
     def __init__(self, dataset: Any, key: str, kind: str, fingerprint: str, terms: Terms) -> None:
-        super().__init__(f"a {kind} of {len(dataset)}", len(dataset), files=True)
+        super().__init__(f"{with_article(kind)} of {len(dataset)}", len(dataset), files=True)
         self._dataset, self._key, self._kind, self._terms = dataset, key, kind, terms
         self.arrays = _has_arrays(dataset, key)
         self._fingerprint, self._all_bytes = fingerprint, _all_bytes(dataset, key)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from ..checks import with_article
 from ..errors import InputError
 from .base import Item, Source
 from .element import Maker, images_of, is_batch
@@ -38,7 +39,7 @@ class Elements(Source):
         # Indexed only if an index surely means a position; in a pandas Series it is a label. A PyTorch-style Dataset
         # has no __iter__, and Python's fallback for that relies on an IndexError that many of them never raise.
         indexed = size is not None and (isinstance(elements, list | tuple) or not hasattr(elements, "__iter__"))
-        name = f"a {self._kind}" if size is None else f"a {self._kind} of {size}"
+        name = with_article(self._kind) + ("" if size is None else f" of {size}")
         super().__init__(name, size, ordered=not indexed)
         self.exact = indexed  # the length of what can only be iterated over may be an estimate
         self._elements: Any = elements

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from posixpath import splitext
 
+from ..checks import agreeing
 from ..errors import InputError
 from ..images.decode import ENDINGS
 
@@ -99,9 +100,15 @@ def has_upper_ending(name: str) -> bool:
 
 def foreign_note(total: int, nested: int, upper: int) -> tuple[str, ...]:
     """Return a note on the images that pytorch-fid would not find, in subfolders or with upper-case endings, if any."""
-    foreign = [f"{nested} of {total} images are in subfolders"] if nested else []
-    foreign += [f"{upper} of {total} images have upper-case endings"] if upper else []
-    return (" and ".join(foreign) + "; pytorch-fid would not count them",) if foreign else ()
+    inside = agreeing(nested, "is in a subfolder", "are in subfolders")
+    end = agreeing(upper, "has an upper-case ending", "have upper-case endings")
+    foreign = [f"{nested} of {total} images {inside}"] if nested else []
+    foreign += [f"{upper} of {total} images {end}"] if upper else []
+    return (
+        (" and ".join(foreign) + f"; pytorch-fid would not count {agreeing(nested + upper, 'it', 'them')}",)
+        if foreign
+        else ()
+    )
 
 
 _USUAL = Endings()

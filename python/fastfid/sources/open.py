@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Set
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ..checks import type_of
 from ..errors import InputError
 from ..files.places import Local
 from ..files.reading import failures
@@ -143,7 +144,7 @@ def _accept(source: Source, *_: object) -> Source:
 
 
 def _refuse_type(source: object, *_: object) -> NoReturn:
-    raise InputError(f"a {type(source).__name__} cannot be scored: give {KINDS}")
+    raise InputError(f"{type_of(source)} cannot be scored: give {KINDS}")
 
 
 def _refuse_file(*_: object) -> NoReturn:

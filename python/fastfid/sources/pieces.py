@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import seed_number, whole_number
+from ..checks import seed_number, type_of, whole_number
 from ..errors import InputError
 from .base import Item, Source, check_source
 
@@ -186,11 +186,11 @@ def read_checked(source: Source, indices: Iterable[int]) -> Iterator[Item]:
     to_read = counted()
     found: Any = source.read(to_read)
     if not isinstance(found, Iterable):
-        raise InputError(f"{source.name}: read must yield Items, but returns a {type(found).__name__}")
+        raise InputError(f"{source.name}: read must yield Items, but returns {type_of(found)}")
     for item in found:
         given += 1
         if not isinstance(item, Item):
-            raise InputError(f"{source.name}: read must yield Items, but yields a {type(item).__name__}")
+            raise InputError(f"{source.name}: read must yield Items, but yields {type_of(item)}")
         if given > asked:
             raise InputError(f"{source.name}: read yields more images than indices; it must yield one for each")
         yield item

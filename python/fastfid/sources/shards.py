@@ -7,6 +7,7 @@ from itertools import accumulate
 from posixpath import dirname
 from typing import Any
 
+from ..checks import agreeing, counted
 from ..errors import InputError
 from ..files.parallel import in_threads
 from ..files.places import Far, Place
@@ -102,14 +103,18 @@ def _open(path: Place) -> Archive:
 def _notes(archives: list[Archive], listings: list[Listing], key: str | None) -> tuple[str, ...]:
     notes = []
     if repeated := sum(listing.repeated for listing in listings):
-        notes.append(f"{repeated} names occur more than once in an archive; the last of each counts, as if unpacked")
+        occur = agreeing(repeated, "occurs", "occur")
+        text = f"{counted(repeated, 'name')} {occur} more than once in an archive"
+        notes.append(f"{text}; the last of each counts, as if unpacked")
     if sidecars := sum(listing.sidecars for listing in listings):
-        notes.append(f"{sidecars} files that macOS adds to archives (__MACOSX, ._*) were left out")
+        were = agreeing(sidecars, "was", "were")
+        notes.append(f"{counted(sidecars, 'file')} that macOS adds to archives (__MACOSX, ._*) {were} left out")
     if lacking := sum(listing.lacking for listing in listings):
         notes.append(f"samples without {key}, the image_key: {lacking}")
     if unended := [archive.path.tail for archive in archives if not archive.ended]:
         which = unended[0] if len(unended) == 1 else f"{len(unended)} archives, {unended[0]} among them,"
         notes.append(f"{which} lacks the mark at its end: if it was cut short there, images are missing")
     if empty := [archive.path.tail for archive, listing in zip(archives, listings, strict=True) if not listing.names]:
-        notes.append(f"{len(empty)} of {len(archives)} archives hold no images: {', '.join(empty[:3])}")
+        hold = agreeing(len(empty), "holds", "hold")
+        notes.append(f"{len(empty)} of {len(archives)} archives {hold} no images: {', '.join(empty[:3])}")
     return tuple(notes)

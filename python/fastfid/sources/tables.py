@@ -12,6 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+from ..checks import agreeing, counted
 from ..errors import ImageError, InputError
 from ..files.parallel import in_threads
 from ..files.places import Local, Place, place_of
@@ -64,7 +65,7 @@ def open_table(place: Place, terms: Terms) -> Source:
 def open_list_of_tables(paths: Sequence[str | os.PathLike[str]], terms: Terms) -> Source:
     """Open several files as one set, in the order of the list."""
     places = [place_of(os.fsdecode(path), terms.storage_options) for path in paths]
-    return Tables(f"a {type(paths).__name__} of {len(paths)} tables", places, terms)
+    return Tables(f"a {type(paths).__name__} of {counted(len(paths), 'table')}", places, terms)
 
 
 class Tables(Source):
@@ -86,7 +87,8 @@ class Tables(Source):
             raise InputError(f"no images in {name}: {'its tables have' if len(places) > 1 else 'it has'} no rows")
         empty = [name for name, opened in zip(self._names, self._files, strict=True) if not sum(opened.rows)]
         if empty:
-            notes += (f"{len(empty)} of {len(places)} tables have no rows: {', '.join(empty[:3])}",)
+            have = agreeing(len(empty), "has", "have")
+            notes += (f"{len(empty)} of {len(places)} tables {have} no rows: {', '.join(empty[:3])}",)
         if unended := [name for name, opened in zip(self._names, self._files, strict=True) if not opened.ended]:
             notes += (f"{', '.join(unended[:3])}: no mark at the end; if it was cut short there, rows are missing",)
         # Not files, from which some are decoded before the run: half a group would be read for each of them.
