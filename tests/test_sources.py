@@ -408,7 +408,7 @@ def test_things_that_become_arrays():
     with pytest.raises(InputError, match="the array: an OnGPU that NumPy cannot read: can't convert cuda:0") as caught:
         open_source(OnGPU())
     assert str(caught.value).endswith("; for a torch tensor give x.detach().cpu(), and x.float() if it is bfloat16")
-    with pytest.raises(InputError, match="image 1 of the list: a OnGPU that NumPy cannot read"):
+    with pytest.raises(InputError, match="image 1 of the list: an OnGPU that NumPy cannot read"):
         list(read_items(open_source([STACK[0], OnGPU()])))
 
 
