@@ -203,8 +203,7 @@ def resumable(side: Side, facts: Facts, options: Options) -> Side:
 def _reading(options: Options) -> dict[str, Any]:
     """Return the options that say how the images are read, for a run to be resumed with the same."""
     ends = None if options.value_range is None else list(options.value_range)
-    same = {name: getattr(options, name) for name in ("on_error", "image_key", "quantise")}
-    return {**same, "value_range": ends}
+    return {"value_range": ends, "quantise": options.quantise}
 
 
 def _pieces(side: Side, options: Options) -> Iterator[Piece]:
