@@ -57,8 +57,8 @@ class _Quiet(http.server.BaseHTTPRequestHandler):
 class Proxy:
     """In front of another server. `fault` is asked about each request, and names what goes wrong, or nothing.
 
-    Faults: "503"; "404"; "403"; "cut" and "reset", where the connection ends in the middle of a body or before the answer;
-    "short", a body of half the length that says so; "slow", a body in pieces.
+    Faults: "503", "404", "403"; "cut" and "reset", where the connection ends in the middle of a body or before the
+    answer; "short", a body of half the length that says so; "slow", a body in pieces.
     """
 
     def __init__(self, port):

@@ -276,6 +276,10 @@ def test_statistics_at_an_address(folder, memory, s3, tmp_path, name):  # noqa: 
     score = fastfid.score(tmp_path / name, other)
     assert fastfid.score(f"memory://{name}", other) == score
     assert fastfid.score(f"s3://{bucket}/{name}", other, storage_options=s3.options) == score
+    assert fastfid.score(UPath(f"memory://{name}"), other) == score
+    assert fastfid.score(UPath(f"s3://{bucket}/{name}", **s3.options), other) == score
+    with pytest.raises(InputError, match="FDr needs images on a side"):
+        fastfid.fdr(f"s3://{bucket}/{name}", other, {"inception-v3-random": 1.0}, storage_options=s3.options)
     assert fastfid.Statistics.load(f"memory://{name}").n == fastfid.Statistics.load(tmp_path / name).n
     with pytest.raises(InputError, match=r"memory://none\.npz does not exist"):
         fastfid.score("memory://none.npz", other)
@@ -288,9 +292,9 @@ def test_features_at_an_address(memory, tmp_path):
     np.savez(tmp_path / "rows.npz", rows)
     for name in ("rows.npy", "rows.npz"):
         memory.pipe_file(f"/{name}", (tmp_path / name).read_bytes())
-        assert fastfid.score(f"memory://{name}", rows + 1, features=True) == fastfid.score(
-            rows, rows + 1, features=True
-        )
+        score = fastfid.score(rows, rows + 1, features=True)
+        assert fastfid.score(f"memory://{name}", rows + 1, features=True) == score
+        assert fastfid.score(UPath(f"memory://{name}"), rows + 1, features=True) == score
 
 
 def test_another_process_reads_it(folder, s3):  # noqa: F811
