@@ -180,7 +180,8 @@ def keep_of(
 def stamps_of(piece: Piece) -> str:
     """Return a digest of what tells whether the images of a piece have changed."""
     source = piece.source
-    return digest(f"{source.key_of(index)}\0{source.stamp_of(index)}" for index in map(int, piece.indices))
+    stamps = source.stamps_of(map(int, piece.indices))
+    return digest(f"{source.key_of(int(i))}\0{stamp}" for i, stamp in zip(piece.indices, stamps, strict=True))
 
 
 def _flat(need: Need, state: Accumulator) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
