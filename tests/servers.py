@@ -57,8 +57,8 @@ class _Quiet(http.server.BaseHTTPRequestHandler):
 class Proxy:
     """In front of another server. `fault` is asked about each request, and names what goes wrong, or nothing.
 
-    Faults: "503"; "404"; "cut" and "reset", where the connection ends in the middle of a body or before the answer;
-    "short", a body of half the length that says so; "slow", a body in pieces.
+    Faults: "503", "404", "403"; "cut" and "reset", where the connection ends in the middle of a body or before the
+    answer; "short", a body of half the length that says so; "slow", a body in pieces.
     """
 
     def __init__(self, port):
@@ -77,7 +77,7 @@ class Proxy:
             def forward(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 fault = proxy.asked(self.command, self.path.partition("?")[0])
-                if fault in ("503", "404"):
+                if fault in ("503", "404", "403"):
                     said = BUSY if fault == "503" else GONE
                     return self.answer(int(fault), [("Content-Type", "application/xml")], said)
                 if fault == "reset":

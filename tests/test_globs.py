@@ -1,8 +1,12 @@
 """Patterns: what matches, on a disk and behind an address, is opened like a folder that holds nothing else."""
 
+import io
 import os
 import random
+import time
+import zipfile
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -12,7 +16,8 @@ from hypothesis import strategies as st
 
 from fastfid import InputError
 from fastfid.sources import open_source, read_items
-from fastfid.sources.globs import _compiled, _fits, expand, is_pattern
+from fastfid.sources.globs import expand, is_pattern
+from fastfid.sources.matches import Matches
 from pictures import pictures
 from test_archives import PNG, png, write_tar
 
@@ -104,6 +109,115 @@ def test_what_does_not_match(root, pattern, message):
         open_source(f"{root}/{pattern}")
 
 
+def keep(where, files):
+    """Write files, given as a dictionary of bytes, to a folder or to the file system in memory."""
+    for name, data in files.items():
+        if str(where).startswith("memory://"):
+            fsspec.filesystem("memory").pipe_file(f"{str(where).removeprefix('memory:/')}/{name}", data)
+        else:
+            Path(where, name).parent.mkdir(parents=True, exist_ok=True)
+            Path(where, name).write_bytes(data)
+
+
+def zipped():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("0.png", PNG)
+    return file.getvalue()
+
+
+@pytest.fixture
+def mixed(root):
+    """Files of several kinds, and folders with some."""
+    arrays, moments = io.BytesIO(), io.BytesIO()
+    np.savez(arrays, arr_0=pictures(5, 8), mu=np.zeros(8), sigma=np.eye(8))
+    np.savez(moments, mu=np.zeros(8), sigma=np.eye(8))
+    files = {f"D/{name}/{k}.png": png(k) for name in ("x", "y") for k in range(3)}
+    files |= {"D/0.png": PNG, "D/1.png": PNG, "D/notes.md": b"", "E/a.zip": zipped(), "E/b.zip": zipped()}
+    files |= {"c.zip": zipped(), "adm.npz": arrays.getvalue(), "q.npz": moments.getvalue(), "q.txt": b"10.png"}
+    files |= {"F/x/0.png": PNG, "F/y/1.png": PNG, "F/notes.md": b"", "old.pkl": b""}
+    keep(root, files)
+    return root
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("D/*", r"matches files \(image files: 2\) and folders with other files \(image files: 6\): for the files "),
+        ("{a,b/*}", r"b/\* of .* matches files \(image files: 1\) and folders with other files \(image files: 2\)"),
+        ("{a,c.zip}", r"1 of the 2 alternatives of .* would be left out, .*: c\.zip; give alternatives of one kind"),
+        ("{a,E}", r"1 of the 2 alternatives of .* would be left out, .*: E; "),
+        ("{10.png,c.zip}", r"1 of the 2 alternatives of .* would be left out, .*: c\.zip; "),
+        ("{a,adm.npz}", r"1 of the 2 alternatives of .* would be left out, .*: adm\.npz; "),
+        ("{q.txt,a}", r"1 of the 2 alternatives of .* would be left out, .*: q\.txt; "),
+        ("{adm,q}.npz", "no images among the 2 files that match"),
+        ("adm.np?", r"adm\.npz, the only file that matches .*/adm\.np\?, is a statistics file: give its own name"),
+        ("q.np?", r"q\.npz, the only file that matches .*/q\.np\?, is a statistics file: give its own name"),
+        ("old.pk?", r"old\.pkl, the only file that matches .*, is a statistics file: give its own name"),
+    ],
+)
+def test_nothing_is_left_out_without_a_word(mixed, pattern, message):
+    with pytest.raises(InputError, match=message):
+        open_source(f"{mixed}/{pattern}")
+
+
+def test_what_is_meant_can_be_said(mixed):
+    classes = [f"D/{name}/{k}.png" for name in ("x", "y") for k in range(3)]
+    assert matches(mixed, "D/*/") == classes
+    assert matches(mixed, "D/*", recursive=False) == ["D/0.png", "D/1.png"]
+    assert matches(mixed, "F/*") == ["F/x/0.png", "F/y/1.png"]  # as in a folder, the .md does not matter
+    assert matches(mixed, "D/**") == matches(mixed, "D/**/*") == ["D/0.png", "D/1.png", *classes]
+    assert open_source(f"{mixed}/{{E/*,c.zip}}").size == 3
+    keep(mixed, {"D/z.zip": zipped()})
+    assert any("1 archive" in note for note in open_source(f"{mixed}/D/*", recursive=False).notes)
+    assert matches(mixed, "{a/0.png,b/c/*.png}") == ["a/0.png", "b/c/2.png"]  # a brace with a slash in it
+    assert matches(mixed, "{F/x,a}") == ["F/x/0.png", "a/0.png", "a/1.PNG", "a/x.jpg"]
+
+
+def test_hidden_files_count_as_in_a_folder(root):
+    names = [".c/d.png", ".x.png", "a.png", "b.png"]
+    keep(root, {f"H/{name}": PNG for name in names})
+    folder = open_source(f"{root}/H")
+    assert [folder.key_of(index) for index in range(folder.size)] == names
+    assert matches(root, "H/**/*.png") == [f"H/{name}" for name in names]
+    assert matches(root, "H/*.png") == [f"H/{name}" for name in names[1:]]
+
+
+def test_each_folder_is_read_once(tmp_path):
+    keep(tmp_path, {f"G/{number}.png": PNG for number in range(3)} | {"G/s/3.png": PNG})
+    (tmp_path / "G" / "loop").symlink_to(".")
+    (tmp_path / "G" / "t").symlink_to("s")
+    source = open_source(f"{tmp_path}/G/**/*.png")
+    assert source.size == open_source(tmp_path / "G").size == 4
+    assert source.notes[-1] == open_source(tmp_path / "G").notes[-1]
+    assert matches(tmp_path, "G/*/*.png") == ["G/loop/0.png", "G/loop/1.png", "G/loop/2.png", "G/s/3.png"]
+    twice = open_source(f"{tmp_path}/G/{{s,t}}/*.png")
+    assert [twice.name_of(index) for index in range(twice.size)] == [f"{tmp_path}/G/s/3.png"]
+    assert "links lead to folders that are counted already" in twice.notes[-1]
+
+
+def test_many_stars_take_no_time(root):
+    keep(root, {"/".join("x" * 20) + "/0.png": PNG})
+    begin = time.monotonic()
+    with pytest.raises(InputError, match="nothing matches"):
+        open_source(f"{root}/x/" + "**/*/" * 9 + "**/**/**/nope.png")
+    assert time.monotonic() - begin < 2
+    assert open_source(f"{root}/" + "**/*/" * 9 + "0.png").size == 1
+
+
+def test_absolute_paths_in_braces(tmp_path):
+    keep(tmp_path, {"x/0.png": PNG, "y/1.png": PNG})
+    source = open_source(f"{{{tmp_path}/x,{tmp_path}/y/*.png}}")
+    assert [source.name_of(index) for index in range(source.size)] == [f"{tmp_path}/x/0.png", f"{tmp_path}/y/1.png"]
+
+
+def test_a_bracket_in_the_name_of_a_folder(root):
+    keep(root, {"X[1]/0.png": PNG})
+    with pytest.raises(InputError, match=r"nothing matches the pattern .*; a \[ within a name is written \[\[\]$"):
+        open_source(f"{root}/X[1]/*.png")
+    assert matches(root, "X[[]1]/*.png") == ["X[1]/0.png"]
+
+
 def test_archives_and_arrays(tmp_path):
     for name in ("s-00.tar", "s-01.tar", "t-00.tar"):
         write_tar(tmp_path / name, [(f"{name}/{number}.png", PNG) for number in range(3)])
@@ -166,10 +280,15 @@ def test_fits_is_what_a_plain_search_finds(parts, names):
             return (not rest and bool(names)) or any(plain(rest, names[k:]) for k in range(len(names) + 1) if rest)
         return bool(names) and fnmatchcase(names[0], parts[0]) and plain(parts[1:], names[1:])
 
-    compiled = _compiled("/".join(parts))
-    assert _fits(compiled, names) == plain(parts, names)
-    if plain(parts, names):  # whoever looks for it has to enter each folder above it
-        assert all(_fits(compiled, names[:k], begun=True) for k in range(len(names)))
+    matches = Matches(["/".join(parts)], False, lambda name: True)
+    matches.look_for([0])
+    (begin,) = matches.begin
+    depth = len(begin.split("/")) if begin else 0
+    if "/".join(names[:depth]) != begin or depth == len(names):
+        assert depth == len(parts) or not plain(parts, names)
+        return
+    entered = all(matches("/".join(names[:k]), True) for k in range(depth + 1, len(names)))
+    assert (entered and bool(matches("/".join(names), False))) == plain(parts, names)
 
 
 def test_many_files_in_random_order(tmp_path):

@@ -2,12 +2,16 @@
 
 import os
 import pickle
+import threading
 
 import numpy as np
 import pytest
 
+from fastfid.engines.piece_files import stamps_of
 from fastfid.errors import InputError
-from fastfid.sources import open_source, read_items
+from fastfid.files.remote import Remote
+from fastfid.sources import Piece, open_source, read_items
+from fastfid.sources.kept import Kept
 from pictures import folder, pictures
 
 STACK = pictures(9, 8)
@@ -158,3 +162,29 @@ def test_addresses_and_lists_behind_them(root, request):
         np.testing.assert_array_equal(pixels(again), STACK)
         assert again.name_of(3) == f"memory://lists/{name(3)}"
         assert again.stamp_of(3) != again.stamp_of(4) != ""
+
+
+def test_servers_are_asked_for_many_stamps_at_a_time(root, request, monkeypatch, tmp_path):
+    """A run that is to be resumed asks for the stamps of all images before it reads them."""
+    memory = pytest.importorskip("fsspec").filesystem("memory")
+    request.addfinalizer(lambda: memory.rm("/lists", recursive=True))
+    for index in range(9):
+        memory.pipe(f"/lists/{name(index)}", (root / name(index)).read_bytes())
+    (root / "a.txt").write_text("\n".join(f"memory://lists/{name(index)}" for index in range(9)))
+    (root / "b.txt").write_text("\n".join(name(index) for index in range(9)))
+    together = threading.Barrier(9)
+    plain = Remote.info
+
+    def info(self, name=""):
+        together.wait(10)  # all nine ask before the first is answered
+        return plain(self, name)
+
+    for path in ("a.txt", "b.txt"):
+        source = open_source(root / path)
+        one_by_one = [source.stamp_of(index) for index in range(9)]
+        with monkeypatch.context() as patch:
+            patch.setattr(Remote, "info", info)
+            kept = Kept(source, {})
+            digest = stamps_of(Piece(kept, 0, range(9), 9))
+            assert list(kept.stamps_of(range(9))) == one_by_one
+        assert digest == stamps_of(Piece(source, 0, range(9), 9))

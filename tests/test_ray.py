@@ -1,6 +1,7 @@
 """The engine on Ray: the bits of one undisturbed run on one machine, whatever happens to the actors or the driver."""
 
 import builtins
+import dataclasses
 import json
 import os
 import random
@@ -21,7 +22,8 @@ from fastfid.cli.main import main
 from fastfid.engines.base import How
 from fastfid.engines.local import Local
 from fastfid.engines.piece_files import keep_of
-from fastfid.engines.ray import Ray, _plan
+from fastfid.engines.ray import Ray
+from fastfid.engines.ray_cluster import Plan, plan
 from fastfid.errors import DeviceError, ImageError
 from fastfid.extraction.recipe import Recipe
 from fastfid.files.store import Store
@@ -99,6 +101,30 @@ def test_every_metric(cluster, tmp_path):
     names = ["fid", "kid", "is", "prdc", "sfid", "vendi", "mind", "authpct"]
     options = {"model": "inception-v3-random", "metrics": names}
     equal(fastfid.compare(*sides, **options), fastfid.compare(*sides, engine="ray", **options))
+
+
+def test_classes_of_the_running_script(cluster, network, tmp_path):
+    """Actors cannot import them."""
+
+    class Source(SlowPictures):
+        pass
+
+    class Rows(fastfid.metrics.rows.Rows):
+        pass
+
+    @dataclasses.dataclass(frozen=True)
+    class Count(fastfid.Metric):
+        name, sides = "count", 1
+        needs = (fastfid.Need("features", Rows),)
+
+        def value(self, a):
+            return fastfid.Score(float(np.sum(a[self.needs[0]].matrix)))
+
+    for resume in (None, tmp_path):
+        options = {"model": network, "metrics": [Count()]}
+        wanted = fastfid.compare(Source(50), **options).scores["count"].value
+        found = fastfid.compare(Source(50), engine="ray", resume=resume, **options).scores["count"].value
+        assert found == wanted
 
 
 def test_an_extractor_and_a_limit(cluster, network, sides):
@@ -259,12 +285,14 @@ class TestErrors:
             fastfid.statistics(sides[0], model="no-such-model", engine="ray")
 
     def test_of_a_source_that_cannot_be_sent(self, cluster, network):
-        class Local(fastfid.Source):
-            def read(self, indices):
-                yield from ()
+        source = SlowPictures(5)
+        source.lock = threading.Lock()
+        with pytest.raises(InputError, match=r"slow pictures cannot be sent to another process: .*lock"):
+            fastfid.statistics(source, model=network, engine="ray")
 
-        with pytest.raises(InputError, match="local cannot be sent to another process"):
-            fastfid.statistics(Local("local", 5), model=network, engine="ray")
+    def test_of_a_folder_that_the_driver_does_not_see(self, cluster, network, sides):
+        with pytest.raises(InputError, match="piece 0 is not in memory://own, although an actor has written it"):
+            fastfid.statistics(sides[0], model=network, engine="ray", resume="memory://own")
 
     def test_of_a_source_that_ends_the_process(self, cluster, network):
         class Deadly(SlowPictures):
@@ -284,8 +312,10 @@ class TestErrors:
             ({"threads": 2}, "'threads' is none of workers, num_gpus, num_cpus, address"),
             ({"workers": 0}, "workers must be at least 1"),
             ({"workers": 1.5}, "workers must be a whole number"),
-            ({"num_gpus": -1}, "num_gpus must be a number, 0 or above"),
-            ({"num_cpus": "1"}, "num_cpus must be a number"),
+            ({"num_gpus": -1}, "num_gpus must be 0, or a number of at least 0.01, got -1"),
+            ({"num_cpus": 1e-5}, "num_cpus must be 0, or a number of at least 0.01"),
+            ({"num_cpus": "1"}, "num_cpus must be 0, or a number"),
+            ({"num_cpus": float("inf")}, "num_cpus must be finite"),
             ({"address": ""}, "address must be a text"),
         ],
     )
@@ -308,8 +338,14 @@ class TestErrors:
 
     def test_of_a_missing_package(self, sides, network, monkeypatch):
         monkeypatch.setitem(sys.modules, "ray", None)
-        with pytest.raises(InputError, match=r"needs the package ray: pip install 'fastfid\[ray\]'"):
+        with pytest.raises(InputError, match="needs the package ray: pip install ray"):
             fastfid.statistics(sides[0], model=network, engine="ray")
+
+    def test_of_another_cluster(self, cluster, sides, network):
+        with pytest.raises(InputError, match=rf"Ray is attached to {cluster} already, and not to 192\.0\.2\.9:6379"):
+            fastfid.statistics(sides[0], model=network, engine="ray", engine_options={"address": "192.0.2.9:6379"})
+        options = {"address": cluster}
+        assert fastfid.statistics(sides[0], model=network, engine="ray", engine_options=options).n == 70
 
     def test_of_a_missing_cluster(self, cluster, sides, network, monkeypatch):
         def init(**options):
@@ -321,35 +357,46 @@ class TestErrors:
             fastfid.statistics(sides[0], model=network, engine="ray")
 
 
-GPUS = {"Alive": True, "Resources": {"CPU": 64.0, "GPU": 8.0}}
-CPUS = {"Alive": True, "Resources": {"CPU": 16.0}}
+def machine(cpus, gpus=0, alive=True):
+    return {"Alive": alive, "Resources": {"CPU": float(cpus), **({"GPU": float(gpus)} if gpus else {})}}
 
 
 @pytest.mark.parametrize(
-    ("asked", "nodes", "device", "plan"),
+    ("asked", "machines", "device", "planned"),
     [
-        ({}, [GPUS], "auto", (8, 1, 8)),
-        ({}, [GPUS], "cpu", (16, 0, 4)),
-        ({}, [GPUS, GPUS], "cuda:0", (16, 1, 8)),
-        ({"num_gpus": 0.5}, [GPUS], "auto", (16, 0.5, 4)),
-        ({"num_gpus": 2}, [GPUS], "auto", (4, 2, 16)),
-        ({}, [CPUS, {**CPUS, "Alive": False}], "auto", (4, 0, 4)),
-        ({}, [CPUS, CPUS], "auto", (8, 0, 4)),
-        ({"num_cpus": 8}, [CPUS, CPUS], "auto", (4, 0, 8)),
-        ({"workers": 3}, [CPUS], "auto", (3, 0, 4)),
-        ({"workers": 7}, [{"Alive": True, "Resources": {"CPU": 2.0}}], "auto", (7, 0, 0.28)),
-        ({"num_cpus": 0, "workers": 2}, [CPUS], "auto", (2, 0, 0)),
+        ({}, [machine(64, 8)], "auto", Plan(8, 1, 8)),
+        ({}, [machine(64, 8)], "cpu", Plan(16, 0, 4)),
+        ({}, [machine(64, 8), machine(64, 8)], "cuda:0", Plan(16, 1, 8)),
+        ({"num_gpus": 0.5}, [machine(64, 8)], "auto", Plan(16, 0.5, 4)),
+        ({"num_gpus": 2}, [machine(64, 8)], "auto", Plan(4, 2, 16)),
+        ({"workers": 1}, [machine(8, 1), machine(8, 1)], "auto", Plan(1, 1, 8)),
+        ({}, [machine(8, 8), machine(1000)], "auto", Plan(8, 1, 1)),
+        ({}, [machine(1, 2), machine(8, 2)], "auto", Plan(4, 1, 0.5)),
+        ({}, [machine(16), machine(16, alive=False)], "auto", Plan(4, 0, 4)),
+        ({}, [machine(16), machine(16)], "auto", Plan(8, 0, 4)),
+        ({}, [machine(1), *[machine(64)] * 8], "auto", Plan(128, 0, 4)),
+        ({}, [machine(2)], "auto", Plan(1, 0, 2)),
+        ({"num_cpus": 8}, [machine(16), machine(16)], "auto", Plan(4, 0, 8)),
+        ({"workers": 3}, [machine(16)], "auto", Plan(3, 0, 4)),
+        ({"workers": 6}, [machine(16)], "auto", Plan(6, 0, 2)),
+        ({"workers": 7}, [machine(2)], "auto", Plan(7, 0, 0.28)),
+        ({"workers": 999}, [machine(2)], "auto", Plan(999, 0, 0.01)),
+        ({"num_cpus": 0, "workers": 2}, [machine(16)], "auto", Plan(2, 0, 0)),
+        ({"num_cpus": 0}, [machine(16)], "auto", Plan(1, 0, 0)),
     ],
 )
-def test_the_number_of_actors(asked, nodes, device, plan):
-    each = _plan(asked, nodes, device)
-    assert (each.workers, each.num_gpus, each.num_cpus) == plan
+def test_the_number_of_actors(asked, machines, device, planned):
+    assert plan(asked, machines, device) == planned
 
 
 @pytest.mark.parametrize(
-    ("asked", "text"),
-    [({"num_gpus": 9}, "takes 9 GPUs, and the Ray cluster has 8"), ({"num_cpus": 99}, "takes 99 CPUs")],
+    ("asked", "machines", "text"),
+    [
+        ({"num_gpus": 9}, [machine(64, 8), machine(64, 8)], "takes .* CPUs and 9 GPUs, and no machine .* has as many"),
+        ({"num_gpus": 2}, [machine(8, 1), machine(8, 1)], "2 GPUs, and no machine"),
+        ({"num_cpus": 6}, [machine(4), machine(4)], "takes 6 CPUs and 0 GPUs, and no machine"),
+    ],
 )
-def test_more_than_the_cluster_has(asked, text):
+def test_more_than_a_machine_has(asked, machines, text):
     with pytest.raises(DeviceError, match=text):
-        _plan(asked, [GPUS], "auto")
+        plan(asked, machines, "auto")

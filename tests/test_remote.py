@@ -37,7 +37,7 @@ from fastfid.files.remote import Remote, State, filesystem, is_address, retried,
 from fastfid.files.turns import turn
 from fastfid.sources import open_source, read_items
 from pictures import pictures
-from servers import moto_port, s3, served_s3, web  # noqa: F401 - fixtures
+from servers import Proxy, moto_port, s3, served_s3, serving, web  # noqa: F401 - fixtures
 
 NAMES = ["a/0.png", "a/1.PNG", "a b/ü.png", "a/c/0.png", "top.png", "z.jpg"]
 
@@ -276,6 +276,10 @@ def test_statistics_at_an_address(folder, memory, s3, tmp_path, name):  # noqa: 
     score = fastfid.score(tmp_path / name, other)
     assert fastfid.score(f"memory://{name}", other) == score
     assert fastfid.score(f"s3://{bucket}/{name}", other, storage_options=s3.options) == score
+    assert fastfid.score(UPath(f"memory://{name}"), other) == score
+    assert fastfid.score(UPath(f"s3://{bucket}/{name}", **s3.options), other) == score
+    with pytest.raises(InputError, match="FDr needs images on a side"):
+        fastfid.fdr(f"s3://{bucket}/{name}", other, {"inception-v3-random": 1.0}, storage_options=s3.options)
     assert fastfid.Statistics.load(f"memory://{name}").n == fastfid.Statistics.load(tmp_path / name).n
     with pytest.raises(InputError, match=r"memory://none\.npz does not exist"):
         fastfid.score("memory://none.npz", other)
@@ -288,9 +292,9 @@ def test_features_at_an_address(memory, tmp_path):
     np.savez(tmp_path / "rows.npz", rows)
     for name in ("rows.npy", "rows.npz"):
         memory.pipe_file(f"/{name}", (tmp_path / name).read_bytes())
-        assert fastfid.score(f"memory://{name}", rows + 1, features=True) == fastfid.score(
-            rows, rows + 1, features=True
-        )
+        score = fastfid.score(rows, rows + 1, features=True)
+        assert fastfid.score(f"memory://{name}", rows + 1, features=True) == score
+        assert fastfid.score(UPath(f"memory://{name}"), rows + 1, features=True) == score
 
 
 def test_another_process_reads_it(folder, s3):  # noqa: F811
@@ -489,6 +493,50 @@ def test_a_zip_is_listed_by_its_end(tmp_path, memory, monkeypatch):
     assert sum(fetched) < 1 << 18
 
 
+@pytest.fixture
+def flaky(shelf, monkeypatch):
+    """A web server, of which the first three requests for each path are answered 503; its proxy and its address."""
+    monkeypatch.setattr(retries, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(retries, "MOST_TRIES", 3)
+    with web(shelf) as server:
+        proxy = Proxy(server.server_address[1])
+        with serving(proxy.handler()) as front:
+            proxy.fault = lambda method, path, number: "503" if number < 2 else ""
+            yield proxy, f"http://127.0.0.1:{front.server_address[1]}"
+
+
+@pytest.mark.parametrize("name", [*EVERY, "npys/", "shards/b-{00..01}.tar"])
+def test_a_busy_web_server_is_asked_again(shelf, flaky, name):
+    """fsspec's file system of the web says that a file is missing whatever has happened."""
+    assert seen(open_source(f"{flaky[1]}/{name}"), "")[3] == seen(open_source(f"{shelf}/{name}"), "")[3]
+
+
+@pytest.mark.filterwarnings("ignore:.*no record of the model:fastfid.FastFIDWarning")
+def test_a_busy_web_server_does_not_turn_statistics_into_images(shelf, flaky):
+    proxy, address = flaky
+    kept = fastfid.Statistics(8).update(np.random.RandomState(0).randn(90, 8))
+    np.savez(shelf / "adm.npz", mu=kept.mu, sigma=kept.sigma, arr_0=pictures(7, 32))
+    assert fastfid.score(f"{address}/adm.npz", kept) == pytest.approx(0, abs=1e-9)
+    proxy.fault = lambda *_: "503"
+    with pytest.raises(InputError, match=r"adm\.npz, tried 3 times in \d+ seconds: 503"):
+        fastfid.score(f"{address}/adm.npz", kept)
+
+
+def test_what_a_web_server_refuses_is_not_called_missing(flaky):
+    proxy, address = flaky
+    for name in ("shards/a-00.zip", "arrays/", "shards/b-{00..01}.tar"):
+        proxy.fault = lambda *_: "403"
+        with pytest.raises(InputError, match="403, message='Forbidden'"):
+            open_source(f"{address}/{name}")
+        proxy.fault = lambda *_: "404"
+        with pytest.raises(InputError, match="does not exist|nothing matches 2 of the 2"):
+            open_source(f"{address}/{name}")
+    with pytest.raises(InputError, match=r"127\.0\.0\.1:9/a\.zip, tried 3 times in \d+ seconds: Connect"):
+        open_source("http://127.0.0.1:9/a.zip")
+    with pytest.raises(InputError, match=r"cannot open http.*unexpected keyword argument 'nonsense'"):
+        open_source(f"{address}/shards/a-00.zip", storage_options={"nonsense": 1})
+
+
 # --- bad input
 
 
@@ -608,6 +656,11 @@ def cause_of(error, cause):
         (type("ClientConnectorCertificateError", (ConnectionError,), {})(), False),
         (retries.ShortRead(), True),
         (FileNotFoundError(), False),
+        (cause_of(FileNotFoundError(), Status(404)), False),
+        (cause_of(FileNotFoundError(), KeyError()), False),
+        (cause_of(FileNotFoundError(), TypeError()), False),
+        (cause_of(FileNotFoundError(), Status(503)), True),
+        (cause_of(FileNotFoundError(), cause_of(FileNotFoundError(), TimeoutError())), True),
         (PermissionError(), False),
         (NotImplementedError(), False),
         (ValueError(), False),

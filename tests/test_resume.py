@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from upath import UPath
 
 import fastfid
 from fastfid import InputError, Need
@@ -143,7 +144,6 @@ class TestAnotherRun:
                 {"metrics": ["fid", "kid"]},
                 "the metrics need Statistics of features there, .*, Rows of features here",
             ),
-            ({"on_error": "skip"}, "on_error raise there, skip here"),
             ({"limit": 30}, "other images, or in another order: 70 of .*a there, 30 of .*a here"),
             ({"limit": 30, "seed": 1}, "other images, or in another order"),
         ],
@@ -163,6 +163,15 @@ class TestAnotherRun:
         with pytest.raises(InputError, match="of another run: sha256 [0-9a-f]{64} there, [0-9a-f]{64} here"):
             fastfid.statistics(sides[0], model=other, resume=tmp_path / "kept")
 
+    def test_of_another_range_of_values(self, network, tmp_path):
+        images = pictures(45, 16) / np.float32(255)
+        usual = {"model": network, "value_range": (0, 1), "quantise": "round", "resume": tmp_path}
+        fastfid.statistics(images, **usual)
+        with pytest.raises(InputError, match=r"another run: value_range 0\.0, 1\.0 there, -1\.0, 1\.0 here"):
+            fastfid.statistics(images, **{**usual, "value_range": (-1, 1)})
+        with pytest.raises(InputError, match="another run: quantise round there, edm here"):
+            fastfid.statistics(images, **{**usual, "quantise": "edm"})
+
     def test_of_another_version(self, network, sides, tmp_path, monkeypatch):
         fastfid.statistics(sides[0], model=network, resume=tmp_path)
         monkeypatch.setattr("PIL.__version__", "0.9")
@@ -177,7 +186,7 @@ class TestAnotherRun:
     def test_whose_images_have_the_same_names(self, network, sides, tmp_path):
         fastfid.statistics(sides[0], model=network, resume=tmp_path / "kept")
         other = folder(tmp_path / "other", pictures(70, 16, 5))
-        with pytest.raises(InputError, match=r"was made from .*a, and 20 images from .*other.000\.png on are others"):
+        with pytest.raises(InputError, match="images of the same names, but other ones: .*a there, .*other here"):
             fastfid.statistics(other, model=network, resume=tmp_path / "kept")
 
     def test_of_both_sides_is_found_before_an_image_is_read(self, network, sides, tmp_path):
@@ -304,6 +313,48 @@ class Estimated:
 
     def __iter__(self):
         return iter(pictures(5))
+
+
+def test_a_run_that_ended_at_a_bad_image_goes_on_without_it(network, tmp_path):
+    path = folder(tmp_path / "set", pictures(70, 16))
+    (path / "050.png").write_bytes(b"none")
+    options = {"model": network, "resume": tmp_path / "kept"}
+    with pytest.raises(fastfid.ImageError, match=r"050\.png"):
+        fastfid.statistics(path, **options)
+    assert {"piece-000000.npz", "piece-000001.npz"} <= {*files(tmp_path / "kept")}
+    times = {name: (tmp_path / "kept" / name).stat().st_mtime_ns for name in files(tmp_path / "kept")}
+    wanted = fastfid.statistics(path, model=network, on_error="skip")
+    assert fastfid.statistics(path, on_error="skip", **options).sigma.tobytes() == wanted.sigma.tobytes()
+    assert times == {name: (tmp_path / "kept" / name).stat().st_mtime_ns for name in times}
+    with pytest.raises(fastfid.ImageError, match=r"050\.png"):  # as without the pieces
+        fastfid.statistics(path, **options)
+
+
+def test_other_names_in_the_folder(network, sides, tmp_path):
+    wanted = fastfid.statistics(sides[0], model=network, resume=tmp_path).sigma
+    for name in ("piece-0.npz", "piece-x.npz", "piece-000099.npz", ".piece-000001.npz.0.part"):
+        (tmp_path / name).touch()
+    (tmp_path / "piece-000002.npz").unlink()
+    (tmp_path / "piece-000002.npz").mkdir()
+    with pytest.raises(InputError, match=r"cannot write .*piece-000002\.npz: "):
+        fastfid.statistics(sides[0], model=network, resume=tmp_path)
+    (tmp_path / "piece-000002.npz").rmdir()
+    assert fastfid.statistics(sides[0], model=network, resume=tmp_path).sigma.tobytes() == wanted.tobytes()
+
+
+def test_a_file_address_is_a_folder(network, sides, tmp_path):
+    wanted = fastfid.statistics(sides[0], model=network, resume=f"file://{tmp_path}/kept").sigma
+    path = tmp_path / "kept" / "piece-000001.npz"
+    path.write_bytes(path.read_bytes()[:1000])
+    for place in (UPath(f"file://{tmp_path}/kept"), tmp_path / "kept"):
+        assert fastfid.statistics(sides[0], model=network, resume=place).sigma.tobytes() == wanted.tobytes()
+
+
+def test_a_bucket_that_is_not_there_is_not_made(network, sides, s3):  # noqa: F811
+    options = {"storage_options": s3.options, "resume": "s3://no-such-bucket/kept"}
+    with pytest.raises(InputError, match="s3://no-such-bucket/kept"):
+        fastfid.statistics(sides[0], model=network, **options)
+    assert not s3.plain.exists("no-such-bucket")
 
 
 @pytest.mark.parametrize("make", [Estimated, lambda: (image for image in pictures(5))])

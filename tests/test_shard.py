@@ -79,6 +79,25 @@ def test_images_left_out_are_listed(network, tmp_path):
         assert fastfid.merge(tmp_path / "kept").n == 49
 
 
+@pytest.mark.parametrize("ending", ["png", "npy"])
+def test_parts_of_two_sets_with_the_same_names(network, tmp_path, ending):
+    for seed, name in enumerate("ab"):
+        images = pictures(110, 16, seed)
+        if ending == "npy":
+            np.save(tmp_path / f"{name}.npy", images)
+        else:
+            folder(tmp_path / name, images)
+    one, other = (tmp_path / (f"{name}.npy" if ending == "npy" else name) for name in "ab")
+    fastfid.shard(one, tmp_path / "kept", index=0, of=2, model=network)
+    with pytest.raises(InputError, match="images of the same names, but other ones: those of .*a.* there, .*b.* here"):
+        fastfid.shard(other, tmp_path / "kept", index=1, of=2, model=network)
+    fastfid.shard(other, tmp_path / "other", index=1, of=2, model=network)
+    for path in (tmp_path / "other").glob("piece-*"):
+        shutil.copy(path, tmp_path / "kept")
+    with pytest.raises(InputError, match=r"piece-000001\.npz is damaged: it belongs to another run"):
+        fastfid.merge(tmp_path / "kept")
+
+
 class TestMerge:
     def test_of_missing_parts(self, network, images, tmp_path):
         fastfid.shard(images, tmp_path, index=2, of=3, model=network)
@@ -90,6 +109,19 @@ class TestMerge:
         path = tmp_path / "piece-000003.npz"
         path.write_bytes(path.read_bytes()[:2000])
         with pytest.raises(InputError, match=r"piece-000003.npz is damaged: .*: remove it, and run its part again"):
+            fastfid.merge(tmp_path)
+
+    def test_of_the_folder_of_a_comparison(self, network, images, tmp_path):
+        fastfid.compare(images, images, model=network, resume=tmp_path)
+        with pytest.raises(InputError, match="is of a comparison: merge .*/a or .*/b, the pieces of one side"):
+            fastfid.merge(tmp_path)
+        assert fastfid.merge(tmp_path / "b").n == 110
+
+    def test_of_very_many_pieces(self, network, images, tmp_path):
+        fastfid.shard(images, tmp_path, index=0, of=1, model=network)
+        facts = json.loads((tmp_path / "run.json").read_text())
+        (tmp_path / "run.json").write_text(json.dumps({**facts, "pieces": 10**15}))
+        with pytest.raises(InputError, match=r"lacks 999999999999994 of 1000000000000000 pieces: 6, 7, 8, 9, 10…; run"):
             fastfid.merge(tmp_path)
 
     @pytest.mark.parametrize("change", [{"needs": 5}, {"roles": []}, {"pieces": "6"}, {"pieces": -1}, {"roles": {}}])

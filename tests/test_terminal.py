@@ -288,6 +288,22 @@ class TestSignals:
         finally:
             signal.signal(number, before)
 
+    def test_a_library_that_makes_another_exception_of_them(self, monkeypatch, capsys):
+        def compare(*_, **__):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(10)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt from None  # as Cython code does
+
+        monkeypatch.setattr("fastfid.compare", compare)
+        before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        try:
+            assert main(["a", "b"]) == 143
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        assert capsys.readouterr().err == "fastfid: ended by SIGTERM\n"
+
     def test_a_process_that_is_told_to_end(self, tmp_path):
         command = [sys.executable, "-m", "fastfid", "demo", "--images", "12", "--out", str(tmp_path / "x.svg")]
         pipe = subprocess.PIPE

@@ -128,7 +128,7 @@ def fdr(a: Any, b: Any, networks: Mapping[Model, float], **options: Any) -> FDr:
     True
     """
     _check(a, b, networks, options)
-    if all(_is_saved(side) for side in (a, b)):
+    if all(_is_saved(side, options.get("storage_options")) for side in (a, b)):
         raise InputError("FDr needs images on a side: no network would run on statistics and features")
     results = {
         model: compare(a, b, model=model, **{**options, **_folder_of(number, options)})
@@ -155,9 +155,11 @@ def _folder_of(number: int, options: Mapping[str, Any]) -> dict[str, str]:
     return {"resume": Store(options["resume"], options.get("storage_options")).below(f"network-{number}").place}
 
 
-def _is_saved(side: Any) -> bool:
+def _is_saved(side: Any, storage_options: Mapping[str, Any] | None) -> bool:
     """Return True if a side was given as statistics or a fit."""
-    return isinstance(side, Statistics | Fit) or (isinstance(side, str | os.PathLike) and is_statistics_file(side))
+    if isinstance(side, str | os.PathLike):
+        return is_statistics_file(side, storage_options)
+    return isinstance(side, Statistics | Fit)
 
 
 def divisor_of(value: Any) -> float:

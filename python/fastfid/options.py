@@ -41,6 +41,7 @@ from .metrics.registry import check_name
 from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
 from .protocols import PROTOCOLS, Protocol, check_protocol, protocol_of
+from .sources.element import is_upath
 from .sources.names import Endings
 from .sources.terms import QUANTISE, check_value_range
 
@@ -71,9 +72,12 @@ def _engine(value: object) -> None:
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, or an Engine; got {shown(value)}")
 
 
-def _resume(value: object) -> None:
+def _resume(value: object) -> str | None:
+    if is_upath(value):
+        return str(value)
     if value is not None and not (isinstance(value, str | os.PathLike) and os.fspath(value)):
         raise InputError(f"resume must be a folder or an address, got {shown(value)}")
+    return None
 
 
 @dataclass(frozen=True)

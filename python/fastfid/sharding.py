@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from .arguments import default
@@ -12,7 +13,7 @@ from .checks import whole_number
 from .engines.base import Engine
 from .engines.choose import opened_engine
 from .engines.piece_files import READERS, DamagedError, PieceFiles
-from .engines.run_facts import digest_of, facts_in, text_of
+from .engines.run_facts import RUN, digest_of, facts_in, text_of
 from .errors import InputError
 from .extraction.workers import ahead
 from .files.store import Store
@@ -144,8 +145,11 @@ def merge(folder: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
         If pieces are missing or damaged, or the folder holds none.
     """
     messages, store = Messages(), Store(folder, storage_options)
-    if not store.names():
+    names = store.names()
+    if not names:
         raise InputError(f"{store} holds no pieces; fastfid shard writes them")
+    if RUN not in names and names >= {"a", "b"}:
+        raise InputError(f"{store} is of a comparison: merge {store}/a or {store}/b, the pieces of one side")
     facts = facts_in(store)
     try:
         needs = tuple(_need_of(text) for text in facts["needs"])
@@ -154,9 +158,11 @@ def merge(folder: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
     except (KeyError, AttributeError, TypeError) as error:
         raise InputError(f"{store}/run.json is damaged: {error}") from error
     files = PieceFiles(store, needs, roles, digest_of(facts), None)
-    if missing := sorted(set(range(count)) - files.numbers()):
-        some = ", ".join(map(str, missing[:_MOST_NAMED])) + ("…" if len(missing) > _MOST_NAMED else "")
-        raise InputError(f"{store} lacks {len(missing)} of {count} pieces: {some}; run their parts again")
+    there = {number for number in files.numbers() if number < count}
+    if len(there) < count:
+        missing = islice((number for number in range(count) if number not in there), _MOST_NAMED)
+        some = ", ".join(map(str, missing)) + ("…" if count - len(there) > _MOST_NAMED else "")
+        raise InputError(f"{store} lacks {count - len(there)} of {count} pieces: {some}; run their parts again")
     with closing(ahead(partial(_read, files), range(count), READERS)) as fits:
         whole = fold(((None, fit) for fit in fits), Fit.empty(needs, roles))
     if (whole.n or 0) < 2:

@@ -28,6 +28,7 @@ from .provenance import differences
 from .sources import Piece, Source, check_limit, expected, glance, is_statistics_file, open_source, pieces
 from .sources.arrays import images_beside_statistics
 from .sources.classes import class_pieces
+from .sources.element import is_upath
 from .sources.pieces import Indices, choose
 
 
@@ -38,9 +39,10 @@ def open_side(
 
     `folder` is where its pieces are, below the folder that the option `resume` names.
     """
-    name = _name(given, otherwise)
-    if (saved := _saved(given, name, needs, options, messages)) is not None:
-        return _known(given, name, saved, needs, options, messages)
+    file, own = _address(given, options)
+    name = _name(file, otherwise)
+    if (saved := _saved(file, name, needs, own, messages)) is not None:
+        return _known(file, name, saved, needs, own, messages)
     source = open_source(
         given,
         recursive=options.recursive,
@@ -61,6 +63,13 @@ def open_side(
         if not source.exact:
             raise InputError(f"{source.name} does not surely say how many images it has: its runs cannot be resumed")
     return Side(name, expected(source, options.limit), needs=needs, source=source, store=store)
+
+
+def _address(given: Any, options: Options) -> tuple[Any, Options]:
+    """Return the address of a `UPath`, and the options that it has with it; other inputs as they are."""
+    if isinstance(given, os.PathLike) or not is_upath(given):
+        return given, options
+    return str(given), replace(options, storage_options=dict(given.storage_options))
 
 
 def _name(given: Any, otherwise: str) -> str:
@@ -203,8 +212,7 @@ def resumable(side: Side, facts: Facts, options: Options) -> Side:
 def _reading(options: Options) -> dict[str, Any]:
     """Return the options that say how the images are read, for a run to be resumed with the same."""
     ends = None if options.value_range is None else list(options.value_range)
-    same = {name: getattr(options, name) for name in ("on_error", "image_key", "quantise")}
-    return {**same, "value_range": ends}
+    return {"value_range": ends, "quantise": options.quantise}
 
 
 def _pieces(side: Side, options: Options) -> Iterator[Piece]:

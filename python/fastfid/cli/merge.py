@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ..errors import InputError
 from ..files.remote import is_address
@@ -13,7 +13,7 @@ from ..metrics.moments import Statistics
 from ..metrics.saved import load, save
 from ..sharding import merge as load_pieces
 from ..terminal import say
-from .parser import Parser
+from .parser import Parser, add_option, add_silence, silence
 from .save_stats import check_target, say_saved
 
 
@@ -28,16 +28,25 @@ def command(arguments: Sequence[str]) -> None:
         "inputs", nargs="+", metavar="in", help="the .npz files, or folders of parts, to merge, in this order"
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
+    add_option(parser, "storage_options")
+    add_silence(parser)
     typed = parser.parse_args(arguments)
+    silence(typed)
     check_target(typed.out, typed.force)
     merged: Fit | None = None
     for path in typed.inputs:
-        part = load_pieces(path) if is_address(path) or Path(path).is_dir() else load(path)
+        part = _part(path, getattr(typed, "storage_options", None))
         if part.n is None:
             raise InputError(f"{path} cannot be merged: it has no n, the number of images")
         merged = part if merged is None else _merged(merged, part, path)
     assert merged is not None
     say_saved(merged, save(merged, typed.out, overwrite=typed.force))
+
+
+def _part(path: str, storage_options: dict[str, Any] | None) -> Fit:
+    if is_address(path) or Path(path).is_dir():
+        return load_pieces(path, storage_options=storage_options)
+    return load(path)
 
 
 def _merged(whole: Fit, part: Fit, path: str) -> Fit:

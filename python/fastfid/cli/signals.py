@@ -16,21 +16,26 @@ class Ended(KeyboardInterrupt):
         self.number = number
 
 
-def _end(number: int, frame: FrameType | None) -> NoReturn:
-    raise Ended(number)
-
-
 @contextlib.contextmanager
 def ending_as_ctrl_c() -> Iterator[None]:
     """In this block SIGTERM and SIGHUP raise `Ended` in the main thread, unless they are ignored, as under nohup."""
-    kept = {}
+    kept, received = {}, list[int]()
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        received.append(number)
+        raise Ended(number)
+
     try:
         if threading.current_thread() is threading.main_thread():
             for name in ("SIGTERM", "SIGHUP"):
                 number = getattr(signal, name, None)  # Windows has no SIGHUP
                 if number is not None and signal.getsignal(number) is signal.SIG_DFL:
-                    kept[number] = signal.signal(number, _end)
+                    kept[number] = signal.signal(number, end)
         yield
+    except KeyboardInterrupt as interrupt:
+        if received and not isinstance(interrupt, Ended):  # a library has put an exception of its own in its place
+            raise Ended(received[0]) from interrupt
+        raise
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)

@@ -2,7 +2,7 @@
 
 import pickle
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Self
@@ -48,10 +48,10 @@ def check_shareable(source: Source) -> None:
         )
 
 
-def pickled(name: str, part: object) -> bytes:
+def pickled(name: str, part: object, dumps: Callable[[object], bytes] = pickle.dumps) -> bytes:
     """Return a pickle for another process; raise `InputError` if there is none, which names the part."""
     try:
-        return pickle.dumps(part)
+        return dumps(part)
     except Exception as error:  # a caller's class may raise anything
         raise InputError(f"{name} cannot be sent to another process: {error}") from error
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from itertools import groupby
-from operator import itemgetter
 
 from ..extraction.opened import Opened
 from ..extraction.recipe import Recipe
@@ -37,9 +35,17 @@ class Local(Engine):
         opened = self._opened
         assert opened is not None
         results = opened.results_of(pieces, num_workers=how.num_workers, on_error=how.on_error, progress=how.progress)
+        piece: Piece | None = None
+        fit = Fit({})
         with closing(results):
-            for piece, of_piece in groupby(results, key=itemgetter(0)):
-                fit = Fit.empty(needs, opened.roles)
-                for _, result in of_piece:
-                    fit.update(result.features, result.seen, result.chunk)
+            for of_piece, result in results:
+                if of_piece is not piece:
+                    if piece is not None:  # the end of a source that has fewer images than it says
+                        yield piece, fit
+                    piece, fit = of_piece, Fit.empty(needs, opened.roles)
+                fit.update(result.features, result.seen, result.chunk)
+                if fit.seen.accepted + len(fit.seen.rejected) == len(piece.indices):
+                    yield piece, fit  # at once, and not when the next piece comes: it may never come
+                    piece = None
+            if piece is not None:
                 yield piece, fit

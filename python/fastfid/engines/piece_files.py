@@ -69,10 +69,8 @@ class PieceFiles:
 
     def numbers(self) -> set[int]:
         """Return the numbers of the pieces that are there."""
-        found = (
-            name.removeprefix("piece-").removesuffix(".npz") for name in self.store.names() if name[:6] == "piece-"
-        )
-        return {int(number) for number in found if number.isdecimal()}
+        found = map(_NAME.fullmatch, self.store.names())
+        return {int(match[1]) for match in found if match}
 
     def write(self, piece: Piece, fit: Fit, stamps: str) -> None:
         """Write the fit of a piece; an earlier file of it is replaced.
@@ -138,11 +136,10 @@ class PieceFiles:
 
     @contextmanager
     def _opened(self, number: int) -> Iterator[Npz]:
-        file = self.store.read(_name(number), _MOST_BYTES)
         try:
-            with Npz(file) as npz:
+            with Npz(self.store.read(_name(number), _MOST_BYTES)) as npz:
                 yield npz
-        except MemoryError:
+        except (MemoryError, FileNotFoundError):
             raise
         except Exception as error:
             raise DamagedError(f"{self.store}/{_name(number)} is damaged: {cause(error)}") from error
@@ -183,7 +180,8 @@ def keep_of(
 def stamps_of(piece: Piece) -> str:
     """Return a digest of what tells whether the images of a piece have changed."""
     source = piece.source
-    return digest(f"{source.key_of(index)}\0{source.stamp_of(index)}" for index in map(int, piece.indices))
+    stamps = source.stamps_of(map(int, piece.indices))
+    return digest(f"{source.key_of(int(i))}\0{stamp}" for i, stamp in zip(piece.indices, stamps, strict=True))
 
 
 def _flat(need: Need, state: Accumulator) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -4,26 +4,21 @@ A call fits one piece, and nothing accumulates in an actor: if it dies, Ray star
 piece that had been written before is replaced by the same bytes.
 """
 
-import logging
-import math
 import os
 import pickle
-import signal
-import threading
 import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..checks import shown, text, whole_number
-from ..errors import DeviceError, FastFIDError, FastFIDWarning, InputError
+from ..errors import FastFIDWarning, InputError
 from ..extraction.recipe import Recipe
 from ..extraction.workers import STEP, Workers, result_of, settle
 from ..fit import Facts, Fit
@@ -35,13 +30,12 @@ from ..threads import set_num_threads
 from .base import Engine, How, check_shareable, pickled
 from .local import Local
 from .piece_files import READERS, stamps_of
+from .ray_cluster import ActorDiedError, attach, check_options, plan, result_of_call
 
 _AHEAD = 2  # pieces per actor that are given out and not yet yielded; finished ones wait in Ray's object store
 _QUEUED = 2  # pieces per actor at a time: one is fitted, the next one waits there
 _TRIES = 3  # times that a piece is tried again after its actor has died
-_MOST_CPUS = 4  # of an actor without a GPU, by default; more threads of ONNX Runtime help less than more actors
 _PATIENCE = 30.0  # seconds until a note says that the cluster has no room
-OPTIONS = ("workers", "num_gpus", "num_cpus", "address")
 
 
 class Ray(Engine):
@@ -62,11 +56,12 @@ class Ray(Engine):
     keeps = True
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._asked = _checked(options)
+        self._asked = check_options(options)
         self._ray: Any = None
         self._attached = False
         self._actors: list[Any] = []
         self._opening: dict[Any, Any] = {}  # the actors that are not ready yet, by the result of `facts`
+        self._died = 0  # how often an actor has died while it opened the network
         self._joined: Facts | None = None  # of the first actor
         self._opened: tuple[Recipe, Facts] | None = None
 
@@ -75,18 +70,17 @@ class Ray(Engine):
         if (self._actors or self._opening) and self._opened is not None and self._opened[0] == recipe:
             return self._opened[1]
         self.close()
-        self._ray, self._attached = _cluster(self._asked.get("address"))
-        each = _plan(self._asked, self._ray.nodes(), recipe.device)
+        self._ray, self._attached = attach(self._asked.get("address"))
+        planned = plan(self._asked, self._ray.nodes(), recipe.device)
         kind = self._ray.remote(
-            num_cpus=each.num_cpus,
-            num_gpus=each.num_gpus,
+            num_cpus=planned.num_cpus,
+            num_gpus=planned.num_gpus,
             max_restarts=-1,
             max_task_retries=_TRIES,
             concurrency_groups={"progress": 1},
         )(_Actor)
-        for _ in range(each.workers):
-            actor = kind.remote(recipe, max(1, int(each.num_cpus)), str(Path.cwd()))
-            self._opening[actor.facts.remote()] = actor
+        for _ in range(planned.workers):
+            self._ask(kind.remote(recipe, max(1, int(planned.num_cpus)), _current_folder()))
         facts = self._first(messages)
         self._opened = recipe, facts
         return facts
@@ -113,10 +107,14 @@ class Ray(Engine):
         """End the actors, whatever they are doing, and leave the cluster if this run has joined it."""
         for actor in [*self._actors, *self._opening.values()]:
             self._ray.kill(actor)
-        self._actors, self._opening, self._joined = [], {}, None
+        self._actors, self._opening, self._joined, self._died = [], {}, None, 0
         if self._attached:
             self._ray.shutdown()
             self._attached = False
+
+    def _ask(self, actor: Any) -> None:
+        """Have an actor open the network; Ray does not repeat this call, since it would report each one given up."""
+        self._opening[actor.facts.options(max_task_retries=0).remote()] = actor
 
     def _first(self, messages: Messages) -> Facts:
         begun, told = time.monotonic(), False
@@ -133,7 +131,14 @@ class Ray(Engine):
         ready, _ = self._ray.wait(list(self._opening), num_returns=1, timeout=seconds)
         for result in ready:
             actor = self._opening.pop(result)
-            facts, spoken = _get(self._ray, result)
+            try:
+                facts, spoken = result_of_call(self._ray, result)
+            except ActorDiedError:
+                self._died += 1
+                if self._died > _TRIES * (1 + len(self._actors) + len(self._opening)):
+                    raise
+                self._ask(actor)  # Ray starts it again
+                continue
             if self._joined is not None and self._joined.provenance and facts.provenance:
                 merged(self._joined.provenance, facts.provenance)  # raises if it is another model or mode
             if messages is not None:
@@ -151,10 +156,8 @@ class _Round:
     def __init__(self, engine: Ray, pieces: deque[Piece], needs: tuple[Need, ...], how: How) -> None:
         self._engine, self._ray, self._pieces = engine, engine._ray, pieces
         self._needs, self._how = needs, how
-        source = pieces[0].source
-        parts = [pickled(source.name, source), *(pickled(str(need), need) for need in needs)]
-        parts.append(pickled("how", replace(how, progress=None)))
-        self._run = self._ray.put(parts)  # once for all calls
+        parts = (pieces[0].source, needs, replace(how, progress=None))
+        self._run = self._ray.put(_pickled(self._ray, parts))  # once for all calls
         self._given: deque[tuple[Piece, Any]] = deque()  # given out and not yet yielded, in order
         self._busy: dict[Any, tuple[Piece, Any]] = {}  # being fitted: piece and actor by result
         self._fits: dict[int, Future[Fit]] = {}  # being fetched, by the number of the piece
@@ -217,28 +220,60 @@ class _Round:
         actors = {id(actor): actor for _, actor in self._busy.values()}
         done = 0
         for key, actor in actors.items():
-            asked = self._asked.setdefault(key, [actor.done.remote(), (0, 0)])
+            asked = self._asked.setdefault(key, [_done(actor), (0, 0)])
             if self._ray.wait([asked[0]], timeout=0)[0]:
                 try:
                     asked[1] = self._ray.get(asked[0])
                 except self._ray.exceptions.RayError:
                     asked[1] = (-1, 0)  # it has died, and begins again
-                asked[0] = actor.done.remote()
+                asked[0] = _done(actor)
             number, images = asked[1]
             done += images if any(piece.number == number for piece, _ in self._busy.values()) else 0
         self._shown = max(self._shown, self._images + done)  # an actor that died begins its piece again
         self._how.progress(self._shown)
 
     def _fit(self, piece: Piece, result: Any) -> Fit:
-        content = _get(self._ray, result)
+        content = result_of_call(self._ray, result)
         if self._how.keep is not None:
-            return self._how.keep.read_number(piece.number)
+            try:
+                return self._how.keep.read_number(piece.number)
+            except FileNotFoundError as error:
+                raise InputError(
+                    f"piece {piece.number} is not in {self._how.keep.store}, although an actor has written it: resume "
+                    "must be a folder, or an address, that all machines of the cluster share"
+                ) from error
         states, n, seen, provenance, roles = content
         fit = Fit({}, n, seen, provenance)
         for need, state in zip(self._needs, map(pickle.loads, states), strict=True):
             fit.states[need] = need.accumulator(roles[need.role])
             fit.states[need].__setstate__(state)
         return fit
+
+
+def _done(actor: Any) -> Any:
+    return actor.done.options(max_task_retries=0).remote()
+
+
+def _current_folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it has been removed
+        return ""
+
+
+def _pickled(ray: Any, parts: tuple[Source, tuple[Need, ...], How]) -> bytes:
+    """Pickle what the actors need, classes of the running script included; raise `InputError` if that is impossible.
+
+    All of it in one pickle, so that a class remains one class.
+    """
+    dumps = ray.cloudpickle.dumps
+    try:
+        return bytes(dumps(parts))
+    except Exception:  # a caller's class may raise anything
+        source, needs, how = parts
+        for name, part in ((source.name, source), *((str(need), need) for need in needs), ("how", how)):
+            pickled(name, part, dumps)  # raises for the one that is at fault
+        raise
 
 
 class _Actor:
@@ -253,7 +288,7 @@ class _Actor:
         self._engine: Local | None = None
         self._facts: Facts | None = None
         self._run: Any = None
-        self._parts: list[Any] = []
+        self._parts: Any = None
         self._done = (-1, 0)
 
     def facts(self) -> tuple[Facts, Messages]:
@@ -268,8 +303,8 @@ class _Actor:
 
         facts, _ = self.facts()
         if self._run != run[0]:
-            self._run, self._parts = run[0], [*map(pickle.loads, ray.get(run[0]))]
-        source, *needs, how = self._parts
+            self._run, self._parts = run[0], pickle.loads(ray.get(run[0]))
+        source, needs, how = self._parts
         piece = Piece(source, number, indices, of, label)
         stamps = "" if how.keep is None else stamps_of(piece)  # before the images are read
         how = replace(how, progress=lambda done: self._say(number, done))
@@ -279,7 +314,7 @@ class _Actor:
         if how.keep is not None:
             how.keep.write(piece, fit, stamps)
             return None
-        states = [pickled(str(need), fit[need].__getstate__()) for need in needs]
+        states = [pickled(str(need), fit[need].__getstate__(), ray.cloudpickle.dumps) for need in needs]
         return states, fit.n, fit.seen, fit.provenance, facts.roles
 
     def _say(self, number: int, done: int) -> None:
@@ -288,94 +323,3 @@ class _Actor:
     def done(self) -> tuple[int, int]:
         """Return the number of the piece, and how many of its images are done."""
         return self._done
-
-
-@dataclass(frozen=True)
-class _Each:
-    """The number of actors, and what each of them takes."""
-
-    workers: int
-    num_gpus: float
-    num_cpus: float
-
-
-def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    for name, value in options.items():
-        if name not in OPTIONS:
-            raise InputError(f"engine_options: {name!r} is none of {', '.join(OPTIONS)}")
-        if name == "workers":
-            whole_number("engine_options: workers", value, 1)
-        elif name == "address":
-            text("engine_options: address", value)
-        elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
-            raise InputError(f"engine_options: {name} must be a number, 0 or above, got {shown(value)}")
-    return dict(options)
-
-
-def _plan(asked: Mapping[str, Any], nodes: Iterable[Mapping[str, Any]], device: str) -> _Each:
-    """Choose the number of actors and what each takes, from the options and the nodes of a cluster."""
-    alive = [node["Resources"] for node in nodes if node["Alive"]]
-    cpus, gpus = (sum(node.get(kind, 0) for node in alive) for kind in ("CPU", "GPU"))
-    if device.startswith("cuda") and not gpus:
-        raise DeviceError("device 'cuda' needs a GPU, and the Ray cluster has none")
-    num_gpus = asked.get("num_gpus", 0 if device.startswith("cpu") or not gpus else 1)
-    if num_gpus > gpus:
-        raise DeviceError(f"engine_options: each actor takes {num_gpus} GPUs, and the Ray cluster has {gpus:g}")
-    wanted = asked.get("workers") or (max(1, int(gpus / num_gpus)) if num_gpus else None)
-    smallest = min((node["CPU"] for node in alive if node.get("CPU")), default=1)
-    share = cpus / wanted if wanted else smallest
-    usual = math.floor(100 * share) / 100 if share < 1 else math.floor(share)
-    num_cpus = asked.get("num_cpus", usual if num_gpus else min(usual, _MOST_CPUS))
-    if num_cpus > cpus:
-        raise DeviceError(f"engine_options: each actor takes {num_cpus} CPUs, and the Ray cluster has {cpus:g}")
-    fitting = sum(int(node.get("CPU", 0) / num_cpus) for node in alive) if num_cpus else 1
-    return _Each(wanted or max(1, fitting), num_gpus, num_cpus)
-
-
-def _cluster(address: str | None) -> tuple[Any, bool]:
-    """Return the module `ray`, attached to a running cluster, and whether it was attached here."""
-    try:
-        import ray
-    except ImportError:
-        raise InputError("engine='ray' needs the package ray: pip install 'fastfid[ray]'") from None
-    if ray.is_initialized():
-        return ray, False
-    try:
-        with _own_signals():
-            ray.init(address=address or "auto", log_to_driver=False, logging_level=logging.WARNING)
-    except Exception as error:  # of many kinds: no cluster, another version of Ray or Python there
-        raise DeviceError(
-            f"no Ray cluster can be reached: {error}. None is started by fastfid: run `ray start --head` or call "
-            "ray.init() first, or name one as engine_options={'address': ...}"
-        ) from error
-    return ray, True
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep the caller's handlers of signals, which `ray.init` replaces."""
-    if threading.current_thread() is not threading.main_thread():  # then it cannot replace them
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-def _get(ray: Any, result: Any) -> Any:
-    """Return the result of a call; raise the error that it raised, or `DeviceError` if its actor has died too often."""
-    try:
-        return ray.get(result)
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, FastFIDError | MemoryError | OSError):
-            raise cause from None
-        raise DeviceError(f"in an actor of Ray: {type(cause).__name__}: {cause}") from error
-    except ray.exceptions.RayError as error:
-        raise DeviceError(
-            f"an actor of Ray died again and again, as happens when memory runs out: {error}; with resume=, the pieces "
-            "that are done are kept"
-        ) from error

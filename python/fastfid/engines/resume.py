@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from ..errors import InputError
+from ..errors import ImageError, InputError
 from ..extraction.workers import ahead
 from ..fit import Fit
 from ..messages import Messages
@@ -40,7 +40,7 @@ def resumed(
     computed = engine.fit(
         needs, _stamped(missing, stamps, keeps=engine.keeps), _beginning_at(_images(pieces) - _images(missing), how)
     )
-    kept = ahead(partial(_read, files), [piece for piece in pieces if piece.number in there], READERS)
+    kept = ahead(partial(_read, files, how.on_error), [piece for piece in pieces if piece.number in there], READERS)
     try:
         for piece in pieces:
             if piece.number in there:
@@ -80,11 +80,14 @@ def _usable(files: PieceFiles, pieces: Sequence[Piece], messages: Messages) -> s
     return there
 
 
-def _read(files: PieceFiles, piece: Piece) -> Fit:
+def _read(files: PieceFiles, on_error: str, piece: Piece) -> Fit:
     try:
-        return files.read(piece)
+        fit = files.read(piece)
     except (DamagedError, FileNotFoundError) as error:
         raise InputError(f"{error}: remove it, and run again") from error
+    if on_error == "raise" and fit.seen.rejected:  # kept by a run that left images out
+        raise ImageError(fit.seen.rejected[0])
+    return fit
 
 
 def _images(pieces: Sequence[Piece]) -> int:

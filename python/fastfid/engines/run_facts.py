@@ -8,16 +8,19 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from ..errors import InputError
+from ..errors import ImageError, InputError
 from ..files.reading import failures
 from ..files.store import Store
 from ..fit import Facts
+from ..images.decode import digest as digest_of_image
 from ..metrics.base import Need
 from ..sources import Piece
+from ..sources.pieces import read_checked
 
 FORMAT = 1
 RUN = "run.json"
 _MOST_TEXT = 1 << 20  # bytes
+_SAMPLE = 8  # images
 
 
 def facts_of_run(
@@ -59,7 +62,22 @@ def facts_of_run(
         "images": sum(len(piece.indices) for piece in pieces),
         "pieces": len(pieces),
         "order": digest(chain(borders, keys)),
+        "sample": digest(_sample(pieces)),
     }
+
+
+def _sample(pieces: Sequence[Piece]) -> Iterator[str]:
+    """Yield hashes of a few images, which tell two sets with the same names apart, wherever they lie."""
+    source, some = pieces[0].source, pieces[:: -(-len(pieces) // _SAMPLE)]
+    each = -(-_SAMPLE // len(some))
+    chosen = sorted(int(index) for piece in some for index in piece.indices[:: -(-len(piece.indices) // each)])
+    for item in read_checked(source, chosen[:1] if source.ordered else chosen):
+        try:
+            image = item.decode()
+        except ImageError:
+            yield "damaged"
+        else:
+            yield f"{image.digest or digest_of_image(image.pixels):x} {image.pixels.shape}"
 
 
 def agree(store: Store, facts: Mapping[str, Any]) -> str:
@@ -117,10 +135,14 @@ def text_of(need: Need) -> str:
 
 def _differences(names: Sequence[str], there: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[str]:
     """Say what differs, without what follows from another difference."""
+    if [*names] == ["sample"]:
+        yield f"images of the same names, but other ones: those of {there.get('source')} there, {here['source']} here"
     if "order" in names:
         counted = (f"{facts.get('images')} of {facts.get('source')}" for facts in (there, here))
         yield f"other images, or in another order: {next(counted)} there, {next(counted)} here"
-    follows = {"order", *(("images", "pieces") if "order" in names else ()), *(("roles",) if "needs" in names else ())}
+    follows = {"order", "sample"}
+    follows |= {"images", "pieces"} if "order" in names else set()
+    follows |= {"roles"} if "needs" in names else set()
     for name in names:
         if name not in follows:
             yield f"{_LABELS.get(name, name)} {_shown(there.get(name))} there, {_shown(here[name])} here"
@@ -130,4 +152,6 @@ _LABELS = {"needs": "the metrics need"}
 
 
 def _shown(value: Any) -> str:
-    return ", ".join(text.rpartition(".")[2] for text in value) if isinstance(value, list) else str(value)
+    """Return a value as text, and classes without their modules."""
+    parts = value if isinstance(value, list) else [value]
+    return ", ".join(part.rpartition(".")[2] if " of " in str(part) else str(part) for part in parts)

@@ -50,7 +50,9 @@ class Table:
         self.stamps += other.stamps
 
 
-def list_folder(remote: Remote, folder: str, enter: Callable[[str, bool], bool]) -> tuple[Table, list[str]]:
+def list_folder(
+    remote: Remote, folder: str, enter: Callable[[str, bool], bool], *, first: bool
+) -> tuple[Table, list[str]]:
     """Return the files and the folders in a folder; "" is the address itself.
 
     Parameters
@@ -59,11 +61,13 @@ def list_folder(remote: Remote, folder: str, enter: Callable[[str, bool], bool])
     folder : str
     enter : callable
         Takes a path below the address and whether it is a folder, and tells whether it is wanted.
+    first : bool
+        Whether the folder may be missing; otherwise the one above it has listed it.
 
     Raises
     ------
     FileNotFoundError
-        If there is nothing at the address itself.
+        If it is missing, and that may be.
     InputError
         If the folder cannot be listed.
     """
@@ -79,7 +83,7 @@ def list_folder(remote: Remote, folder: str, enter: Callable[[str, bool], bool])
             else:
                 files.add(name, state_of_info(info))
     except FileNotFoundError:
-        if not folder:
+        if first:
             raise
         raise InputError(f"{what}: it has been removed meanwhile") from None
     except Exception as problem:

@@ -6,6 +6,7 @@ import random
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TypeVar
 
 from ..errors import InputError
@@ -16,9 +17,11 @@ MOST_SECONDS = 120.0  # no try begins later than this after the first one
 FIRST_WAIT, LONGEST_WAIT = 0.5, 10.0  # seconds
 
 _T = TypeVar("_T")
+_P = TypeVar("_P", bound=BaseException)
 
 _BUSY = frozenset({408, 425, 429})  # statuses of HTTP that may pass, beside 5xx
 _NEVER = frozenset({501, 505})
+_MISSING = frozenset({404, 410})
 _PASSING_NAMES = (
     *("EAGAIN", "EBUSY", "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTUNREACH", "EINTR", "ENETDOWN"),
     *("ENETRESET", "ENETUNREACH", "EPIPE", "ESTALE", "ETIMEDOUT"),
@@ -66,8 +69,11 @@ def retried(call: Callable[[], _T], what: str) -> _T:
     InputError
         If it still fails after six tries or two minutes; the message ends with the last failure. It is not an
         `ImageError`, because an image that a server does not give now is not one to be left out.
+    FileNotFoundError
+        If there is no such file. If a file system says so after another failure, which is what fsspec's does for HTTP,
+        that failure counts instead.
     Exception
-        Any failure that will not pass, such as a `FileNotFoundError`, unchanged.
+        Any other failure that will not pass, unchanged.
 
     Examples
     --------
@@ -78,9 +84,12 @@ def retried(call: Callable[[], _T], what: str) -> _T:
     for tried in range(1, MOST_TRIES + 1):
         try:
             return call()
-        except Exception as problem:
+        except Exception as found:
+            problem = _believed(found)
             if not may_pass(problem):
-                raise
+                if problem is found:
+                    raise
+                raise problem from None
             passed = time.monotonic() - begin
             if tried == MOST_TRIES or passed + wait > MOST_SECONDS:
                 times = "once" if tried == 1 else f"{tried} times"
@@ -92,6 +101,7 @@ def retried(call: Callable[[], _T], what: str) -> _T:
 
 def may_pass(problem: BaseException) -> bool:
     """Return True if a failure of a server or of the network may pass."""
+    problem = _believed(problem)
     if isinstance(problem, _FINAL):
         return False
     kinds = {kind.__name__ for error in _chain(problem) for kind in type(error).__mro__}
@@ -104,6 +114,19 @@ def may_pass(problem: BaseException) -> bool:
     if isinstance(problem, ConnectionError | TimeoutError | ShortRead | http.client.HTTPException):
         return True
     return any(isinstance(e, OSError) and e.errno in _PASSING for e in _chain(problem))
+
+
+def _believed(problem: _P) -> _P | Exception:
+    """Return the failure from which a file system concluded that there is no such file; any other error as it is."""
+    if not isinstance(problem, FileNotFoundError):
+        return problem
+    for error in _chain(problem):
+        if (status := _status(error)) in _MISSING:
+            return problem
+        # Looking up a name in a list that has come, such as that of an archive, is no failure.
+        if status is not None or not isinstance(error, FileNotFoundError | NotADirectoryError | LookupError):
+            return error if isinstance(error, Exception) else problem
+    return problem
 
 
 def _chain(problem: BaseException) -> Iterator[BaseException]:
@@ -120,8 +143,8 @@ def _status(error: BaseException) -> int | None:
     """Return the status of HTTP that an error of aiohttp, botocore, gcsfs, huggingface_hub or requests has."""
     response = getattr(error, "response", None)
     held = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
-    places = (held, getattr(response, "status_code", None), *(getattr(error, n, None) for n in _STATUS))
-    for value in places:
+    others = (getattr(error, name, None) for name in _STATUS)  # one by one, since aiohttp warns of its "code"
+    for value in chain((held, getattr(response, "status_code", None)), others):
         if isinstance(value, int | str) and str(value).isdecimal() and 100 <= int(value) <= 599:
             return int(value)
     return None

@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..errors import InputError
+from .places import is_local
 from .reading import failures, open_regular
-from .remote import Remote, below, filesystem, is_address, retried
+from .remote import Remote, below, filesystem, is_address
+from .retries import retried
+from .turns import protocols
 from .writing import atomic_write
+
+# Object stores have no folders to make; s3fs would make the bucket instead, which may be a typing error.
+_WITHOUT_FOLDERS = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "adl", "hf", "oss", "memory"})
 
 
 class Store:
@@ -32,8 +38,11 @@ class Store:
         self._folder = Path(self.place).absolute()  # for another process, which may work in another folder
         if is_address(self.place):
             fs, path = filesystem(self.place, self._options)
-            self._remote = Remote(fs, self.place, path)
-        elif self._folder.exists() and not self._folder.is_dir():
+            if is_local(fs):
+                self._folder = Path(path)
+            else:
+                self._remote = Remote(fs, self.place, path)
+        if self._remote is None and self._folder.exists() and not self._folder.is_dir():
             raise InputError(f"{self.place} is a file; results are kept in a folder")
 
     def __str__(self) -> str:
@@ -88,6 +97,7 @@ class Store:
         fs.invalidate_cache(remote.root)
         if not replace and retried(lambda: fs.exists(path), what):
             return False
-        retried(lambda: fs.makedirs(remote.root, exist_ok=True), what)
+        if not protocols(fs) & _WITHOUT_FOLDERS:
+            retried(lambda: fs.makedirs(remote.root, exist_ok=True), what)
         retried(lambda: fs.pipe_file(path, content), what)
         return True

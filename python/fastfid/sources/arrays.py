@@ -104,14 +104,20 @@ def is_statistics_file(path: str | os.PathLike[str], storage_options: Mapping[st
             return False
         if isinstance(place, Local) and not Path(place.path).is_file():
             return False
-        if kind.endswith(PICKLES):
-            return True
         try:
-            file, _ = place.open()
+            return holds_statistics(place)
         except FileNotFoundError:  # a pattern, or the name is wrong, which is reported later
             return False
-        with Npz(file) as npz:
-            return bool(layouts(npz.keys))
+
+
+def holds_statistics(place: Place) -> bool:
+    """Return True for a file that `is_statistics_file`; it must exist."""
+    if place.tail.lower().endswith(PICKLES):
+        return True
+    if not place.tail.lower().endswith(".npz"):
+        return False
+    with Npz(place.open()[0]) as npz:
+        return bool(layouts(npz.keys))
 
 
 def images_beside_statistics(given: object, storage_options: Mapping[str, Any] | None = None) -> Source | None:

@@ -18,7 +18,7 @@ from ..images.decode import Decoded, decode
 from ..images.quantise import Quantise
 from .archives import open_archives
 from .base import Item, Source
-from .listed import Files, RemoteFiles, Wanted, list_local, list_remote
+from .listed import Enter, Files, RemoteFiles, Wanted, list_local, list_remote
 from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
 from .tables import Tables, is_table
 from .terms import Terms
@@ -63,15 +63,19 @@ class ArrayFolder(Folder):
 
 def open_folder(folder: Path, terms: Terms) -> Source:
     """Open the image files of a folder and, if the terms say so, of its subfolders; otherwise see `open_files`."""
-    files = list_local(str(folder), terms.recursive, wanted(terms.endings))
+    files = list_local(str(folder), _enter(terms))
     return open_files(str(folder), files, terms, _searched(str(folder), terms))
 
 
 def open_remote_folder(remote: Remote, terms: Terms) -> Source:
     """Open the image files of a folder behind an address as `open_folder` does."""
-    useful = wanted(terms.endings)
-    table = list_remote(remote, lambda name, is_folder: terms.recursive if is_folder else useful(name))
+    table = list_remote(remote, _enter(terms))
     return open_files(remote.name(), RemoteFiles(remote, table), terms, _searched(remote.name(), terms))
+
+
+def _enter(terms: Terms) -> Enter:
+    useful = wanted(terms.endings)
+    return lambda name, is_folder: terms.recursive if is_folder else useful(name)
 
 
 def open_files(name: str, files: Files, terms: Terms, searched: str) -> Source:
@@ -206,6 +210,11 @@ _KINDS = (
 def _kinds(endings: Endings) -> tuple[_Kind, ...]:
     """Return the lines of `_KINDS` that count; with endings of the caller's own, ``.npy`` files do not."""
     return _KINDS if endings == Endings() else tuple(kind for kind in _KINDS if kind.test is not is_npy)
+
+
+def in_order(endings: Endings) -> tuple[tuple[str, Wanted], ...]:
+    """Return the kinds of files that `open_files` looks for, with their names; it opens the first one that is there."""
+    return (("image files", endings.count), *((kind.name, kind.test) for kind in _kinds(endings)))
 
 
 def wanted(endings: Endings) -> Wanted:

@@ -1,31 +1,34 @@
 """Patterns of file names: ``*``, ``?``, ``[...]`` and ``**``, and WebDataset's ``{0000..0099}`` and ``{a,b}``.
 
-A pattern is opened like a folder that holds nothing but the matching files. Each alternative of a brace must match,
-so that a missing shard is noticed.
+A pattern is opened like a folder that holds nothing but what matches: hidden files count, links are followed, each
+folder is read once, and of several kinds of files the first one of a folder counts. Files together with folders that
+have other files are refused, because either may be meant. Each alternative of a brace must give some of the images, so
+that a missing shard is noticed.
 """
 
-import glob
 import os
 import re
-from collections.abc import Sequence
-from fnmatch import translate
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from ..files.listing import Table
 from ..files.parallel import in_threads
+from ..files.places import Place
 from ..files.reading import failures
-from ..files.remote import Remote, State
+from ..files.remote import Remote, refused, state_of_info
+from .arrays import holds_statistics
 from .base import Source
-from .folder import open_files, wanted
+from .folder import in_order, open_files, wanted
 from .listed import Files, LocalFiles, RemoteFiles, list_local, list_remote
+from .matches import Matches
 from .single import open_file
 from .terms import Terms
 
 _MAGIC = re.compile(r"[*?[]")
 _BRACE = re.compile(r"\{([^{}]*,[^{}]*|\d+\.\.\d+)\}")
-_Parts = Sequence[re.Pattern[str] | None]  # None for ``**``
 _MOST_ALTERNATIVES = 1_000_000
 _MOST_NAMED = 3
 _THREADS = 16  # files that are asked for at a time
@@ -87,54 +90,126 @@ def _check_count(pattern: str, count: int) -> None:
 def open_pattern(pattern: str, terms: Terms) -> Source:
     """Open the files on a disk that match a pattern."""
     with failures(f"cannot look for {pattern}"):
-        root = _root(pattern, os.sep)
-        matches = {each: glob.glob(each, recursive=True) for each in expand(pattern)}  # noqa: PTH207 - a whole path
-        _check_all_matched(pattern, [each for each, found in matches.items() if not found], len(matches))
-        every = list(dict.fromkeys(path for found in matches.values() for path in found))
-        files = [path for path in every if not Path(path).is_dir()]
-        if not files and terms.recursive:
-            listed = [list_local(folder, True, wanted(terms.endings)) for folder in every]
-            files = [some.path(index) for some in listed for index in range(len(some))]
-    names = dict.fromkeys(path[len(root) :].lstrip(os.sep) if root else path for path in files)
-    return _open(pattern, LocalFiles(root, list(names)), terms)
+        root, tail = _split(pattern.replace(os.sep, "/"))
+        alternatives = list(dict.fromkeys(expand(tail)))
+        if not root and any(each.startswith("/") for each in alternatives):
+            root, alternatives = "/", [str(Path(each).absolute()) for each in alternatives]
+        matches = Matches(alternatives, terms.recursive, wanted(terms.endings))
+        folders, plain = list[int](), list[str]()
+        for number, each in enumerate(alternatives):
+            path = os.path.join(root, each.lstrip("/"))  # noqa: PTH118 - a million of them
+            if is_pattern(each) or Path(path).is_dir():
+                folders.append(number)
+            elif os.path.lexists(path):
+                name = str(Path(each.lstrip("/")))
+                matches.add(name.replace(os.sep, "/"), number)
+                plain.append(name)
+        matches.look_for(folders)
+        found = list_local(root, matches, matches.begin)
+    files = LocalFiles(root, list(dict.fromkeys([*plain, *found.names])), found.repeated)
+    return _open(pattern, alternatives, files, matches, terms)
 
 
 def open_remote_pattern(remote: Remote, terms: Terms) -> Source:
     """Open the files behind an address that match a pattern."""
-    root = _root(remote.root, "/")
-    tail = remote.root[len(root) :].strip("/")
-    folder = Remote(remote.fs, _without(remote.address, tail), root)
-    alternatives = expand(tail)
-    plain = [each for each in alternatives if not is_pattern(each)]
-    there = _ask(folder, plain)
-    found = {each: _search(folder, each, terms) for each in alternatives if is_pattern(each)}
-    missing = sorted(set(plain) - set(there.names)) + [each for each, some in found.items() if not some.names]
-    _check_all_matched(remote.name(), missing, len(alternatives))
-    return _open(remote.name(), RemoteFiles(folder, _joined([there, *found.values()])), terms)
+    root, tail = _split(remote.root.rstrip("/"))
+    folder = Remote(remote.fs, _without(remote.address.rstrip("/"), tail), root)
+    slash = "/" if remote.address.endswith("/") else ""  # many file systems leave it out of the path
+    alternatives = [each + slash for each in dict.fromkeys(expand(tail))]
+    matches = Matches(alternatives, terms.recursive, wanted(terms.endings))
+    table, folders = _ask(folder, [(number, each) for number, each in enumerate(alternatives) if not is_pattern(each)])
+    for name, number in zip(table.names, table.numbers, strict=True):
+        matches.add(name, number)
+    matches.look_for(folders + [number for number, each in enumerate(alternatives) if is_pattern(each)])
+    found = list_remote(folder, matches, matches.begin)
+    return _open(remote.name(), alternatives, RemoteFiles(folder, _joined([table, found])), matches, terms)
 
 
-def _open(pattern: str, files: Files, terms: Terms) -> Source:
-    if len(files) == 1 and not wanted(terms.endings)(files.names[0]):
-        return open_file(files.place(0), terms)  # such as an .npz
-    return open_files(pattern, files, terms, f"among the {len(files)} files that match {pattern}")
+def _open(pattern: str, alternatives: Sequence[str], files: Files, matches: Matches, terms: Terms) -> Source:
+    matched = matches.matched()
+    _check_all_matched(pattern, [each for n, each in enumerate(alternatives) if n not in matched], len(alternatives))
+    kinds = in_order(terms.endings)
+    alone = len(files) == 1 and not wanted(terms.endings)(files.names[0])  # such as an .npz
+    both = (matches.files, matches.inside)
+    for _, test in [("", lambda name: True)] if alone else kinds:
+        given = {numbers for names in both for name, numbers in names.items() if test(name)}
+        if given:
+            _check_all_used(pattern, alternatives, set().union(*given))
+            break
+    if alone:
+        return _open_alone(pattern, files.place(0), terms)
+    _check_one_kind(pattern, alternatives, matches, terms)
+    files = files.only(wanted(terms.endings))
+    return open_files(pattern, files, terms, f"among the {len(matches.files)} files that match {pattern}")
+
+
+def _open_alone(pattern: str, place: Place, terms: Terms) -> Source:
+    with failures(f"cannot read {place}"):
+        if holds_statistics(place):
+            raise InputError(f"{place}, the only file that matches {pattern}, is a statistics file: give its own name")
+    return open_file(place, terms)
 
 
 def _check_all_matched(pattern: str, missing: list[str], tried: int) -> None:
+    advice = "; a [ within a name is written [[]" if any("[" in each for each in missing) else ""
     if missing and tried == 1:
-        raise InputError(f"nothing matches the pattern {pattern}")
+        raise InputError(f"nothing matches the pattern {pattern}{advice}")
     if missing:
-        more = f" and {len(missing) - _MOST_NAMED} more" if len(missing) > _MOST_NAMED else ""
         raise InputError(
-            f"nothing matches {len(missing)} of the {tried} alternatives of {pattern}: "
-            f"{', '.join(missing[:_MOST_NAMED])}{more}"
+            f"nothing matches {len(missing)} of the {tried} alternatives of {pattern}: {_named(missing)}{advice}"
         )
 
 
-def _root(pattern: str, separator: str) -> str:
-    """Return the folder above the first part of a path that is a pattern, without a slash at its end."""
-    parts = pattern.split(separator)
-    plain = next(i for i, part in enumerate(parts) if is_pattern(part))
-    return separator.join(parts[:plain]) or (separator if plain else "")
+def _check_all_used(pattern: str, alternatives: Sequence[str], used: set[int]) -> None:
+    """Raise `InputError` if an alternative of a brace has none of the files that are opened."""
+    left = [each for number, each in enumerate(alternatives) if number not in used]
+    if left:
+        raise InputError(
+            f"{len(left)} of the {len(alternatives)} alternatives of {pattern} would be left out, because what they "
+            f"match is of another kind, or no images: {_named(left)}; give alternatives of one kind"
+        )
+
+
+def _check_one_kind(pattern: str, alternatives: Sequence[str], matches: Matches, terms: Terms) -> None:
+    """Raise `InputError` if an alternative matches files, and also folders that have others: are the folders meant?"""
+    kinds = in_order(terms.endings)
+    useful = wanted(terms.endings)
+    found, inside = (
+        set().union(*{numbers for name, numbers in names.items() if useful(name)})
+        for names in (matches.files, matches.inside)
+    )
+    for number in found & inside:
+        files, others = (
+            ", ".join(f"{kind}: {count}" for kind, test in kinds if (count := _count(names, number, test)))
+            for names in (matches.files, matches.inside)
+        )
+        one = pattern if len(alternatives) == 1 else f"{alternatives[number]} of {pattern}"
+        raise InputError(
+            f"{one} matches files ({files}) and folders with other files ({others}): for the files alone give "
+            f"recursive=False, for the folders alone end it with a slash"
+        )
+
+
+def _count(names: Mapping[str, frozenset[int]], number: int, test: Callable[[str], bool]) -> int:
+    return sum(number in numbers and test(name) for name, numbers in names.items())
+
+
+def _named(alternatives: Sequence[str]) -> str:
+    more = f" and {len(alternatives) - _MOST_NAMED} more" if len(alternatives) > _MOST_NAMED else ""
+    return ", ".join(alternatives[:_MOST_NAMED]) + more
+
+
+def _split(pattern: str) -> tuple[str, str]:
+    """Return the folder above the first part that is a pattern, without a slash at its end, and the rest.
+
+    Examples
+    --------
+    >>> [_split(pattern) for pattern in ("/a/b/*.png", "/*.png", "{a/b,c}/*.png")]
+    [('/a/b', '*.png'), ('/', '*.png'), ('', '{a/b,c}/*.png')]
+    """
+    first = min(found.start() for kind in (_MAGIC, _BRACE) if (found := kind.search(pattern)))
+    root, slash, _ = pattern[:first].rpartition("/")
+    return root or slash, pattern[len(root) + len(slash) :]
 
 
 def _without(address: str, tail: str) -> str:
@@ -143,7 +218,7 @@ def _without(address: str, tail: str) -> str:
     return head + rest if found else address
 
 
-def _joined(tables: Sequence[Table]) -> Table:
+def _joined(tables: Iterable[Table]) -> Table:
     """Return the files of several tables, each once."""
     joined, seen = Table(), set[str]()
     for table in tables:
@@ -154,62 +229,34 @@ def _joined(tables: Sequence[Table]) -> Table:
     return joined
 
 
-def _ask(folder: Remote, names: list[str]) -> Table:
-    """Return those of some files that exist; no folder is listed, because many web servers list none."""
+class _Asked(Table):
+    """Files, with the numbers of the alternatives that name them."""
 
-    def ask(name: str) -> State | None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers: list[int] = []
+
+
+def _ask(folder: Remote, alternatives: Sequence[tuple[int, str]]) -> tuple[_Asked, list[int]]:
+    """Return those of some names that are files, and the numbers of those that are folders.
+
+    No folder is listed for that, because many web servers list none.
+    """
+
+    def ask(alternative: tuple[int, str]) -> dict[str, Any] | None:
+        name = alternative[1].strip("/")
         try:
-            return folder.state(name)
+            return folder.info(name)
         except FileNotFoundError:
             return None
+        except Exception as problem:
+            raise refused(f"cannot open {folder.name(name)}", problem) from problem
 
-    table = Table()
-    for name, state in zip(names, in_threads(ask, names, _THREADS), strict=True):
-        if state is not None:
-            table.add(name, state)
-    return table
-
-
-def _search(folder: Remote, pattern: str, terms: Terms) -> Table:
-    """List the files that match a pattern without braces, or else those in the folders that match it."""
-    parts = _compiled(pattern)
-    folders: list[str] = []
-
-    def enter(name: str, is_folder: bool) -> bool:
-        names = name.split("/")
-        if not is_folder:
-            return _fits(parts, names)
-        if _fits(parts, names):
-            folders.append(name)
-        return _fits(parts, names, begun=True)
-
-    try:
-        files = list_remote(folder, enter)
-        if files.names or not terms.recursive:
-            return files
-        useful = wanted(terms.endings)
-        below = tuple(f"{name}/" for name in folders)
-        inside = [f"{name}/" for name in folders]
-        return list_remote(
-            folder,
-            lambda name, is_folder: (
-                (name.startswith(below) and (is_folder or useful(name)))
-                or (is_folder and any(one.startswith(f"{name}/") for one in inside))
-            ),
-        )
-    except FileNotFoundError:
-        return Table()
-
-
-def _compiled(pattern: str) -> _Parts:
-    return [None if part == "**" else re.compile(translate(part)) for part in pattern.split("/")]
-
-
-def _fits(parts: _Parts, names: Sequence[str], *, begun: bool = False) -> bool:
-    """Return True if names match the parts of a pattern; if `begun`, also if names below them may."""
-    if not parts or not names:
-        return not names and (begun or not parts)
-    first, *rest = parts
-    if first is None:  # any number of folders
-        return not rest or _fits(rest, names, begun=begun) or _fits(parts, names[1:], begun=begun)
-    return bool(first.match(names[0])) and _fits(rest, names[1:], begun=begun)
+    table, folders = _Asked(), list[int]()
+    for (number, name), info in zip(alternatives, in_threads(ask, alternatives, _THREADS), strict=True):
+        if info is not None and (info["type"] == "directory" or ("url" in info and name.endswith("/"))):
+            folders.append(number)  # a web server calls everything a file
+        elif info is not None:
+            table.add(name.strip("/"), state_of_info(info))
+            table.numbers.append(number)
+    return table, folders

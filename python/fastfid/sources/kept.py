@@ -62,5 +62,9 @@ class Kept(Source):
         """Return what is different once an image has changed."""
         return self._source.stamp_of(index)
 
+    def stamps_of(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return what is different once an image has changed, for each of some images."""
+        return self._source.stamps_of(indices)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_images": {}}

@@ -2,9 +2,11 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from copy import copy
+from functools import partial
 from itertools import count
+from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
@@ -134,18 +136,21 @@ class RemoteFiles(Files):
         return chosen
 
 
-Enter = Callable[[str, bool], bool]  # tells whether a file or, if the second is True, a folder is to be listed
+#: Tells whether a file or, if the second is True, a folder is to be listed; for a folder, what is wanted below it.
+Enter = Callable[[str, bool], Hashable]
 
 
-def list_remote(remote: Remote, enter: Enter) -> Table:
+def list_remote(remote: Remote, enter: Enter, begin: Iterable[str] | None = None) -> Table:
     """List the files below an address, folder by folder, many folders at a time.
 
     Parameters
     ----------
     remote : Remote
     enter : callable
-        Takes a path relative to the address, and whether it is a folder; returns True if the file is wanted, or the
-        folder is to be listed.
+        Takes a path relative to the address, and whether it is a folder; returns something true if the file is wanted,
+        or the folder is to be listed.
+    begin : iterable of str, optional
+        Begin with these folders, as far as they exist.
 
     Raises
     ------
@@ -154,14 +159,15 @@ def list_remote(remote: Remote, enter: Enter) -> Table:
     InputError
         If a folder cannot be listed.
     """
-    found, folders = Table(), [""]
+    found, folders = Table(), [""] if begin is None else list(begin)
     for level in count():
         if not folders:
             break
         if level == _MOST_LEVELS:
             raise InputError(f"{remote.name(folders[0])} is below {_MOST_LEVELS} folders, and perhaps below itself")
+        ask = partial(_list_folder, remote, enter=enter, first=level == 0, lenient=begin is not None)
         below: list[str] = []
-        for files, deeper in in_threads(lambda folder: list_folder(remote, folder, enter), folders, _THREADS):
+        for files, deeper in in_threads(ask, folders, _THREADS):
             found.extend(files)
             below += deeper
         folders = below
@@ -169,31 +175,61 @@ def list_remote(remote: Remote, enter: Enter) -> Table:
     return found
 
 
-def list_local(root: str, recursive: bool, wanted: Wanted) -> LocalFiles:
-    """Find the files below a folder; links are followed, and each folder is read once."""
+def _list_folder(remote: Remote, folder: str, *, enter: Enter, first: bool, lenient: bool) -> tuple[Table, list[str]]:
+    try:
+        return list_folder(remote, folder, lambda name, is_folder: bool(enter(name, is_folder)), first=first)
+    except FileNotFoundError:
+        if not lenient:
+            raise
+        return Table(), []
+
+
+def list_local(root: str, enter: Enter, begin: Mapping[str, Hashable] | None = None) -> LocalFiles:
+    """Find the files below a folder; links are followed, and each folder is read once.
+
+    Parameters
+    ----------
+    root : str
+        "" for the current folder.
+    enter : callable
+        Takes a path relative to the folder, and whether it is a folder; returns something true if the file is wanted,
+        or the folder is to be read: what is wanted below it. A folder to which several links lead is read again if
+        something else is wanted of it, and each of its files counts once.
+    begin : mapping of str to Hashable, optional
+        Begin with these folders, as far as they exist; the values are what `enter` returns for them.
+    """
     found: list[str] = []
-    seen: set[str] = set()
+    seen = set[tuple[str, Hashable]]()
+    spans: dict[str, list[slice]] = {}  # where the files of each folder are in `found`
     repeated = 0
-    below = len(root) if root.endswith(os.sep) else len(root) + 1
-    folders, links = [root], list[str]()
+    start = root or os.curdir
+    below = len(start) if start.endswith(os.sep) else len(start) + 1
+    folders: list[tuple[str, Hashable]] = [(start, True)]
+    if begin is not None:
+        whole = [(os.path.join(start, name) if name else start, what) for name, what in begin.items()]  # noqa: PTH118
+        folders = [(path, what) for path, what in reversed(whole) if Path(path).is_dir()]
+    links = list[tuple[str, Hashable]]()
     while folders or links:
-        folder = (folders or links).pop()  # links last, so that a file keeps its real path if that is in the tree
+        folder, what = (folders or links).pop()  # links last, so that a file keeps its real path if that is in the tree
         real = str(Path(folder).resolve())
-        if real in seen:
+        if (real, what) in seen:
             repeated += 1
             continue
-        seen.add(real)
-        below_it, linked = list[str](), list[str]()
+        seen.add((real, what))
+        known = {os.path.basename(name) for span in spans.get(real, ()) for name in found[span]}  # noqa: PTH119
+        repeated += bool(known)
+        first = len(found)
+        below_it, linked = list[tuple[str, Hashable]](), list[tuple[str, Hashable]]()
         with failures(f"cannot read the folder {folder}"), os.scandir(folder) as entries:
             for entry in entries:
+                name = entry.path[below:]
                 # A broken link with an image's name stays in, since leaving it out silently would change n.
-                if entry.is_symlink() and Path(entry.path).is_dir():
-                    linked.append(entry.path)
-                elif entry.is_dir(follow_symlinks=False):
-                    below_it.append(entry.path)
-                elif wanted(entry.name):
-                    found.append(entry.path[below:])
-        if recursive:
-            folders += sorted(below_it)
-            links += sorted(linked)
+                if (link := entry.is_symlink() and Path(entry.path).is_dir()) or entry.is_dir(follow_symlinks=False):
+                    if wanted := enter(name, True):
+                        (linked if link else below_it).append((entry.path, wanted))
+                elif enter(name, False) and entry.name not in known:
+                    found.append(name)
+        spans.setdefault(real, []).append(slice(first, len(found)))
+        folders += sorted(below_it, key=itemgetter(0))
+        links += sorted(linked, key=itemgetter(0))
     return LocalFiles(root, found, repeated)

@@ -10,6 +10,7 @@ from typing import IO, NamedTuple
 
 from ..checks import shown
 from ..errors import InputError
+from ..files.parallel import in_threads
 from ..files.places import Far, Place, place_of
 from ..files.reading import failures, stamp_of_file
 from ..files.remote import is_address
@@ -20,6 +21,7 @@ from .terms import Terms
 
 _MOST_LINE, _MOST_LINES = 1 << 16, 20_000_000  # bytes of a line, and lines
 _MOST_SHOWN = 20
+_THREADS = 16  # files that are asked for at a time
 #: Names of columns of paths. Those of addresses count only if there is none of them.
 _COLUMNS = (
     *("path", "file", "filename", "file_name", "filepath", "file_path", "image", "img", "image_path", "img_path"),
@@ -67,6 +69,12 @@ class Listed(Source):
             if isinstance(place, Far):
                 return " ".join(map(str, place.remote.state(place.file)))
             return stamp_of_file(self.name_of(index))
+
+    def stamps_of(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return the sizes and times of the files of some images; servers are asked for several at a time."""
+        chosen = list(indices)
+        far = any(is_address(self.name_of(index)) for index in chosen)
+        return in_threads(self.stamp_of, chosen, _THREADS if far else 1)
 
     def _place(self, index: int) -> Place:
         return place_of(self.name_of(index), self._options)
