@@ -321,11 +321,14 @@ def test_keys_and_stamps(folder, memory, tmp_path):
 
 
 @pytest.mark.parametrize("etags", [True, False])
-def test_where_a_server_tells_no_changes_there_is_no_stamp(folder, shelf, etags):
+def test_where_a_server_tells_no_changes_there_is_no_stamp(folder, shelf, tmp_path, etags):
     """Its lists of folders tell none, not even sizes; a file may have a tag."""
     with web(folder) as server:
         source = open_source(f"http://127.0.0.1:{server.server_address[1]}/a")
         assert [source.stamp_of(index) for index in range(3)] == ["", "", ""]
+    with web(folder, etags=etags) as server:
+        (tmp_path / "a.txt").write_text(f"http://127.0.0.1:{server.server_address[1]}/top.png")
+        assert (open_source(tmp_path / "a.txt").stamp_of(0) != "") == etags
     with web(shelf, etags=etags) as server:
         for name in EVERY[:5]:
             source = open_source(f"http://127.0.0.1:{server.server_address[1]}/{name}")

@@ -332,7 +332,7 @@ def test_tables_without_rows_are_told(tmp_path):
     for name, data in (("a.parquet", table().slice(0, 0)), ("b.parquet", table())):
         KINDS["plain.parquet"](data, tmp_path / name)
     source = open_source(tmp_path)
-    assert f"1 of 2 tables have no rows: {tmp_path / 'a.parquet'}" in source.notes
+    assert f"1 of 2 tables has no rows: {tmp_path / 'a.parquet'}" in source.notes
     np.testing.assert_array_equal(pixels(source), STACK)
 
 

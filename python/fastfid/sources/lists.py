@@ -63,11 +63,12 @@ class Listed(Source):
         return self._paths[index]
 
     def stamp_of(self, index: int) -> str:
-        """Return the size and time of an image's file."""
+        """Return the size and time of an image's file; "" if a server tells its size alone."""
         place = self._place(index)
         with failures(f"cannot read {place}"):
             if isinstance(place, Far):
-                return " ".join(map(str, place.remote.state(place.file)))
+                state = place.remote.state(place.file)
+                return f"{state.size} {state.stamp}" if state.stamp else ""
             return stamp_of_file(self.name_of(index))
 
     def stamps_of(self, indices: Iterable[int]) -> Iterable[str]:
