@@ -531,7 +531,7 @@ def test_what_a_web_server_refuses_is_not_called_missing(flaky):
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("memory://none", "memory://none does not exist: give a folder, .zip or .tar"),
+        ("memory://none", "memory://none does not exist: give a folder of images, a .zip or .tar .* list of paths"),
         ("memory://set/one.png", "memory://set/one.png is a single image"),
         ("memory://set/one.pkl", "memory://set/one.pkl is a pickle"),
         ("memory://set/one.rar", "is an archive of a kind that cannot be read"),

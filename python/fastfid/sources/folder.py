@@ -18,8 +18,8 @@ from ..images.quantise import Quantise
 from .archives import open_archives
 from .base import Item, Source
 from .listed import Enter, Files, RemoteFiles, Wanted, list_local, list_remote
-from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
-from .tables import Tables, is_table
+from .names import COMPRESSED_TARS, READABLE_ARCHIVES, Endings, foreign_note, has_upper_ending, is_archive, is_npy
+from .tables import TABLES, Tables, is_table
 from .terms import Terms
 
 
@@ -104,8 +104,11 @@ def open_files(name: str, files: Files, terms: Terms, searched: str) -> Source:
     for kind, some in found.items():
         notes = (f"{name} has no image files but {len(some)} {kind.name}: {kind.used}", *notes)
         return kind.open(name, some, terms, notes)
-    others = ", .tar, .zip or .npy" if terms.endings == Endings() else ", .tar or .zip"
-    raise InputError(f"no images {searched}: looked for files ending in {terms.endings}{others}")
+    *others, last = dict.fromkeys(
+        ending for kind in _kinds(terms.endings) for ending in _ENDINGS_OF_KINDS if kind.test(f"a{ending}")
+    )
+    looked = ", ".join([str(terms.endings), *others])
+    raise InputError(f"no images {searched}: looked for files ending in {looked} or {last}")
 
 
 def load_image(place: Place, name: str) -> Decoded:
@@ -188,6 +191,9 @@ _KINDS = (
     _Kind("tables", "their images are used as one set", is_table, _open_tables),
     _Kind(".npy files", "each is read as one image", is_npy, _open_arrays, told=False),
 )
+
+
+_ENDINGS_OF_KINDS = (*READABLE_ARCHIVES, *COMPRESSED_TARS, *TABLES, ".npy")
 
 
 def _kinds(endings: Endings) -> tuple[_Kind, ...]:
