@@ -289,18 +289,22 @@ def test_statistics_at_an_address(folder, memory, s3, tmp_path, name):  # noqa: 
 @pytest.mark.filterwarnings("ignore::fastfid.FastFIDWarning")
 def test_statistics_and_images_at_a_signed_address(tmp_path):
     """What a file holds beside its statistics is found, too, although its address ends in the signature."""
-    network = fastfid.Extractor("inception-v3-random", dims=64, batch_size=8)
+    network = fastfid.Extractor("inception-v3-random", dims=64, batch_size=8, roles=("features", "spatial"))
     images = pictures(24, 32)
     made = fastfid.statistics(images[:12], model=network)
     np.savez(tmp_path / "adm.npz", mu=made.mu, sigma=made.sigma, arr_0=images[:12])
-    save_fit(fastfid.fit(images[:12], model=network, metrics=("fid", "kid")), tmp_path / "kid.npz")
-    options = {"model": network, "metrics": ("fid", "kid")}
+    options = {"model": network, "metrics": ("fid", "sfid")}
+    save_fit(fastfid.fit(images[:12], **options), tmp_path / "sfid.npz")
     with web(tmp_path) as server:
-        for name in ("adm.npz", "kid.npz"):
+        for name in ("adm.npz", "sfid.npz"):
             address = f"http://127.0.0.1:{server.server_address[1]}/{name}"
             expected = fastfid.compare(tmp_path / name, images[12:], **options).scores
             for given in (address, f"{address}?signature=x"):
                 assert fastfid.compare(given, images[12:], **options).scores == expected
+        np.savez(tmp_path / "bad.npz", mu=np.full(4, np.nan), sigma=np.eye(4))
+        with pytest.raises(InputError, match=r"/bad\.npz: ") as caught:
+            fastfid.score(f"{address.replace(name, 'bad.npz')}?signature=x", images[12:], model=network)
+        assert "signature" not in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore:.*no record of the model:fastfid.FastFIDWarning")
