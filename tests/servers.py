@@ -177,8 +177,8 @@ def s3(served_s3, monkeypatch):
 class Files(_Quiet):
     """The files of a folder over HTTP, with or without ranges, and lists of its folders."""
 
-    def __init__(self, *args, root, ranges=True, sizes=True):
-        self.root, self.ranges, self.sizes = root, ranges, sizes
+    def __init__(self, *args, root, ranges=True, sizes=True, etags=True):
+        self.root, self.ranges, self.sizes, self.etags = root, ranges, sizes, etags
         super().__init__(*args)
 
     def do_GET(self):
@@ -188,7 +188,7 @@ class Files(_Quiet):
             return self.answer(200, [("Content-Type", "text/html")], links.encode())
         if not path.is_file():
             return self.answer(404, [], b"")
-        data, headers = path.read_bytes(), [("ETag", f'"{path.stat().st_mtime_ns}"')]
+        data, headers = path.read_bytes(), [("ETag", f'"{path.stat().st_mtime_ns}"')] if self.etags else []
         wanted = self.headers.get("Range", "")
         if not self.sizes:
             return self.chunks(headers, data)

@@ -197,6 +197,21 @@ def shards(tmp_path_factory):
     return root
 
 
+def test_rows_that_are_paths_have_the_stamps_of_their_files(tmp_path):
+    path = folder(tmp_path / "set", STACK)
+    cells = [str(file) for file in sorted(path.iterdir())]
+    dataset = datasets.Dataset.from_dict({"image": cells}).cast_column("image", datasets.Image())
+    mixed = datasets.concatenate_datasets([of_images(STACK[:2]).select_columns("image"), dataset]).select(range(1, 11))
+    before = {each: [open_source(each).stamp_of(i) for i in range(9)] for each in (dataset, mixed)}
+    assert all(map(all, before.values()))
+    (path / "003.png").write_bytes(encoded(STACK[4]) + b"x")
+    for each, place in ((dataset, 3), (mixed, 4)):
+        after = [open_source(each).stamp_of(i) for i in range(9)]
+        assert [i for i in range(9) if after[i] != before[each][i]] == [place]
+    (path / "000.png").unlink()
+    assert open_source(dataset).stamp_of(0) == ""
+
+
 def test_shards_with_json_and_text_beside_the_images(shards):
     source = open_source(shards)
     assert (source.size, source.starts) == (9, (0, 5))

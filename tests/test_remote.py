@@ -342,6 +342,18 @@ def test_keys_and_stamps(folder, memory, tmp_path):
     assert [index for index in range(6) if before.stamp_of(index) != after.stamp_of(index)] == [4]
 
 
+@pytest.mark.parametrize("etags", [True, False])
+def test_where_a_server_tells_no_changes_there_is_no_stamp(folder, shelf, etags):
+    """Its lists of folders tell none, not even sizes; a file may have a tag."""
+    with web(folder) as server:
+        source = open_source(f"http://127.0.0.1:{server.server_address[1]}/a")
+        assert [source.stamp_of(index) for index in range(3)] == ["", "", ""]
+    with web(shelf, etags=etags) as server:
+        for name in EVERY[:5]:
+            source = open_source(f"http://127.0.0.1:{server.server_address[1]}/{name}")
+            assert (source.stamp_of(0) != "") == etags, name
+
+
 # --- what networks do
 
 

@@ -213,9 +213,10 @@ class TestAnotherRun:
 
 
 class TestChanges:
-    @pytest.mark.parametrize("kind", ["folder", "zip", "npy", "array", "list"])
+    @pytest.mark.parametrize("kind", ["folder", "zip", "npy", "array", "list", "pairs"])
     def test_are_noticed(self, network, tmp_path, kind):
         images = pictures(45, 16)
+        in_memory = {"array": np.copy, "list": list, "pairs": lambda images: [(image, 1) for image in images]}
 
         def make(images):
             path = folder(tmp_path / "set", images)
@@ -224,7 +225,7 @@ class TestChanges:
             if kind == "npy":
                 path = tmp_path / "set.npy"
                 np.save(path, images)
-            return images if kind == "array" else [*images] if kind == "list" else path
+            return in_memory[kind](images) if kind in in_memory else path
 
         fastfid.statistics(make(images), model=network, resume=tmp_path / "kept")
         images = images.copy()

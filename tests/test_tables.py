@@ -5,6 +5,7 @@ import io
 import pickle
 import random
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -233,6 +234,33 @@ def test_a_path_without_bytes_is_relative_to_the_table(tmp_path):
         items[8].decode()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_stamp_of_a_path_without_bytes_is_also_that_of_its_file(tmp_path, kind):
+    folder(tmp_path / "set", STACK)
+    paths = [f"set/{index:03}.png" for index in range(9)]
+    mixed = [
+        {"bytes": data if index in (0, 1, 2, 3, 5) else None, "path": paths[index]} for index, data in enumerate(FILES)
+    ]
+    pieces = pa.struct([("x", pa.list_(pa.int8())), *UNDECODED])  # the place of the bytes in a header has to be counted
+    for number, kind_of_column in enumerate((UNDECODED, pieces)):
+        rows = [{"x": [1], **row} for row in mixed] if number else mixed
+        KINDS[kind](table(pa.array(rows, kind_of_column)), tmp_path / f"{number}{kind}")
+        source = open_source(tmp_path / f"{number}{kind}")
+        before = [source.stamp_of(index) for index in range(9)]
+        for index in range(9):
+            (tmp_path / paths[index]).write_bytes(FILES[index - 1] + bytes(number))
+        for again in (source, pickle.loads(pickle.dumps(source)), open_source(tmp_path / f"{number}{kind}")):
+            assert [i for i in range(9) if again.stamp_of(i) != before[i]] == [4, 6, 7, 8]
+
+
+def test_a_stamp_reads_no_rows_that_have_bytes(tmp_path, monkeypatch):
+    for kind, write in KINDS.items():
+        write(table(), tmp_path / kind)
+        source = open_source(tmp_path / kind)
+        monkeypatch.setattr(type(source._files[0]), "read", None)
+        assert source.stamp_of(5)
+
+
 def test_a_row_that_is_too_large(tmp_path, monkeypatch):
     KINDS["plain.parquet"](table(), tmp_path / "a.parquet")
     monkeypatch.setattr("fastfid.sources.tables.MOST_FILE_BYTES", 10)
@@ -283,6 +311,23 @@ def test_image_key_chooses(tmp_path, kind):
     np.testing.assert_array_equal(pixels(open_source(tmp_path / kind, image_key="b")), STACK[::-1])
 
 
+def test_tables_beside_archives_are_told(tmp_path):
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr("0.png", FILES[0])
+    for name in ("a.parquet", "b.parquet"):
+        KINDS["plain.parquet"](table(), tmp_path / name)
+    source = open_source(tmp_path)
+    assert source.size == 1
+    assert source.notes == (
+        f"{tmp_path} has no image files but 1 archive: its images are used",
+        "2 tables next to the archives, such as a.parquet, were not opened",
+    )
+    (tmp_path / "b.parquet").unlink()
+    assert open_source(tmp_path).notes[1] == "1 table next to the archives, a.parquet, was not opened"
+    (tmp_path / "c.zip").unlink()
+    assert open_source(tmp_path).notes == (f"{tmp_path} has no image files but 1 table: its images are used",)
+
+
 def test_tables_without_rows_are_told(tmp_path):
     for name, data in (("a.parquet", table().slice(0, 0)), ("b.parquet", table())):
         KINDS["plain.parquet"](data, tmp_path / name)
@@ -296,6 +341,18 @@ def test_one_table_of_several_without_the_column_is_named(tmp_path):
     KINDS["plain.parquet"](table(name="picture"), tmp_path / "b.parquet")
     with pytest.raises(InputError, match=r"b.parquet has no column 'image'"):
         open_source(tmp_path, image_key="image")
+
+
+@pytest.mark.parametrize("as_list", [True, False])
+def test_tables_with_different_columns_are_no_set(tmp_path, as_list):
+    KINDS["plain.parquet"](table(), tmp_path / "a.parquet")
+    KINDS["stream.arrow"](table(name="mask"), tmp_path / "b.arrow")
+    given = [str(tmp_path / "a.parquet"), str(tmp_path / "b.arrow")] if as_list else tmp_path
+    message = "different columns, 'image' in .*a.parquet and 'mask' in .*b.arrow: rename one"
+    with pytest.raises(InputError, match=message):
+        open_source(given)
+    with pytest.raises(InputError, match="b.arrow has no column 'image'"):
+        open_source(given, image_key="image")
 
 
 def test_without_pyarrow_the_extra_is_named(tmp_path, monkeypatch):

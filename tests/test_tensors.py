@@ -294,6 +294,19 @@ def test_black_is_0_and_white_is_255(way, low, width):
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("low", "high"), [(1e8, 1e8 + 1), (1e8, 1e8 + 64), (-1e9 - 1, -1e9), (0.0, 1e39), (0.0, 1e-45)]
+)
+def test_a_range_that_float32_does_not_divide_is_an_error(way, low, high):
+    images = np.full((4, 8, 8, 3), low, np.float32)
+    with pytest.raises(InputError, match=r"value_range=\(.*\) has no 256 different values in float32"):
+        pixels(images, value_range=(low, high), quantise=way)
+    if high != 1e-45:
+        wide = np.linspace(low, high, 4 * 8 * 8 * 3).reshape(4, 8, 8, 3)
+        assert len(np.unique(pixels(wide, value_range=(low, high), quantise=way))) >= 250
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("low", "high"), RANGES[:3])
 def test_every_byte_survives_but_truncation_may_lose_one(low, high, way):
     grey = np.arange(256, dtype=np.uint8)
@@ -408,6 +421,81 @@ def test_keys_and_stamps(tmp_path):
     assert (stored.key_of(3), stored.stamp_of(3)) == ("3", stored.stamp_of(0)) != ("3", "")
     stream = open_source(Loader(list(STACK), None))
     assert (stream.key_of(3), stream.stamp_of(3)) == ("3", "")
+
+
+def named(path):
+    return {"bytes": None, "path": str(path)}
+
+
+WRAPPED = {
+    "pair": lambda image, _: (image, 1),
+    "dict": lambda image, _: {"image": Image.fromarray(image), "label": "a cat"},
+    "key": lambda image, _: {"image": image, "mask": image},
+    "BytesIO": lambda image, _: io.BytesIO(png(image)),
+    "webdataset": lambda image, _: {"__key__": "0", "png": png(image), "cls": b"7"},
+    "bytes": lambda image, _: {"bytes": png(image), "path": None},
+    "bytearray": lambda image, _: bytearray(png(image)),
+    "tensor": lambda image, _: (Tensor(image.transpose(2, 0, 1)), 1),
+    "path": lambda image, path: (path.write_bytes(png(image)), named(path))[1],
+    "path in a pair": lambda image, path: (path.write_bytes(png(image)), (str(path), 1))[1],
+    "file": lambda image, path: (path.write_bytes(png(image)), path.open("rb"))[1],
+}
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+def test_an_image_in_an_element_has_a_stamp_of_its_own(tmp_path, kind):
+    terms = {"image_key": "image"} if kind == "key" else {}
+
+    def stamps(images):
+        elements = [WRAPPED[kind](image, tmp_path / f"{i}.png") for i, image in enumerate(images)]
+        source = open_source(elements, **terms)
+        found = [source.stamp_of(i) for i in range(len(elements))]
+        assert [source.stamp_of(i) for i in range(len(elements))] == found  # reading does not change it
+        np.testing.assert_array_equal([item.decode().pixels for item in source.read(range(3))], images)
+        for element in elements:
+            if hasattr(element, "close"):
+                element.close()
+        return found
+
+    before, other = stamps(STACK[:3]), stamps(STACK[[0, 5, 2]])
+    assert all(before)
+    assert [i for i in range(3) if before[i] != other[i]] == ([0, 1, 2] if "path" in kind else [1])
+
+
+def test_a_stamp_leaves_the_position_of_a_file():
+    file = io.BytesIO(png(STACK[0]))
+    file.seek(7)
+    assert open_source([file, STACK[0]]).stamp_of(0)
+    assert file.tell() == 7
+
+
+def test_a_stamp_is_of_all_that_makes_the_pixels():
+    grey = STACK[0, :, :, 0]
+    palettes = [Image.fromarray(grey).convert("P") for _ in range(2)]
+    palettes[1].putpalette(bytes(range(256)) * 3)
+    images = [
+        *(grey, grey.reshape(4, 16), grey.astype(np.uint16), grey.astype(">u2"), grey.astype(np.int16)),
+        *(Image.fromarray(grey), palettes[1], Image.fromarray(grey).resize((16, 4))),
+    ]
+    source = open_source(images)
+    assert len({source.stamp_of(i) for i in range(len(images))}) == len(images)
+    same = open_source([np.asfortranarray(grey), grey[::-1][::-1], grey.copy()])
+    assert {same.stamp_of(i) for i in range(3)} == {source.stamp_of(0)}
+    stacks = [STACK[:4], STACK[:4].reshape(4, 4, 16, 3), STACK[:4].astype(np.int64), np.asfortranarray(STACK[:4])]
+    first, *others = (open_source(stack).stamp_of(1) for stack in stacks)
+    assert first == others.pop()
+    assert len({first, *others}) == 3
+
+
+def test_what_cannot_be_told_has_no_stamp():
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+    gone = io.BytesIO(b"x")
+    gone.close()
+    odd = [gone, Pipe(png(STACK[0])), {"bytes": None, "path": None}, np.array([None]), object(), {"a": 1}]
+    assert [open_source([STACK[0], one]).stamp_of(1) for one in odd] == [""] * len(odd)
 
 
 def test_elements_behind_addresses(request):

@@ -20,6 +20,28 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:80]}…"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things as text.
+
+    Examples
+    --------
+    >>> counted(1, "archive"), counted(1200, "image")
+    ('1 archive', '1200 images')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def with_article(noun: str) -> str:
+    """Return a noun or the name of a type with "a" or "an" before it.
+
+    Examples
+    --------
+    >>> with_article("IterableDataset"), with_article("ndarray"), with_article("UPath")
+    ('an IterableDataset', 'a ndarray', 'a UPath')
+    """
+    return f"{'an' if noun[:1].lower() in set('aeio') else 'a'} {noun}"
+
+
 def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
     """Return `value` as an int from `least` to `most`, or raise `InputError`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):

@@ -92,7 +92,7 @@ def score(
         files that pytorch-fid reads: its endings in lower case only, and no subfolders.
     image_key : str, optional
         The column of a table, or the key of the elements of an iterable, that holds the images. It can be left out if
-        only one can.
+        only one can. In an archive it is what follows the first dot in the names of the images, as in WebDataset.
     value_range : (float, float), optional
         The values of black and white in images of floats, such as (-1, 1). Floats are refused without it.
     quantise : {"round", "truncate", "edm"}, optional

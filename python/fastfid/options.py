@@ -202,7 +202,8 @@ class Options:
     )
     image_key: str | None = option(
         None,
-        help="the column or key that holds the images, where a table or the elements of an iterable have several",
+        help="the column or key that holds the images, where a table, an element of an iterable or a sample in an "
+        "archive has several",
         check=optional(partial(text, "image_key")),
         bad=("", 5),
         good=("image",),

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ImageError
+from ..errors import ImageError, InputError
 
 #: A loss of the conversion, as `Decoded.losses` has them.
 OUTSIDE = "outside value_range"
@@ -63,6 +63,8 @@ class Quantise:
         ------
         ImageError
             If a value is NaN or infinite.
+        InputError
+            If there are no 256 numbers between the two ends in the precision that it computes in.
 
         Examples
         --------
@@ -70,7 +72,7 @@ class Quantise:
         (array([  0, 127, 255], dtype=uint8), ('outside value_range',))
         """
         x: NDArray[np.floating[Any]] = array.astype(np.float64 if array.dtype.itemsize >= 8 else np.float32)
-        low, high = np.array([self.low, self.high], x.dtype)
+        low, high = self._ends(x.dtype, name)
         least, most = x.min(initial=low), x.max(initial=high)  # NaN if there is one
         if not (np.isfinite(least) and np.isfinite(most)):
             count = x.size - int(np.count_nonzero(np.isfinite(x)))
@@ -88,3 +90,15 @@ class Quantise:
             np.rint(x, out=x)
         np.clip(x, 0, 255, out=x)
         return x.astype(np.uint8), (OUTSIDE,) if least < low or most > high else ()
+
+    def _ends(self, dtype: np.dtype[Any], name: str) -> NDArray[np.floating[Any]]:
+        """Return the values of black and white in a precision that tells 256 values between them apart."""
+        with np.errstate(over="ignore", invalid="ignore"):  # an end may be infinite in float32
+            ends = np.array([self.low, self.high], dtype)
+            step = float(np.spacing(np.abs(ends).max()))
+        if not step <= (self.high - self.low) / 255:
+            raise InputError(
+                f"{name}: value_range=({self.low:.9g}, {self.high:.9g}) has no 256 different values in {dtype}: give "
+                "the range of the values themselves, such as (-1, 1), or float64"
+            )
+        return ends

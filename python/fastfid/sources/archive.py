@@ -10,7 +10,8 @@ from ..files.places import Place
 from ..files.reading import failures
 from ..files.windows import FIRST_RANGE
 from ..images.decode import Decoded, decode
-from .names import Endings
+from .samples import Chooser, is_sidecar
+from .terms import Terms
 from .unchanged import Unchanged
 
 # Listing the members reads a few hundred bytes at many places of the file; with large buffers that would be all of it.
@@ -39,12 +40,18 @@ class Listing(NamedTuple):
         How many of these names occur more than once. The last one counts, as when the archive is unpacked.
     sidecars : int
         How many members with an image's ending were left out because macOS adds them to the real files.
+    keys : set of str
+        With `image_key`, some keys of members.
+    lacking : int
+        With `image_key`, how many samples have no such file.
     """
 
     names: list[str]
     places: list[Any]
     repeated: int
     sidecars: int
+    keys: set[str]
+    lacking: int
 
 
 class Archive(ABC):
@@ -65,7 +72,7 @@ class Archive(ABC):
         self.path = path
         self.ended = True
 
-    def list(self, recursive: bool, endings: Endings) -> Listing:
+    def list(self, terms: Terms) -> Listing:
         """List the images. Call this before `load`.
 
         Raises
@@ -79,11 +86,13 @@ class Archive(ABC):
         with file, failures(what, advice="; get it again, or unpack what can be saved and give the folder"):
             self._file = Unchanged(self.path, f"the archive {self.path}", state)
             found, repeated = _last_of_each(self._members(file))
-        candidates = [name for name in found if endings.count(name) and (recursive or "/" not in name)]
+        chooser = Chooser(terms)
+        candidates = [name for name in found if chooser.counts(name)]
         names = [name for name in candidates if not is_sidecar(name)]
         names.sort(key=lambda name: name.replace("/", "\0"))  # part by part, as pathlib does
         places = [_follow(name, found) for name in names]
-        return Listing(names, places, len(repeated.intersection(names)), len(candidates) - len(names))
+        twice, sidecars = len(repeated.intersection(names)), len(candidates) - len(names)
+        return Listing(names, places, twice, sidecars, chooser.keys, chooser.lacking)
 
     @property
     def stamp(self) -> str:
@@ -166,8 +175,3 @@ def clean(name: str, target: str = "") -> str:
     if max(len(name), len(target)) > _MOST_NAME:
         raise ValueError(f"a name in it has more than {_MOST_NAME:,} characters")
     return "/".join(part for part in name.split("/") if part not in ("", "."))
-
-
-def is_sidecar(name: str) -> bool:
-    """Return True for a file that macOS adds to an archive."""
-    return name.startswith("__MACOSX/") or name.rpartition("/")[2].startswith("._")

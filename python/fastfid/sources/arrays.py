@@ -17,10 +17,11 @@ from ..files.places import Local, Place, place_of
 from ..files.reading import MOST_FILE_BYTES, failures
 from ..files.remote import without_secrets
 from ..images.arrays import channels_last, decoded
-from ..images.decode import Decoded, digest
+from ..images.decode import Decoded
 from ..images.quantise import Quantise
 from ..images.rgb import check_arrays
 from .base import Item, Source
+from .stamps import stamp_of_array
 from .terms import Terms
 from .unchanged import Unchanged
 
@@ -36,6 +37,7 @@ class Stack(Source):
         check_arrays(array.shape, array.dtype, name, stack=True, values=array, floats=floats is not None)
         super().__init__(name, len(array))
         self._array, self._floats = array, floats
+        self.dtype = array.dtype
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
@@ -49,7 +51,7 @@ class Stack(Source):
 
     def stamp_of(self, index: int) -> str:
         """Return a hash of an image."""
-        return f"{digest(np.ascontiguousarray(self._array[index]).tobytes()):x}"
+        return stamp_of_array(np.asarray(self._array[index]))
 
 
 def open_npy(path: Place, terms: Terms) -> Source:
@@ -130,7 +132,7 @@ def images_beside_statistics(given: object, storage_options: Mapping[str, Any] |
     return open_npz(place, Terms()) if found else None
 
 
-class _File(Source):
+class ArrayFile(Source):
     """A C-ordered array in a file."""
 
     def __init__(
@@ -147,12 +149,17 @@ class _File(Source):
         """Return the size and time of the file."""
         return self._file.stamp
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of its values."""
+        return self._header.dtype
+
     def _decoded(self, data: bytes | bytearray, name: str) -> Decoded:
         array = np.frombuffer(data, self._header.dtype).reshape(self._header.shape[1:])
         return decoded(channels_last(array, name), name, self._floats)
 
 
-class _Npy(_File):
+class _Npy(ArrayFile):
     """An ``.npy``. Each image is read when it is loaded."""
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
@@ -167,7 +174,7 @@ class _Npy(_File):
             return self._decoded(opened.read(self._nbytes), name)
 
 
-class _Npz(_File):
+class _Npz(ArrayFile):
     """An array inside a zip. Its images are read one after the other."""
 
     def __init__(

@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 
 from ..files.flatbuffers import Table
-from .columns import image_column
+from .columns import has_paths, image_column
 from .parquet_file import check_rows
 from .unchanged import Unchanged
 
@@ -58,6 +58,8 @@ class ArrowFile:
         check_rows(self.rows, opened)
         schema = pa.ipc.read_schema(pa.py_buffer(_read(opened, self._head[:1])))
         self._column = image_column(schema, key, file.name)
+        self.column = schema[self._column].name
+        self._bytes = _node_of_bytes(schema, self._column)
 
     def read(self, opened: IO[bytes], group: int) -> Iterator[Any]:
         """Yield the column of a record batch, checked so that no value lies outside it."""
@@ -67,6 +69,33 @@ class ArrowFile:
         batch = pa.ipc.open_stream(pa.py_buffer(data), options=options).read_next_batch()
         batch.validate(full=True)
         yield batch.column(0)
+
+    def lacks_bytes(self, opened: IO[bytes], group: int) -> bool:
+        """Return True if a row of a record batch may have a path and no bytes, by the batch's header."""
+        if self._bytes is None:
+            return False
+        start, length, _ = self._batches[group]
+        message = _message(opened, start, start + length)
+        nodes = message.header.pairs(1) if message else ()
+        nulls = next((nulls for node, (_, nulls) in enumerate(nodes) if node == self._bytes), 1)
+        return nulls != 0
+
+
+def _node_of_bytes(schema: pa.Schema, column: int) -> int | None:
+    """Return the place of the bytes of a column among the nodes of a record batch; None if it has no paths."""
+    kind = schema[column].type
+    if not has_paths(kind):
+        return None
+    before = [schema[index].type for index in range(column)]
+    parts = [kind[index] for index in range(kind.num_fields)]
+    place = next(index for index, part in enumerate(parts) if part.name == "bytes")
+    return sum(map(_nodes, before)) + 1 + sum(_nodes(part.type) for part in parts[:place])
+
+
+def _nodes(kind: pa.DataType) -> int:
+    """Return how many nodes a column of a type has in a record batch: itself, and those within."""
+    kind = getattr(kind, "storage_type", kind)
+    return 1 + sum(_nodes(kind.field(index).type) for index in range(kind.num_fields))
 
 
 def _messages(file: IO[bytes]) -> Iterator[Message | None]:

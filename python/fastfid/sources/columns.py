@@ -57,6 +57,13 @@ def holds_files(kind: Any) -> bool:
     return _is_binary(kind)
 
 
+def has_paths(kind: Any) -> bool:
+    """Return True for a struct of bytes and a path."""
+    import pyarrow.types as types
+
+    return types.is_struct(kind) and any(kind[index].name == "path" for index in range(kind.num_fields))
+
+
 def _is_binary(kind: Any) -> bool:
     import pyarrow.types as types
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from ..checks import shown
 from ..errors import ImageError, InputError
 from ..files.places import Far, Place, place_of
-from ..files.reading import MOST_FILE_BYTES, failures, stamp_of_file
+from ..files.reading import MOST_FILE_BYTES, failures
 from ..files.remote import Remote
 from ..images.arrays import channels_last, decoded
-from ..images.decode import Decoded, decode, digest, from_pil, is_pil
+from ..images.decode import Decoded, decode, from_pil, is_pil
 from ..images.formats import begins_as_image
 from ..images.rgb import check_arrays, is_array, is_tensor, to_array
 from .base import Item, given
@@ -55,7 +55,7 @@ def images_of(element: object, name: str, terms: Terms, batch_size: int | None =
     InputError
         If there is no image in it, or several, or its channels may be first or last.
     """
-    image, label = _pick(element, name, terms.image_key)
+    image, label = pick(element, name, terms.image_key)
     if not is_array(image) or is_pil(image):
         return [partial(_item, image, label, terms)]
     array = to_array(image, name, copy=False)
@@ -79,22 +79,10 @@ def failing(error: ImageError) -> Maker:
 def is_batch(element: object, terms: Terms) -> bool:
     """Return True if an element is an array with many images, or has one as its image."""
     try:
-        image, _ = _pick(element, "", terms.image_key)
+        image, _ = pick(element, "", terms.image_key)
     except InputError:
         return False
     return is_array(image) and len(getattr(image, "shape", ())) == 4
-
-
-def stamp_of(element: Any) -> str:
-    """Return what is different once an element has changed: size and time of a file, or a hash; "" if unknown."""
-    if isinstance(element, str | os.PathLike):
-        return stamp_of_file(element)
-    if isinstance(element, bytes | bytearray | memoryview):
-        return f"{digest(bytes(element)):x}"
-    if is_pil(element) or is_array(element):
-        array = np.asarray(element) if is_pil(element) else to_array(element, "an element", copy=False)
-        return f"{digest(np.ascontiguousarray(array).tobytes()):x}"
-    return ""
 
 
 def is_file(element: object) -> bool:
@@ -108,10 +96,15 @@ def is_upath(source: object) -> bool:
     return all(hasattr(source, name) for name in ("fs", "path", "protocol", "storage_options"))
 
 
+def is_path(element: object) -> bool:
+    """Return True for a path, an address or a `UPath`."""
+    return isinstance(element, str | os.PathLike) or is_upath(element)
+
+
 # --- which part of an element is the image
 
 
-def _pick(element: object, name: str, key: str | None) -> tuple[object, str]:
+def pick(element: object, name: str, key: str | None) -> tuple[object, str]:
     """Return the image in an element, and what is known about it: a path or a key; "" if nothing."""
     if is_file_of_bytes(element) or not isinstance(element, Mapping | tuple | list):
         return element, ""
@@ -177,16 +170,17 @@ def _item(element: object, label: str, terms: Terms, name: str) -> Item:
         element, label = (path, label) if data is None else (data, path or label)
     if label:
         name = f"{name} ({label})"
-    if isinstance(element, str | os.PathLike) or is_upath(element):
+    if is_path(element):
         with failures(name):
-            place = _place(element, terms)
+            place = place_of_element(element, terms)
         if is_archive(place.tail):
             raise InputError(f"{name}: {place} is an archive, not an image: {_ARCHIVES_WAY_OUT}")
         return Item(str(place), partial(load_image, place, str(place)))
     return _guarded(name, partial(_loader, element, name))
 
 
-def _place(element: Any, terms: Terms) -> Place:
+def place_of_element(element: Any, terms: Terms) -> Place:
+    """Return where the file lies that an element names, by a path, an address or a `UPath`."""
     if is_upath(element):
         return Far(Remote(element.fs, str(element), element.path))
     return place_of(os.fsdecode(element), terms.storage_options)
@@ -213,7 +207,7 @@ def _loader(element: object, name: str) -> Callable[[], Decoded]:
     if isinstance(element, bytes | bytearray | memoryview):
         return partial(decode, bytes(element), name)
     if is_file(element):
-        return partial(decode, _read(element, name), name)
+        return partial(decode, read_file(element, name), name)
     if is_pil(element):
         return partial(given, from_pil(element, name))
     raise InputError(f"{name}: a {type(element).__name__} is not {_KINDS}")
@@ -228,7 +222,7 @@ def _array_loader(array: NDArray[Any], name: str, terms: Terms) -> Callable[[], 
     return partial(decoded, array.copy(order="K"), name, floats)
 
 
-def _read(file: Any, name: str) -> bytes:
+def read_file(file: Any, name: str) -> bytes:
     """Read a file from its beginning, as Pillow does, whatever its current position."""
     data = bytearray()
     with failures(f"cannot read {name}", ImageError):

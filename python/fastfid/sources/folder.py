@@ -2,11 +2,12 @@
 
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from ..checks import counted
 from ..errors import ImageError, InputError
 from ..files.npy import read_header, read_values
 from ..files.places import Local, Place
@@ -56,6 +57,10 @@ class Folder(Source):
         return self._files.stamp(index)
 
 
+class ArrayFolder(Folder):
+    """``.npy`` files with one image each."""
+
+
 def open_folder(folder: Path, terms: Terms) -> Source:
     """Open the image files of a folder and, if the terms say so, of its subfolders; otherwise see `open_files`."""
     files = list_local(str(folder), _enter(terms))
@@ -95,20 +100,31 @@ def open_files(name: str, files: Files, terms: Terms, searched: str) -> Source:
     if files.repeated:
         notes += (f"{files.repeated} links lead to folders that are counted already; each folder is read once",)
     if images:
-        for kind, some in found.items():
-            if kind.told:
-                notes += (f"{len(some)} {kind.name} next to the images, such as {some.place(0).tail}, were not opened",)
+        notes += _unopened(found, "images")
         nested, upper = sum(map(_is_nested, images.names)), sum(map(has_upper_ending, images.names))
         notes = foreign_note(len(images), nested, upper) + notes
         return Folder(name, images, notes=notes, load=load_image)
     for kind, some in found.items():
-        notes = (f"{name} has no image files but {len(some)} {kind.name}: {kind.used}", *notes)
-        return kind.open(name, some, terms, notes)
+        del found[kind]
+        used = kind.one_used if len(some) == 1 else kind.used
+        notes = (f"{name} has no image files but {counted(len(some), kind.name)}: {used}", *notes)
+        return kind.open(name, some, terms, notes + _unopened(found, f"{kind.name}s"))
     *others, last = dict.fromkeys(
         ending for kind in _kinds(terms.endings) for ending in _ENDINGS_OF_KINDS if kind.test(f"a{ending}")
     )
     looked = ", ".join([str(terms.endings), *others])
     raise InputError(f"no images {searched}: looked for files ending in {looked} or {last}")
+
+
+def _unopened(left: "Mapping[_Kind, Files]", opened: str) -> tuple[str, ...]:
+    """Return the notes on files that are left out, next to those that are opened."""
+    notes = []
+    for kind, some in left.items():
+        such, was = ("", "was") if len(some) == 1 else ("such as ", "were")
+        if kind.told:
+            count = counted(len(some), kind.name)
+            notes.append(f"{count} next to the {opened}, {such}{some.place(0).tail}, {was} not opened")
+    return tuple(notes)
 
 
 def load_image(place: Place, name: str) -> Decoded:
@@ -156,18 +172,19 @@ class _Kind(NamedTuple):
 
     Attributes
     ----------
-    name, used : str
-        What they are, and how they are used, for a note.
+    name, used, one_used : str
+        What one is called, and how several and one are used, for a note.
     test : callable
         Tells from its name whether a file is one.
     open : callable
         Takes the name of the set, the files, the terms and the notes.
     told : bool
-        Whether a note says that they were not opened if there are images.
+        Whether a note says that they were not opened if there are others to open.
     """
 
     name: str
     used: str
+    one_used: str
     test: Wanted
     open: Callable[[str, Files, Terms, tuple[str, ...]], Source]
     told: bool = True
@@ -178,7 +195,7 @@ def _open_archives(name: str, files: Files, terms: Terms, notes: tuple[str, ...]
 
 
 def _open_arrays(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:
-    return Folder(name, files, notes=notes, load=partial(load_npy, floats=terms.floats))
+    return ArrayFolder(name, files, notes=notes, load=partial(load_npy, floats=terms.floats))
 
 
 def _open_tables(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) -> Source:
@@ -187,9 +204,9 @@ def _open_tables(name: str, files: Files, terms: Terms, notes: tuple[str, ...]) 
 
 #: What is opened where there are no image files. The first line with files is used.
 _KINDS = (
-    _Kind("archives", "their images are used as one set", is_archive, _open_archives),
-    _Kind("tables", "their images are used as one set", is_table, _open_tables),
-    _Kind(".npy files", "each is read as one image", is_npy, _open_arrays, told=False),
+    _Kind("archive", "their images are used as one set", "its images are used", is_archive, _open_archives),
+    _Kind("table", "their images are used as one set", "its images are used", is_table, _open_tables),
+    _Kind(".npy file", "each is read as one image", "it is read as one image", is_npy, _open_arrays, told=False),
 )
 
 
@@ -202,8 +219,8 @@ def _kinds(endings: Endings) -> tuple[_Kind, ...]:
 
 
 def in_order(endings: Endings) -> tuple[tuple[str, Wanted], ...]:
-    """Return the kinds of files that `open_files` looks for, with their names; it opens the first one that is there."""
-    return (("image files", endings.count), *((kind.name, kind.test) for kind in _kinds(endings)))
+    """Return the kinds of files that `open_files` looks for, of which it opens the first that is there."""
+    return (("image file", endings.count), *((kind.name, kind.test) for kind in _kinds(endings)))
 
 
 def wanted(endings: Endings) -> Wanted:

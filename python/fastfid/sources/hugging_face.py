@@ -14,6 +14,7 @@ from ..images.decode import Decoded, as_decoded
 from .base import Item, Source
 from .element import Maker, failing, images_of
 from .iterable import Elements
+from .stamps import stamp_of
 from .terms import Terms
 
 _OWN = ("features", "column_names", "cast_column", "select_columns", "with_format")
@@ -73,7 +74,8 @@ class Rows(Source):
     def __init__(self, dataset: Any, key: str, kind: str, fingerprint: str, terms: Terms) -> None:
         super().__init__(f"a {kind} of {len(dataset)}", len(dataset), files=True)
         self._dataset, self._key, self._kind, self._terms = dataset, key, kind, terms
-        self._fingerprint = fingerprint
+        self.arrays = _has_arrays(dataset, key)
+        self._fingerprint, self._all_bytes = fingerprint, _all_bytes(dataset, key)
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
@@ -90,8 +92,15 @@ class Rows(Source):
         return str(index)
 
     def stamp_of(self, index: int) -> str:
-        """Return the fingerprint of the data set."""
-        return self._fingerprint
+        """Return the fingerprint of the data set; with the stamp of the file if a row has only its path."""
+        if self._all_bytes:
+            return self._fingerprint
+        with failures(f"cannot read {self.name_of(index)}"):
+            cell = self._dataset[index][self._key]
+        if not isinstance(cell, Mapping) or cell.get("bytes") is not None or cell.get("path") is None:
+            return self._fingerprint
+        stamp = stamp_of(cell, self._terms)
+        return f"{self._fingerprint} {stamp}" if stamp else ""
 
     def _load(self, index: int, name: str) -> Decoded:
         with failures(f"cannot read {name}", ImageError):
@@ -104,10 +113,23 @@ class Stream(Elements):
 
     def __init__(self, dataset: Any, key: str, kind: str, terms: Terms) -> None:
         super().__init__(dataset, terms, kind)
+        self.arrays = _has_arrays(dataset, key)
         self._key = key
 
     def _images(self, element: Any, index: int) -> Sequence[Maker]:
         return _images_of_cell(element[self._key], self._name(index), self._terms)
+
+
+def _has_arrays(dataset: Any, key: str) -> bool:
+    return type(dataset.features[key]).__name__ in _ARRAYS
+
+
+def _all_bytes(dataset: Any, key: str) -> bool:
+    """Return True if no row has the path of a file instead of its bytes; the images are not read for that."""
+    if type(dataset.features[key]).__name__ != "Image":
+        return True
+    chunks = getattr(getattr(dataset, "data", None), "column", lambda _: None)(key)
+    return chunks is not None and not any(chunk.field("bytes").null_count for chunk in chunks.chunks)
 
 
 def _images_of_cell(cell: object, name: str, terms: Terms) -> Sequence[Maker]:

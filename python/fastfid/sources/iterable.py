@@ -5,7 +5,8 @@ from typing import Any
 
 from ..errors import InputError
 from .base import Item, Source
-from .element import Maker, images_of, is_batch, stamp_of
+from .element import Maker, images_of, is_batch
+from .stamps import stamp_of
 from .terms import Terms
 
 
@@ -85,7 +86,7 @@ class Elements(Source):
     def stamp_of(self, index: int) -> str:
         """Return size and time of a file, or a hash of an image in memory; "" if the elements are not in a list."""
         indexed = isinstance(self._elements, list | tuple) and not self.ordered  # getting others may decode them
-        return stamp_of(self._elements[index]) if indexed else ""
+        return stamp_of(self._elements[index], self._terms) if indexed else ""
 
     def _walk(self, indices: Iterable[int]) -> Iterator[tuple[int, object]]:
         """Yield the elements at these indices, and do not advance the iterable beyond the last of them."""

@@ -60,7 +60,7 @@ class Files(ABC):
 
     @abstractmethod
     def stamp(self, index: int) -> str:
-        """Return its size, and what is different once it has changed."""
+        """Return its size, and what is different once it has changed; "" if nothing tells that."""
 
     @abstractmethod
     def folder(self, index: int) -> str:
@@ -121,8 +121,9 @@ class RemoteFiles(Files):
         return Far(self._remote, self.names[index], None if size == UNKNOWN else size, stamp if any(stamp) else b"")
 
     def stamp(self, index: int) -> str:
-        """Return its size and stamp, as listed."""
-        return f"{self._sizes[index]} {self._stamps[index].tobytes().hex()}"
+        """Return its size and stamp, as listed; "" without a stamp, as of web servers: a size alone tells little."""
+        stamp = self._stamps[index]
+        return f"{self._sizes[index]} {stamp.tobytes().hex()}" if stamp.any() else ""
 
     def folder(self, index: int) -> str:
         """Return the folder of a file."""

@@ -17,6 +17,7 @@ from ..images.rgb import is_tensor, to_array
 from .address import open_address, open_remote
 from .arrays import Stack
 from .base import Source, check_source
+from .effects import effect_notes
 from .element import is_file, is_upath
 from .folder import open_folder
 from .globs import is_pattern, open_pattern
@@ -76,7 +77,7 @@ def open_source(
         ``"pytorch-fid"`` selects exactly the files that pytorch-fid reads: its endings in lower case only, and no
         subfolders.
     image_key, value_range, quantise, storage_options
-        As in `score`.
+        As in `score`. A note of the source names those that have no effect on it.
 
     Raises
     ------
@@ -99,7 +100,10 @@ def open_source(
         storage_options=storage_options,
     )
     open_kind = next(open_kind for test, open_kind in _TYPES if test(source))
-    return open_kind(source, terms)
+    opened = open_kind(source, terms)
+    if opened is not source:  # one of the caller's own may do with options what it likes
+        opened.notes += effect_notes(source, opened, terms)
+    return opened
 
 
 # Each kind is opened by a function of the input and the terms.

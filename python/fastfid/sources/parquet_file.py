@@ -5,7 +5,7 @@ from typing import IO, Any
 
 import pyarrow.parquet as pq
 
-from .columns import image_column
+from .columns import has_paths, image_column
 from .unchanged import Unchanged
 
 _BUFFER = 1 << 16
@@ -23,14 +23,24 @@ class ParquetFile:
         self.file = file
         parquet = _open(opened)
         schema, found = parquet.schema_arrow, parquet.metadata
-        self._column = schema[image_column(schema, key, file.name)].name
+        field = schema[image_column(schema, key, file.name)]
+        self.column, self._paths = field.name, has_paths(field.type)
         self.rows = [found.row_group(group).num_rows for group in range(found.num_row_groups)]
         check_rows(self.rows, opened)
 
     def read(self, opened: IO[bytes], group: int) -> Iterator[Any]:
         """Yield the column of a row group as arrays of one row."""
-        for batch in _open(opened).iter_batches(_ROWS, row_groups=[group], columns=[self._column], use_threads=False):
+        for batch in _open(opened).iter_batches(_ROWS, row_groups=[group], columns=[self.column], use_threads=False):
             yield batch.column(0)
+
+    def lacks_bytes(self, opened: IO[bytes], group: int) -> bool:
+        """Return True if a row of a group may have a path and no bytes, by the statistics of the group."""
+        if not self._paths:
+            return False
+        found = _open(opened).metadata.row_group(group)
+        columns = (found.column(index) for index in range(found.num_columns))
+        known = next((one.statistics for one in columns if one.path_in_schema == f"{self.column}.bytes"), None)
+        return known is None or not known.has_null_count or known.null_count > 0
 
 
 def check_rows(rows: list[int], file: IO[bytes]) -> None:

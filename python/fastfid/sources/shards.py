@@ -13,6 +13,7 @@ from ..files.places import Far, Place
 from .archive import Archive, Listing
 from .base import Item, Source
 from .names import foreign_note, has_upper_ending
+from .samples import sought
 from .tars import Tar
 from .terms import Terms
 from .zips import Zip
@@ -39,18 +40,17 @@ class Shards(Source):
         self._archives = [_open(place) for place in places]
         self._labels = labels
         threads = _THREADS if any(isinstance(place, Far) for place in places) else 1
-        self._listings = in_threads(
-            lambda archive: archive.list(terms.recursive, terms.endings), self._archives, threads
-        )
+        self._listings = in_threads(lambda archive: archive.list(terms), self._archives, threads)
         self._ends = list(accumulate(len(listing.names) for listing in self._listings))
         size = self._ends[-1]
         if not size:
             among = name if len(places) == 1 else f"the {len(places)} archives in {name}"
             where = "" if terms.recursive else " (subfolders were not searched)"
-            raise InputError(f"no images in {among}{where}: looked for members ending in {terms.endings}")
+            keys = set[str]().union(*(listing.keys for listing in self._listings))
+            raise InputError(f"no images in {among}{where}: {sought(terms, keys)}")
         nested = sum("/" in member for listing in self._listings for member in listing.names)
         upper = sum(has_upper_ending(member) for listing in self._listings for member in listing.names)
-        notes += foreign_note(size, nested, upper) + _notes(self._archives, self._listings)
+        notes += foreign_note(size, nested, upper) + _notes(self._archives, self._listings, terms.image_key)
         starts = [
             end - len(listing.names) for end, listing in zip(self._ends, self._listings, strict=True) if listing.names
         ]
@@ -99,12 +99,14 @@ def _open(path: Place) -> Archive:
     raise InputError(f"{path} is an archive of a kind that cannot be read: unpack it and give the folder")
 
 
-def _notes(archives: list[Archive], listings: list[Listing]) -> tuple[str, ...]:
+def _notes(archives: list[Archive], listings: list[Listing], key: str | None) -> tuple[str, ...]:
     notes = []
     if repeated := sum(listing.repeated for listing in listings):
         notes.append(f"{repeated} names occur more than once in an archive; the last of each counts, as if unpacked")
     if sidecars := sum(listing.sidecars for listing in listings):
         notes.append(f"{sidecars} files that macOS adds to archives (__MACOSX, ._*) were left out")
+    if lacking := sum(listing.lacking for listing in listings):
+        notes.append(f"samples without {key}, the image_key: {lacking}")
     if unended := [archive.path.tail for archive in archives if not archive.ended]:
         which = unended[0] if len(unended) == 1 else f"{len(unended)} archives, {unended[0]} among them,"
         notes.append(f"{which} lacks the mark at its end: if it was cut short there, images are missing")

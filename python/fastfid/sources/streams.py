@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
-from posixpath import dirname
 from tarfile import TarInfo
 from typing import IO, Any, NamedTuple
 
@@ -14,9 +13,10 @@ from ..files.places import Far, Place
 from ..files.reading import failures
 from ..files.unpacking import Unpacked
 from ..images.decode import Decoded, decode
-from .archive import clean, is_sidecar
+from .archive import clean
 from .base import Item, Source
 from .names import is_compressed_tar
+from .samples import Chooser, is_sidecar, sought
 from .tars import Headers, has_end_mark, members, read_member
 from .terms import Terms
 from .unchanged import Unchanged
@@ -45,9 +45,10 @@ class Streams(Source):
         """Yield the images at these indices."""
         wanted = iter(indices)
         index, place = -1, next(wanted, None)
+        chooser = Chooser(self._terms)
         for shard in self._shards:
             begin = index
-            for item in _images(shard, self._terms):
+            for item in _images(shard, chooser):
                 index += 1
                 if place is None:
                     return
@@ -57,16 +58,19 @@ class Streams(Source):
             if index == begin and len(self._shards) > 1:
                 warnings.warn(f"{shard.place} holds no images", FastFIDWarning, stacklevel=2)
         if index < 0:
-            raise InputError(f"no images in {self.name}: looked for members ending in {self._terms.endings}")
+            raise InputError(f"no images in {self.name}: {sought(self._terms, chooser.keys)}")
+        if chooser.lacking:
+            text = f"samples of {self.name} without {self._terms.image_key}, the image_key: {chooser.lacking}"
+            warnings.warn(text, FastFIDWarning, stacklevel=2)
 
     def key_of(self, index: int) -> str:
         """Return the index."""
         return str(index)
 
     def stamp_of(self, index: int) -> str:
-        """Return a hash of the states of all archives; which one an image is in is not known."""
-        stamps = "\n".join(shard.file.stamp for shard in self._shards)
-        return blake2b(stamps.encode(), digest_size=16).hexdigest()
+        """Return a hash of all archives' states, as which one has the image is not known; "" if one is unknown."""
+        stamps = [shard.file.stamp for shard in self._shards]
+        return blake2b("\n".join(stamps).encode(), digest_size=16).hexdigest() if all(stamps) else ""
 
 
 def _look(place: Place) -> _Shard:
@@ -82,7 +86,7 @@ def _unpacked(file: IO[bytes], place: Place) -> Any:
     return Unpacked(file) if is_compressed_tar(place.tail) else file
 
 
-def _images(shard: _Shard, terms: Terms) -> Iterator[Item]:
+def _images(shard: _Shard, chooser: Chooser) -> Iterator[Item]:
     """Yield the images of an archive; its order is kept, since nothing can be sorted."""
     place = shard.place
     with shard.file.open() as file, failures(f"cannot read the archive {place}"):
@@ -91,9 +95,7 @@ def _images(shard: _Shard, terms: Terms) -> Iterator[Item]:
         seen: set[int] = set()
         for info in members(headers):
             name = clean(info.name, info.linkname)
-            if info.isdir() or not terms.endings.count(name) or is_sidecar(name):
-                continue
-            if dirname(name) and not terms.recursive:
+            if info.isdir() or not chooser.counts(name) or is_sidecar(name):
                 continue
             if hash(name) in seen:
                 raise InputError(

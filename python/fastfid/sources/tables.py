@@ -15,7 +15,7 @@ from typing import IO, Any, Protocol
 from ..errors import ImageError, InputError
 from ..files.parallel import in_threads
 from ..files.places import Local, Place, place_of
-from ..files.reading import MOST_FILE_BYTES, failures
+from ..files.reading import MOST_FILE_BYTES, failures, stamp_of_file
 from ..images.decode import Decoded, decode
 from .base import Item, Source
 from .terms import Terms
@@ -25,6 +25,7 @@ PARQUET = (".parquet", ".pq")
 ARROW = (".arrow", ".feather", ".ipc")
 TABLES = PARQUET + ARROW
 _OPENERS = 8  # threads; opening a file waits for its end to be read
+_LONGEST_PATH = 1 << 12  # characters; Linux takes no longer ones
 _WAY_OUT = "pip install 'fastfid[tables]'"
 
 
@@ -32,11 +33,15 @@ class TableFile(Protocol):
     """One file. `rows` has the number of rows of each of its groups, which can be read on their own."""
 
     file: Unchanged
+    column: str  # the name of the one that holds the images
     rows: list[int]
     ended: bool  # whether the mark at its end is there, without which rows may be missing
 
     def read(self, opened: IO[bytes], group: int) -> Iterator[Any]:
         """Yield the image column of a group, from its first row on, as several pyarrow Arrays."""
+
+    def lacks_bytes(self, opened: IO[bytes], group: int) -> bool:
+        """Return True if a row of a group may have a path and no bytes; no row is read."""
 
 
 def is_table(name: str | os.PathLike[str]) -> bool:
@@ -69,11 +74,13 @@ class Tables(Source):
         _require_pyarrow(str(places[0]))
         self._files = in_threads(partial(_open, terms=terms), places, min(_OPENERS, len(places)))
         self._names = [str(place) for place in places]
+        self._check_columns(name)
         self._folders = [Path(place.path).parent if isinstance(place, Local) else None for place in places]
         groups = [(file, group) for file, opened in enumerate(self._files) for group in range(len(opened.rows))]
         self._groups = [(file, group) for file, group in groups if self._files[file].rows[group]]
         self._ends = list(accumulate(self._files[file].rows[group] for file, group in self._groups))
         self._first = [0, *accumulate(sum(opened.rows) for opened in self._files)]  # of each file
+        self._paths: tuple[int, list[str | None]] | None = None
         size = self._ends[-1] if self._ends else 0
         if not size:
             raise InputError(f"no images in {name}: {'its tables have' if len(places) > 1 else 'it has'} no rows")
@@ -84,6 +91,15 @@ class Tables(Source):
             notes += (f"{', '.join(unended[:3])}: no mark at the end; if it was cut short there, rows are missing",)
         # Not files, from which some are decoded before the run: half a group would be read for each of them.
         super().__init__(name, size, notes=notes, starts=[0, *self._ends[:-1]])
+
+    def _check_columns(self, name: str) -> None:
+        first = self._files[0].column
+        for number, opened in enumerate(self._files):
+            if opened.column != first:
+                raise InputError(
+                    f"the tables of {name} have their images in different columns, {first!r} in {self._names[0]} and "
+                    f"{opened.column!r} in {self._names[number]}: rename one, or give the tables as two sets"
+                )
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices, whose bytes are in memory."""
@@ -111,8 +127,40 @@ class Tables(Source):
         return f"{within}:{row}"
 
     def stamp_of(self, index: int) -> str:
-        """Return what is different once the file has changed."""
-        return self._files[self._at(index)[0]].file.stamp
+        """Return what is different once the file has changed, or the one that the row names if it has no bytes."""
+        file, _ = self._at(index)
+        stamp, folder, path = self._files[file].file.stamp, self._folders[file], self._path_alone(index)
+        return stamp if folder is None or path is None else f"{stamp} {stamp_of_file(folder / path)}"
+
+    def _path_alone(self, index: int) -> str | None:
+        """Return the path in a row that has no bytes; of the group that was read last they are all kept."""
+        group = bisect_right(self._ends, index)
+        paths = self._paths
+        if paths is None or paths[0] != group:
+            paths = self._paths = group, self._paths_alone(group)
+        return paths[1][index - (self._ends[group - 1] if group else 0)] if paths[1] else None
+
+    def _paths_alone(self, group: int) -> list[str | None]:
+        """Return the paths in the rows of a group that have no bytes, None for the others; nothing if all have."""
+        file, number = self._groups[group]
+        found, known = list[str | None](), dict[str, str]()  # one text for each path, since they may be repeated
+        with self._files[file].file.open() as opened:
+            with arrow_failures(f"cannot read {self._names[file]}"):
+                lacking = self._files[file].lacks_bytes(opened, number)
+            if not lacking:
+                return found
+            rows = _Rows(self._names[file], self._files[file].read(opened, number))
+            for row in range(self._files[file].rows[number]):
+                cell = rows.cell(row)
+                data, path = cell if isinstance(cell, tuple) else (cell, None)
+                if data is not None or path is None or len(path) > _LONGEST_PATH:
+                    found.append(None)
+                else:
+                    found.append(known.setdefault(path, path))
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_paths": None}
 
     def _at(self, index: int) -> tuple[int, int]:
         file = bisect_right(self._first, index) - 1

@@ -29,8 +29,8 @@ class Unchanged:
 
     @property
     def stamp(self) -> str:
-        """Its size, and what is different once it has changed."""
-        return " ".join(map(str, self._state))
+        """Its size, and what is different once it has changed; "" if a server tells its size alone."""
+        return "" if "" in self._state else " ".join(map(str, self._state))
 
     @contextmanager
     def open(self, first: int = FIRST_RANGE) -> Iterator[IO[bytes]]:
