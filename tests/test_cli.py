@@ -208,3 +208,12 @@ def test_curves_reach_from_the_axis_to_the_top():
     points = [e.attrib["points"].split() for e in root if e.tag.endswith("polyline")]
     assert [p.split(",")[1] for p in points[0]] == ["252.0", "195.0", "138.0", "24.0"]
     assert {p.split(",")[1] for p in points[1]} == {"252.0"}
+
+
+@pytest.mark.parametrize("command", [[], ["fdr"], ["reference"]])
+def test_the_help_names_every_kind_of_input(capsys, command):
+    with pytest.raises(SystemExit):
+        main([*command, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for kind in ("a folder", ".tar.gz", ".parquet", ".csv list of paths", "a pattern or an address"):
+        assert kind in said

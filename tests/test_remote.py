@@ -35,6 +35,7 @@ from fastfid.files.places import Far, packed
 from fastfid.files.ranges import RangeFile
 from fastfid.files.remote import Remote, State, filesystem, is_address, retried, state_of_info
 from fastfid.files.turns import turn
+from fastfid.metrics.saved import save as save_fit
 from fastfid.sources import open_source, read_items
 from pictures import pictures
 from servers import Proxy, moto_port, s3, served_s3, serving, web  # noqa: F401 - fixtures
@@ -283,6 +284,27 @@ def test_statistics_at_an_address(folder, memory, s3, tmp_path, name):  # noqa: 
     assert fastfid.Statistics.load(f"memory://{name}").n == fastfid.Statistics.load(tmp_path / name).n
     with pytest.raises(InputError, match=r"memory://none\.npz does not exist"):
         fastfid.score("memory://none.npz", other)
+
+
+@pytest.mark.filterwarnings("ignore::fastfid.FastFIDWarning")
+def test_statistics_and_images_at_a_signed_address(tmp_path):
+    """What a file holds beside its statistics is found, too, although its address ends in the signature."""
+    network = fastfid.Extractor("inception-v3-random", dims=64, batch_size=8, roles=("features", "spatial"))
+    images = pictures(24, 32)
+    made = fastfid.statistics(images[:12], model=network)
+    np.savez(tmp_path / "adm.npz", mu=made.mu, sigma=made.sigma, arr_0=images[:12])
+    options = {"model": network, "metrics": ("fid", "sfid")}
+    save_fit(fastfid.fit(images[:12], **options), tmp_path / "sfid.npz")
+    with web(tmp_path) as server:
+        for name in ("adm.npz", "sfid.npz"):
+            address = f"http://127.0.0.1:{server.server_address[1]}/{name}"
+            expected = fastfid.compare(tmp_path / name, images[12:], **options).scores
+            for given in (address, f"{address}?signature=x"):
+                assert fastfid.compare(given, images[12:], **options).scores == expected
+        np.savez(tmp_path / "bad.npz", mu=np.full(4, np.nan), sigma=np.eye(4))
+        with pytest.raises(InputError, match=r"/bad\.npz: ") as caught:
+            fastfid.score(f"{address.replace(name, 'bad.npz')}?signature=x", images[12:], model=network)
+        assert "signature" not in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore:.*no record of the model:fastfid.FastFIDWarning")
@@ -546,7 +568,7 @@ def test_what_a_web_server_refuses_is_not_called_missing(flaky):
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        ("memory://none", "memory://none does not exist: give a folder, .zip or .tar"),
+        ("memory://none", "memory://none does not exist: give a folder of images, a .zip or .tar .* list of paths"),
         ("memory://set/one.png", "memory://set/one.png is a single image"),
         ("memory://set/one.pkl", "memory://set/one.pkl is a pickle"),
         ("memory://set/one.rar", "is an archive of a kind that cannot be read"),

@@ -139,7 +139,7 @@ def test_corrupt_file_is_found_when_loaded(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("gone", r"gone does not exist: .*\.bmp"),
+        ("gone", r"gone does not exist: .*\.tar\.gz.*\.parquet.*\.csv.*, or a pattern of any of these$"),
         ("gone.npy", "does not exist"),
         ("one.png", "one.png is a single image: give a folder"),
         ("two.JPG", "is a single image"),
@@ -224,7 +224,7 @@ def test_chosen_endings_in_any_case(tmp_path, endings):
 def test_endings_that_do_not_count_unless_asked_for(tmp_path):
     Image.fromarray(STACK[0]).save(tmp_path / "a.gif")
     assert open_source(tmp_path, endings="gif,png").size == 1
-    with pytest.raises(InputError, match=r"looked for files ending in \.jpg, \.png, \.tar or \.zip"):
+    with pytest.raises(InputError, match=r"looked for files ending in \.jpg, \.png, \.tar, \.zip, \.tar\.gz, "):
         open_source(tmp_path, endings="png,jpg")
 
 
@@ -232,7 +232,9 @@ def test_endings_that_do_not_count_unless_asked_for(tmp_path):
 def test_npy_files_are_no_images_where_endings_are_given(tmp_path, endings):
     for name in "ab":
         np.save(tmp_path / name, STACK[0])
-    with pytest.raises(InputError, match=r"no images in .*: looked for files ending in .*\.png.*, \.tar or \.zip$"):
+    with pytest.raises(
+        InputError, match=r"no images in .*: looked for files ending in .*\.png.*, \.tar, \.zip, .* or \.ipc$"
+    ):
         open_source(tmp_path, endings=endings)
 
 

@@ -23,7 +23,7 @@ import fastfid
 from fastfid import ImageError, InputError
 from fastfid.files import unpacking
 from fastfid.files.unpacking import Unpacked
-from fastfid.sources import open_source, read_items
+from fastfid.sources import check_limit, open_source, read_items
 from test_archives import PNG, STACK, png, write_tar
 
 PACK = {
@@ -86,6 +86,10 @@ def test_the_images_are_those_of_the_plain_tar(tmp_path, kind):
     (chosen,) = source.read(iter([1]))
     np.testing.assert_array_equal(chosen.decode().pixels, STACK[0])
     assert (source.key_of(1), source.stamp_of(0)) == ("1", source.stamp_of(1))
+    with pytest.raises(
+        InputError, match=r"limit=3 .*\.tar\..* does not say: decompress it \(gunzip, .* give the \.tar$"
+    ):
+        check_limit(source, 3, 0)
 
 
 @pytest.mark.parametrize("name", ["A.TAR.GZ", "a.tgz"])

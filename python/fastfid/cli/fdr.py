@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..errors import InputError
 from ..terminal import check_stdout, show
-from .parser import Parser, add_option, add_silence, given_options, passing, silence
+from .parser import IMAGES, Parser, add_option, add_silence, given_options, passing, silence
 
 # Options about the images and the run; those about one network are in its file.
 _OPTIONS = (
@@ -39,7 +39,7 @@ def _make_parser() -> argparse.ArgumentParser:
         prog="fastfid fdr",
         description="Fréchet distances by several networks, each divided by that of a validation set, and their mean.",
     )
-    parser.add_argument("generated", help="a folder, .zip or .tar of images, or an .npz or .npy of images")
+    parser.add_argument("generated", help=IMAGES)
     parser.add_argument("real", help="the same for the real images")
     parser.add_argument(
         "--network",

@@ -12,6 +12,12 @@ from ..terminal import printable
 
 T = TypeVar("T")
 
+#: What a side can be, for the help.
+IMAGES = (
+    "a folder, a .zip or .tar (also .tar.gz and the like), a .parquet or .arrow table, a .txt or .csv list of paths, "
+    "or an .npz or .npy, of images; a pattern or an address of any of these"
+)
+
 # pytorch-fid accepts these abbreviated, and some abbreviations (--b, --n, --s) would be ambiguous here.
 _PYTORCH_FID = ("--batch-size", "--num-workers", "--device", "--dims", "--save-stats")
 # Version 0.1.0 accepted these abbreviations, which would be ambiguous now.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..options import names
 from ..terminal import say
-from .parser import Parser, add_option, given_options
+from .parser import IMAGES, Parser, add_option, given_options
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -16,9 +16,7 @@ def command(arguments: Sequence[str]) -> None:
         prog="fastfid reference",
         description="Write a reference file for ADM's evaluator, which holds statistics and images.",
     )
-    parser.add_argument(
-        "source", help="a folder, .zip or .tar of images, or an .npz or .npy of images; all of one size"
-    )
+    parser.add_argument("source", help=f"{IMAGES}; all of one size")
     parser.add_argument("out", help="the .npz to write")
     parser.add_argument("--protocol", choices=("adm",), default="adm", help="the tool that reads it (default: adm)")
     parser.add_argument(

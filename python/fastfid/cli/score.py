@@ -11,7 +11,7 @@ from ..metrics.base import Score
 from ..metrics.foreign_files import FORMATS
 from ..options import checked, names, option_of
 from ..terminal import check_stdout, printable, say, show
-from .parser import Parser, add_option, add_silence, expand, flag_of, given_options, passing, silence
+from .parser import IMAGES, Parser, add_option, add_silence, expand, flag_of, given_options, passing, silence
 from .save_stats import save_stats
 
 _MOST_PAIRS = 5
@@ -62,8 +62,8 @@ def make_parser() -> Parser:
     parser.add_argument(
         "path",
         nargs="+",
-        help="a folder, .zip or .tar of images, an .npz or .npy of images, or a statistics file: generated images "
-        "first, then real ones; one path suffices for metrics of one side",
+        help=f"{IMAGES}; or a statistics file: generated images first, then real ones; one path suffices for metrics "
+        "of one side",
     )
     parser.add_argument(
         "--save-stats",

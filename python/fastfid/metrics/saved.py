@@ -63,13 +63,13 @@ def fit_of_file(
     fit.provenance = stored.provenance
     if stored.rows is not None and rows:
         fit.states[ROWS] = Rows(stored.rows.shape[1]).update(stored.rows.astype(np.float32, copy=False))
-    name = os.fsdecode(path)
-    if name.lower().endswith(".npz") and roles != {FEATURES}:
+    place = place_of(os.fsdecode(path), storage_options)
+    if place.tail.lower().endswith(".npz") and roles != {FEATURES}:
         try:
-            with failures("it cannot be read"), Npz(place_of(name, storage_options).open()[0]) as npz:
+            with failures("it cannot be read"), Npz(place.open()[0]) as npz:
                 fit.states |= dict(states_of(npz, fit.n, roles))
         except InputError as error:
-            raise InputError(f"{name}: {error}") from error
+            raise InputError(f"{place}: {error}") from error
     return fit
 
 

@@ -149,7 +149,9 @@ def load(
         If the file is missing, damaged or something else, or its values are not statistics; the message names it.
     """
     name, inside = split_entry(path_name(path))
-    arrays, layout, note = _read(place_of(name, storage_options), name, inside if entry is None else entry, rows)
+    place = place_of(name, storage_options)
+    name = str(place)  # without secrets
+    arrays, layout, note = _read(place, name, inside if entry is None else entry, rows)
     with failures(name):
         text = str(arrays["fastfid"]) if "fastfid" in arrays else None
     made_by = None if text is None else Provenance.from_json(text, name)

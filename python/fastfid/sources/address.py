@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import InputError
 from ..files.places import Far, is_local
 from ..files.remote import Remote, filesystem, refused
 from .base import Source
 from .folder import open_remote_folder
 from .globs import has_pattern, open_remote_pattern
-from .single import is_known, open_file
+from .single import is_known, missing, open_file
 from .terms import Terms
 
 
@@ -28,8 +27,7 @@ def open_remote(remote: Remote, terms: Terms) -> Source:
         if pattern:  # some stores refuse its characters in names, each with an error of its own
             return open_remote_pattern(remote, terms)
         if isinstance(problem, FileNotFoundError):
-            wanted = f"a folder, .zip or .tar with images ending in {terms.endings}, or an .npz or .npy"
-            raise InputError(f"{address} does not exist: give {wanted}") from problem
+            raise missing(address) from problem
         raise refused(f"cannot open {address}", problem) from problem
     place = Far(remote)
     # A web server calls everything a file.
@@ -42,7 +40,7 @@ def _open_folder(remote: Remote, terms: Terms) -> Source:
     try:
         return open_remote_folder(remote, terms)
     except FileNotFoundError as problem:
-        raise InputError(f"{remote.name()} does not exist") from problem
+        raise missing(remote.name()) from problem
 
 
 def _on_web(info: dict[str, Any]) -> bool:

@@ -122,9 +122,11 @@ def holds_statistics(place: Place) -> bool:
 
 def images_beside_statistics(given: object, storage_options: Mapping[str, Any] | None = None) -> Source | None:
     """Return the images that a statistics file also has, in ``arr_0``; None if there are none."""
-    if not (isinstance(given, str | os.PathLike) and Path(given).suffix.lower() == ".npz"):
+    if not isinstance(given, str | os.PathLike):
         return None
     place = place_of(os.fspath(given), storage_options)
+    if not place.tail.lower().endswith(".npz"):
+        return None
     with failures(f"cannot read {place}"), Npz(place.open()[0]) as npz:
         found = "arr_0" in npz.keys and len(npz.header("arr_0").shape) in (3, 4)
     return open_npz(place, Terms()) if found else None

@@ -83,6 +83,9 @@ class Source(ABC):
     [3, 200]
     """
 
+    #: What to give instead where the number of images has to be known; for messages.
+    way_out = "give a list, or the first ones with itertools.islice(images, {limit}), unless they are batches"
+
     def __init__(
         self,
         name: str,

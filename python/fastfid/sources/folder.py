@@ -19,8 +19,8 @@ from ..images.quantise import Quantise
 from .archives import open_archives
 from .base import Item, Source
 from .listed import Enter, Files, RemoteFiles, Wanted, list_local, list_remote
-from .names import Endings, foreign_note, has_upper_ending, is_archive, is_npy
-from .tables import Tables, is_table
+from .names import COMPRESSED_TARS, READABLE_ARCHIVES, Endings, foreign_note, has_upper_ending, is_archive, is_npy
+from .tables import TABLES, Tables, is_table
 from .terms import Terms
 
 
@@ -109,8 +109,11 @@ def open_files(name: str, files: Files, terms: Terms, searched: str) -> Source:
         used = kind.one_used if len(some) == 1 else kind.used
         notes = (f"{name} has no image files but {counted(len(some), kind.name)}: {used}", *notes)
         return kind.open(name, some, terms, notes + _unopened(found, f"{kind.name}s"))
-    others = ", .tar, .zip or .npy" if terms.endings == Endings() else ", .tar or .zip"
-    raise InputError(f"no images {searched}: looked for files ending in {terms.endings}{others}")
+    *others, last = dict.fromkeys(
+        ending for kind in _kinds(terms.endings) for ending in _ENDINGS_OF_KINDS if kind.test(f"a{ending}")
+    )
+    looked = ", ".join([str(terms.endings), *others])
+    raise InputError(f"no images {searched}: looked for files ending in {looked} or {last}")
 
 
 def _unopened(left: "Mapping[_Kind, Files]", opened: str) -> tuple[str, ...]:
@@ -207,14 +210,17 @@ _KINDS = (
 )
 
 
+_ENDINGS_OF_KINDS = (*READABLE_ARCHIVES, *COMPRESSED_TARS, *TABLES, ".npy")
+
+
 def _kinds(endings: Endings) -> tuple[_Kind, ...]:
     """Return the lines of `_KINDS` that count; with endings of the caller's own, ``.npy`` files do not."""
     return _KINDS if endings == Endings() else tuple(kind for kind in _KINDS if kind.test is not is_npy)
 
 
 def in_order(endings: Endings) -> tuple[tuple[str, Wanted], ...]:
-    """Return the kinds of files that `open_files` looks for, with their names; it opens the first one that is there."""
-    return (("image files", endings.count), *((kind.name, kind.test) for kind in _kinds(endings)))
+    """Return the kinds of files that `open_files` looks for, of which it opens the first that is there."""
+    return (("image file", endings.count), *((kind.name, kind.test) for kind in _kinds(endings)))
 
 
 def wanted(endings: Endings) -> Wanted:

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ..checks import counted
 from ..errors import InputError
 from ..files.listing import Table
 from ..files.parallel import in_threads
@@ -180,7 +181,7 @@ def _check_one_kind(pattern: str, alternatives: Sequence[str], matches: Matches,
     )
     for number in found & inside:
         files, others = (
-            ", ".join(f"{kind}: {count}" for kind, test in kinds if (count := _count(names, number, test)))
+            ", ".join(counted(count, kind) for kind, test in kinds if (count := _count(names, number, test)))
             for names in (matches.files, matches.inside)
         )
         one = pattern if len(alternatives) == 1 else f"{alternatives[number]} of {pattern}"

@@ -24,7 +24,7 @@ from .folder import open_folder
 from .globs import is_pattern, open_pattern
 from .hugging_face import is_dataset, is_dataset_dict, open_dataset, refuse_dict
 from .iterable import Elements
-from .single import KINDS, open_file
+from .single import KINDS, missing, open_file
 from .tables import are_tables, open_list_of_tables
 from .terms import Terms
 
@@ -125,8 +125,7 @@ def _open_path(source: str | os.PathLike[str], terms: Terms) -> Source:
             return open_file(Local(str(path)), terms)
         if is_pattern(name):
             return open_pattern(name, terms)
-        wanted = f"a folder, .zip or .tar with images ending in {terms.endings}, or an .npz or .npy"
-        raise InputError(f"{path} does not exist: give {wanted}")
+        raise missing(str(path))
 
 
 def _open_upath(source: Any, terms: Terms) -> Source:

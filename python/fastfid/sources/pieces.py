@@ -54,9 +54,9 @@ def check_limit(source: Source, limit: int | None, seed: int) -> None:
         return
     whole_number("limit", limit, 2)
     if source.size is None:
+        way_out = source.way_out.replace("{limit}", str(limit))
         raise InputError(
-            f"limit={limit} needs to know how many images there are, and {source.name} does not say: "
-            f"give a list, or the first ones with itertools.islice(images, {limit}), unless they are batches"
+            f"limit={limit} needs to know how many images there are, and {source.name} does not say: {way_out}"
         )
     seed_number(seed)
 

@@ -14,10 +14,14 @@ from .names import is_archive, is_image
 from .tables import is_table, open_table
 from .terms import Terms
 
+#: What can be given by a path, an address or a pattern of either.
+FILES = (
+    "a folder of images, a .zip or .tar of images (also .tar.gz and the like), a .parquet or .arrow "
+    "table, a folder of archives or tables, a .txt, .csv or .tsv list of paths, an .npz or .npy of images"
+)
 KINDS = (
-    "a folder of images, a .zip or .tar of images or a folder of those, a .parquet or .arrow table, a .txt or .csv "
-    "list of paths, an .npz or .npy of images, an array or tensor, or an iterable of arrays, PIL images, paths or "
-    "bytes of files"
+    f"{FILES}, a pattern or an address of any of these, an array or tensor, or an iterable of arrays, PIL images, "
+    "paths or bytes of files"
 )
 
 
@@ -33,6 +37,11 @@ def open_file(place: Place, terms: Terms) -> Source:
         if test(place, terms):
             return open_kind(place, terms)
     raise InputError(f"{place} is of an unknown type: give {KINDS}")
+
+
+def missing(name: str) -> InputError:
+    """Return the error for a path or an address where there is nothing."""
+    return InputError(f"{name} does not exist: give {FILES}, or a pattern of any of these")
 
 
 def is_known(place: Place, terms: Terms) -> bool:

@@ -33,6 +33,8 @@ class _Shard(NamedTuple):
 class Streams(Source):
     """The images of compressed tars at `places`, shard after shard; their number is known at the end."""
 
+    way_out = _WAY_OUT
+
     def __init__(self, name: str, places: Sequence[Place], terms: Terms, *, notes: tuple[str, ...] = ()) -> None:
         threads = _THREADS if any(isinstance(place, Far) for place in places) else 1
         self._shards = in_threads(_look, places, threads)
