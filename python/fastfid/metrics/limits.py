@@ -1,0 +1,43 @@
+"""Confidence limits for a quantity that cannot be negative, from an estimate that can be."""
+
+from collections.abc import Callable
+from statistics import NormalDist
+
+_NORMAL = NormalDist()
+
+
+def limits(estimate: float, error: float, level: float) -> tuple[float, float]:
+    """Return the limits for a value of at least 0, given an estimate of it with a normal error.
+
+    These are the unified limits of Feldman and Cousins (1998, "Unified approach to the classical statistical analysis
+    of small signals"). Far from 0 they are the usual estimate ± z error. Near 0 they keep the level where cutting the
+    usual limits at 0 would exceed it, and they are never empty.
+    """
+    x = estimate / error
+    far = _NORMAL.inv_cdf((1 + level) / 2)
+    if x >= 2 * far:
+        low = x - far
+    elif x <= _NORMAL.inv_cdf(level):
+        low = 0.0
+    else:
+        low = _root(lambda t: _upper(t, level) - x, 0.0, x)
+    high = x + far if x >= 0 else _root(lambda t: _lower(t, _upper(t, level)) - x, 0.0, far)
+    return error * low, error * high
+
+
+def _lower(t: float, upper: float) -> float:
+    """Return the estimate whose likelihood ratio for the value t is that of `upper`, on the other side of t."""
+    if upper <= 2 * t:
+        return 2 * t - upper
+    return upper - upper * upper / (2 * t) if t > 0 else -float("inf")
+
+
+def _upper(t: float, level: float) -> float:
+    """Return the largest estimate that is accepted for the value t."""
+    return _root(lambda x: _NORMAL.cdf(x - t) - _NORMAL.cdf(_lower(t, x) - t) - level, t, t + 40)
+
+
+def _root(increasing: Callable[[float], float], low: float, high: float) -> float:
+    while low < (middle := (low + high) / 2) < high:
+        low, high = (middle, high) if increasing(middle) < 0 else (low, middle)
+    return high
