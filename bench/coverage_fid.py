@@ -68,7 +68,7 @@ def measure(name: str, a: Rows, b: Rows, n: int, trials: int) -> None:
     ).T
     claimed = np.sqrt(np.mean(error**2))
     inside = 100 * np.mean((low <= truth) & (truth <= high))
-    tests = f"{floor.mean() / fid.mean():.3f} | {uniform(p):.3f} |" if NULL in name else f"- | {np.mean(p < 0.05):.0%} |"
+    tests = f"{floor.mean() / fid.mean():.3f} | {uniform(p):.3f} |" if null else f"- | {np.mean(p < 0.05):.0%} |"
     print(
         f"| {name} | {a.shape[1]} | {n} | {truth:.4g} | {fid.mean():.4g} | {(corrected.mean() - truth) / claimed:+.2f} "
         f"| {claimed / corrected.std(ddof=1):.2f} | {inside:.1f} % | {tests} {seconds:.2f} |",
@@ -88,8 +88,8 @@ def main() -> None:
     features = stored["features"][:, few].astype(np.float64)
     print(describe())
     print(
-        "| populations | dims | images a side | true FID | mean FID | error of corrected | error / deviation | coverage "
-        "| floor / FID | p uniform; below .05 | seconds |"
+        "| populations | dims | images a side | true FID | mean FID | error of corrected | error / deviation "
+        "| coverage | floor / FID | p uniform; below .05 | seconds |"
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for n in options.rows:

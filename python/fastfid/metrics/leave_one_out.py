@@ -15,11 +15,14 @@ rule converges as exp(-π² / step) (Trefethen & Weideman 2014, "The exponential
 lies outside the nodes is added from the limits of the integrand. The derivative by r gives the map T without the row.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .frechet import Gaussian
 
 Matrix = NDArray[np.float64]
 
@@ -51,18 +54,6 @@ class Transport:
 
 
 @dataclass(frozen=True)
-class Side:
-    """The moments that the values of a side's rows depend on, and its own map."""
-
-    n: int
-    mean: Matrix
-    trace: float
-    difference: Matrix  # of its mean to the other side's
-    own: Matrix  # P or Q
-    s: Matrix
-
-
-@dataclass(frozen=True)
 class Values:
     """Three values of each row.
 
@@ -74,53 +65,75 @@ class Values:
     change: Matrix
     held_out: Matrix
 
-    @classmethod
-    def empty(cls, n: int) -> Self:
-        """Return values to be filled in."""
-        return cls(np.empty(n), np.empty(n), np.empty(n))
-
 
 class Singular(Exception):  # noqa: N818 - a finding about the data, not an error
-    """Without one row, a covariance is singular."""
+    """Without one row, the covariance of a side (0 or 1) is singular."""
 
-    def __init__(self, row: int) -> None:
-        super().__init__(row)
-        self.row = row
+    def __init__(self, side: int, row: int) -> None:
+        super().__init__(side, row)
+        self.side, self.row = side, row
 
 
-class Sweep:
-    """Computes the values of one side, block by block."""
+class Blocks(Protocol):
+    """The rows of a side, in blocks, each with the index of its first row."""
 
-    def __init__(self, side: Side) -> None:
-        self._side = side
-        first, last = np.log(side.s[-1]) - _REACH, np.log(side.s[0]) + _REACH
+    n: int
+
+    def blocks(self) -> Iterator[tuple[int, Matrix]]:
+        """Yield all rows."""
+
+
+def swept(sides: Sequence[Blocks], gaussians: Sequence[Gaussian], transport: Transport) -> list[Values]:
+    """Return the values of all rows of both sides, which have these Gaussians; raise `Singular`."""
+    found = []
+    for i, own in enumerate((transport.to_x, transport.to_y)):
+        sweep = _Sweep(sides[i].n, gaussians[i], gaussians[i].mu - gaussians[1 - i].mu, own, transport.s)
+        parts = []
+        for first, rows in sides[i].blocks():
+            if (row := sweep.singular(rows)) is not None:
+                raise Singular(i, first + row)
+            parts.append(sweep.values(rows))
+        found.append(Values(*(np.concatenate(column) for column in zip(*parts, strict=True))))
+    return found
+
+
+class _Sweep:
+    """Computes the values of one side's rows."""
+
+    def __init__(self, n: int, gaussian: Gaussian, difference: Matrix, own: Matrix, s: Matrix) -> None:
+        self._n, self._mean, self._difference, self._own, self._s = n, gaussian.mu, difference, own, s
+        self._trace = float(np.trace(gaussian.covariance))
+        first, last = np.log(s[-1]) - _REACH, np.log(s[0]) + _REACH
         u = np.linspace(first, last, int((last - first) / _STEP) + 2)
         self._t = np.exp(u)
         self._weights = self._t * (u[1] - u[0]) / np.pi
         self._weights[[0, -1]] /= 2
-        self._resolvent = side.s[:, None] / (self._t**2 + side.s[:, None] ** 2)  # of a², since w² = s a²
+        self._resolvent = s[:, None] / (self._t**2 + s[:, None] ** 2)  # of a², since w² = s a²
 
-    def fill(self, values: Values, first: int, rows: Matrix) -> None:
-        """Compute the values of rows (k, d), which begin at row `first` of the side; raise `Singular`."""
-        side, n = self._side, self._side.n
-        x = rows - side.mean
-        squares = np.square(x @ side.own)
-        length = np.einsum("ij,ij->i", x, x)
-        along = x @ side.difference
-        total, r, k = float(side.s.sum()), n / (n - 1) ** 2, np.sqrt((n - 1) / (n - 2))
+    def singular(self, rows: Matrix) -> int | None:
+        """Return the index of a row without which the covariance is singular, if there is one."""
+        left = 1 - self._n / (self._n - 1) ** 2 * (np.square((rows - self._mean) @ self._own) @ (1 / self._s))
+        return int(np.argmin(left)) if left.min() < _SINGULAR else None
+
+    def values(self, rows: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+        """Return the values of rows (k, d), in the order of `Values`."""
+        n, trace, total = self._n, self._trace, float(self._s.sum())
+        f, r, k = n / (n - 1), n / (n - 1) ** 2, ((n - 1) / (n - 2)) ** 0.5
+        x = rows - self._mean
+        squares = np.square(x @ self._own)
+        length, mapped, along = np.square(x).sum(axis=1), squares.sum(axis=1), x @ self._difference
         p = squares @ self._resolvent
-        kept = 1 - r * p
-        if (kept[:, 0] < _SINGULAR).any():
-            raise Singular(first + int(np.argmin(kept[:, 0])))
-        root = k * (total + self._integral(np.log1p(-r * p), -r * squares @ side.s))
-        mapped = 2 / k * (n / (n - 1)) ** 2 * self._integral(p / kept, squares @ side.s)
-        trace = side.trace * (n - 1) / (n - 2) - n / ((n - 1) * (n - 2)) * length
-        here, f = slice(first, first + len(rows)), n / (n - 1)
-        values.influence[here] = 2 * along + length - squares.sum(axis=1) - (side.trace - total) * (n - 1) / n
-        values.change[here] = length / (n - 1) ** 2 - 2 * along / (n - 1) + trace - side.trace - 2 * (root - total)
-        values.held_out[here] = 2 * f * (along - length / (n - 1)) + f * f * length - mapped - trace + root
+        end = squares @ self._s
+        root = k * (total + self._integral(np.log1p(-r * p), -r * end))  # of the other rows, and so are those below
+        others = trace * (n - 1) / (n - 2) - n / ((n - 1) * (n - 2)) * length
+        mapped_by_others = 2 / k * f * f * self._integral(p / (1 - r * p), end)
+        influence = 2 * along + length - mapped - (trace - total) / f
+        change = length / (n - 1) ** 2 - 2 * along / (n - 1) + others - trace - 2 * (root - total)
+        held_out = 2 * f * (along - length / (n - 1)) + f * f * length - mapped_by_others - others + root
+        return influence, change, held_out
 
     def _integral(self, integrand: Matrix, end: Matrix) -> Matrix:
         """Integrate over t, with what the nodes leave out; the integrand is `end` / t² for large t."""
         inner: Matrix = integrand @ self._weights
-        return inner + (integrand[:, 0] * self._t[0] + end / self._t[-1]) / np.pi
+        inner += (integrand[:, 0] * self._t[0] + end / self._t[-1]) / np.pi
+        return inner

@@ -6,23 +6,24 @@ from statistics import NormalDist
 _NORMAL = NormalDist()
 
 
-def limits(estimate: float, error: float, level: float) -> tuple[float, float]:
+def limits(estimate: float, error: float, level: float, p_value: float) -> tuple[float, float]:
     """Return the limits for a value of at least 0, given an estimate of it with a normal error.
 
     These are the unified limits of Feldman and Cousins (1998, "Unified approach to the classical statistical analysis
     of small signals"). Far from 0 they are the usual estimate ± z error. Near 0 they keep the level where cutting the
     usual limits at 0 would exceed it, and they are never empty.
+
+    Whether the value can be 0 is decided by a p-value, which need not suppose a normal error. If it says no where the
+    estimate would allow 0, the lower limit is the one that belongs to the p-value, and at most that of z errors.
     """
-    x = estimate / error
-    far = _NORMAL.inv_cdf((1 + level) / 2)
-    if x >= 2 * far:
-        low = x - far
-    elif x <= _NORMAL.inv_cdf(level):
-        low = 0.0
-    else:
-        low = _root(lambda t: _upper(t, level) - x, 0.0, x)
+    x, far = estimate / error, _NORMAL.inv_cdf((1 + level) / 2)
     high = x + far if x >= 0 else _root(lambda t: _lower(t, _upper(t, level)) - x, 0.0, far)
-    return error * low, error * high
+    if p_value >= 1 - level:
+        return 0.0, error * high
+    if x <= _NORMAL.inv_cdf(level):
+        x = min(far, -_NORMAL.inv_cdf(p_value)) if p_value > 0 else far
+    low = x - far if x >= 2 * far else _root(lambda t: _upper(t, level) - x, 0.0, x)
+    return error * min(low, high), error * high
 
 
 def _lower(t: float, upper: float) -> float:

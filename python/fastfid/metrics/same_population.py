@@ -13,10 +13,10 @@ population" all labellings are equally likely, so the mean of the statistic is e
 Its variance is 2 (1/n + 1/m)² tr C² and its third central moment 8 (1/n + 1/m)³ tr C³, C the covariance of f: it is a
 sum of weighted chi-squares. tr C² is the mean of k(z, z')², tr C³ that of k(z, z') k(z', z'') k(z'', z). Rows are drawn
 with weights k(z, z): then the terms are powers of cosines, which no heavy tail can make noisy. A chi-square with these
-three moments gives the p-value (Pearson 1959, "Note on an approximation to the distribution of non-central chi-square").
+three moments gives the p-value (Pearson 1959, "Note on an approximation to the distribution of non-central χ²").
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Self
@@ -24,7 +24,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .frechet import Gaussian
+
 Matrix = NDArray[np.float64]
+Indices = NDArray[np.intp]
 _DRAWS = 4096  # rows drawn for the moments
 _SHIFTS = 8  # pairs per drawn row
 _MOST_SKEW = 8**0.5  # of a chi-square with one degree of freedom
@@ -39,9 +42,14 @@ class Kernel:
     vectors: Matrix
 
     @classmethod
-    def of(cls, mean: Matrix, covariance: Matrix) -> Self:
-        """Return the kernel of a mean and a covariance with ddof 0, of full rank."""
-        return cls(mean, *np.linalg.eigh(covariance))
+    def of_both(cls, ns: Sequence[int], sides: Sequence[Gaussian]) -> Self:
+        """Return the kernel of all rows of two sides of full rank."""
+        shares = [n / sum(ns) for n in ns]
+        apart = sides[0].mu - sides[1].mu
+        covariance = shares[0] * shares[1] * np.outer(apart, apart)
+        for n, share, side in zip(ns, shares, sides, strict=True):
+            covariance += share * (1 - 1 / n) * side.covariance
+        return cls(shares[0] * sides[0].mu + shares[1] * sides[1].mu, *np.linalg.eigh(covariance))
 
     @property
     def weights(self) -> Matrix:
@@ -62,13 +70,18 @@ class Kernel:
         value: Matrix = h.sum(axis=1) + form / 2 - lengths / 4 + self.eigenvalues.sum() / 4
         return value
 
-    def statistic(self, a: tuple[Matrix, Matrix], b: tuple[Matrix, Matrix]) -> float:
-        """Return the second-order distance of two sides, each a mean and a covariance with ddof 0."""
+    def diagonal(self, rows: Matrix) -> Matrix:
+        """Return k(z, z) of each row."""
+        z = self.coordinates(rows)
+        return np.maximum(self.of_pairs(z, z), 0.0)
+
+    def statistic(self, ns: Sequence[int], sides: Sequence[Gaussian]) -> float:
+        """Return the second-order distance of two sides."""
         seconds = []
-        for mean, covariance in (a, b):
-            shift = self.coordinates(mean[None])
-            seconds.append(self.vectors.T @ covariance @ self.vectors + shift.T @ shift)
-        apart = a[0] - b[0]
+        for n, side in zip(ns, sides, strict=True):
+            shift = self.coordinates(side.mu[None])
+            seconds.append(self.vectors.T @ ((1 - 1 / n) * side.covariance) @ self.vectors + shift.T @ shift)
+        apart = sides[0].mu - sides[1].mu
         return float(apart @ apart + np.sum(np.square(seconds[0] - seconds[1]) * self.weights) / 2)
 
 
@@ -81,7 +94,7 @@ class Law:
     skewness: float
 
     @classmethod
-    def of(cls, kernel: Kernel, diagonal: Matrix, order: NDArray[np.intp], take: "Take", g: float) -> Self:
+    def of(cls, kernel: Kernel, diagonal: Matrix, order: Indices, take: Callable[[Indices], Matrix], g: float) -> Self:
         """Return the law; `diagonal` is k(z, z) of all rows, `take` returns rows by their indices, g is 1/n + 1/m.
 
         `order` is an order of the rows that does not depend on the order in which they were given.
@@ -97,7 +110,8 @@ class Law:
         second = np.mean([np.mean(np.square(c)) for c in cosines.values()])
         third = np.mean([np.mean(cosines[k] * np.roll(cosines[k], -k) * cosines[2 * k]) for k in range(1, 5)])
         n = len(diagonal)
-        return cls(g * average * n / (n - 1), float(2 * second) * (g * average) ** 2, float(8 * third / (2 * second) ** 1.5))
+        variance = 2 * second * (g * average) ** 2
+        return cls(g * average * n / (n - 1), float(variance), float(8 * third / (2 * second) ** 1.5))
 
     def p_value(self, value: float) -> float:
         """Return the probability of a statistic of at least `value`."""
@@ -108,6 +122,3 @@ class Law:
             root = max(0.0, 1 + z * (2 / degrees) ** 0.5) ** (1 / 3)
             z = (root - 1 + 2 / (9 * degrees)) / (2 / (9 * degrees)) ** 0.5
         return NormalDist().cdf(-z)
-
-
-Take = Callable[[NDArray[np.intp]], Matrix]
