@@ -68,6 +68,7 @@ def measure(name: str, a: Rows, b: Rows, n: int, trials: int) -> None:
     ).T
     claimed = np.sqrt(np.mean(error**2))
     inside = 100 * np.mean((low <= truth) & (truth <= high))
+    null = NULL in name
     tests = f"{floor.mean() / fid.mean():.3f} | {uniform(p):.3f} |" if null else f"- | {np.mean(p < 0.05):.0%} |"
     print(
         f"| {name} | {a.shape[1]} | {n} | {truth:.4g} | {fid.mean():.4g} | {(corrected.mean() - truth) / claimed:+.2f} "

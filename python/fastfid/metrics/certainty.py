@@ -150,22 +150,31 @@ class _Pair:
 
     def certainty(self, level: float) -> Certainty:
         x, y = self.sides
-        facts = ((x.n, y.n), x.dims, level)
+        facts = (self.distance.value, (x.n, y.n), x.dims, level)
         values = self.values()
         if isinstance(values, str):
-            return Certainty(self.distance.value, *facts, reason=values)
+            return Certainty(*facts, reason=values)
         law, observed, floor, unseen = self.one_population([value.influence for value in values])
         p_value = law.p_value(observed)
         bias = _jackknife_bias(values) + unseen
         error = _variance(values, law.variance) ** 0.5
         corrected = float(np.ldexp(self.distance.value, -2 * self.exponent)) - bias
         low, high = limits(corrected, error, level, p_value)
-        numbers = np.ldexp([bias, corrected, floor, error, low, high], 2 * self.exponent)
-        if not np.isfinite(numbers).all():
+        scaled = np.ldexp([bias, corrected, floor, error, low, high], 2 * self.exponent)
+        if not np.isfinite(scaled).all():
             raise InputError("the certainty overflows: the features are too large for float64")
-        influence_x, influence_y = (np.ldexp(value.influence, 2 * self.exponent) for value in values)
+        bias, corrected, floor, error, low, high = map(float, scaled)
         return Certainty(
-            self.distance.value, *facts, *map(float, numbers), p_value, influence_x=influence_x, influence_y=influence_y
+            *facts,
+            bias=bias,
+            corrected=corrected,
+            noise_floor=floor,
+            standard_error=error,
+            low=low,
+            high=high,
+            p_value=p_value,
+            influence_x=np.ldexp(values[0].influence, 2 * self.exponent),
+            influence_y=np.ldexp(values[1].influence, 2 * self.exponent),
         )
 
     def values(self) -> list[Values] | str:
