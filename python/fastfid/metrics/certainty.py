@@ -245,11 +245,11 @@ def _variance(values: list[Values], second_order: float) -> float:
     """Return the variance of the corrected distance.
 
     Both the jackknife's variance and that of the held-out influences hold the second-order part twice (Efron & Stein
-    1981), so it is subtracted once. What is left is at least a half. With few rows per dim, the first is too small for
+    1981), so it is subtracted once, and at least that part is left. With few rows per dim, the first is too small for
     sides that differ, and the second too large for sides that do not (bench/coverage_fid.py): their mean is taken.
     """
     both = 0.0
     for value in values:
         n = len(value.change)
         both += float((n - 1) ** 2 * value.change.var(ddof=1) + value.held_out.var(ddof=1)) / (2 * n)
-    return max(both - second_order, both / 2)
+    return max(both - second_order, min(both, second_order))

@@ -11,8 +11,9 @@ k² = (n - 1) / (n - 2). For the root of a matrix that changes by a product of r
 
 since sqrt(e) = (1 / π) ∫ log(1 + e / t²) dt for each eigenvalue e, and by the determinant lemma. Here M = diag(s²) and
 w = sqrt(s) a. In u = log t, the integrand is analytic for |Im u| < π / 2 and falls as exp(-|u|), so the trapezoidal
-rule converges as exp(-π² / step) (Trefethen & Weideman 2014, "The exponentially convergent trapezoidal rule"). What
-lies outside the nodes is added from the limits of the integrand. The derivative by r gives the map T without the row.
+rule converges as exp(-π² / step) (Trefethen & Weideman 2014, "The exponentially convergent trapezoidal rule"). Outside
+the nodes its terms are a geometric series, which is in the weights of the first and the last node. The derivative by r
+gives the map T without the row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ from .frechet import Gaussian
 Matrix = NDArray[np.float64]
 
 _STEP = 0.4  # error of the trapezoidal rule: 4e-11
-_REACH = 14.0  # how far the nodes go beyond the singular values, in powers of e: the rest is 1e-6, and is added
+_REACH = 14.0  # how far the nodes go beyond the singular values, in powers of e
 _SINGULAR = 1e-9  # a covariance that keeps less of itself without a row is singular without it
 
 
@@ -106,8 +107,9 @@ class _Sweep:
         first, last = np.log(s[-1]) - _REACH, np.log(s[0]) + _REACH
         u = np.linspace(first, last, int((last - first) / _STEP) + 2)
         self._t = np.exp(u)
-        self._weights = self._t * (u[1] - u[0]) / np.pi
-        self._weights[[0, -1]] /= 2
+        step = u[1] - u[0]
+        self._weights = self._t * step / np.pi
+        self._weights[[0, -1]] /= -np.expm1(-step)
         self._resolvent = s[:, None] / (self._t**2 + s[:, None] ** 2)  # of a², since w² = s a²
 
     def singular(self, rows: Matrix) -> int | None:
@@ -123,17 +125,10 @@ class _Sweep:
         squares = np.square(x @ self._own)
         length, mapped, along = np.square(x).sum(axis=1), squares.sum(axis=1), x @ self._difference
         p = squares @ self._resolvent
-        end = squares @ self._s
-        root = k * (total + self._integral(np.log1p(-r * p), -r * end))  # of the other rows, and so are those below
+        root = k * (total + np.log1p(-r * p) @ self._weights)  # of the other rows, and so are those below
         others = trace * (n - 1) / (n - 2) - n / ((n - 1) * (n - 2)) * length
-        mapped_by_others = 2 / k * f * f * self._integral(p / (1 - r * p), end)
+        mapped_by_others = 2 / k * f * f * ((p / (1 - r * p)) @ self._weights)
         influence = 2 * along + length - mapped - (trace - total) / f
         change = length / (n - 1) ** 2 - 2 * along / (n - 1) + others - trace - 2 * (root - total)
         held_out = 2 * f * (along - length / (n - 1)) + f * f * length - mapped_by_others - others + root
         return influence, change, held_out
-
-    def _integral(self, integrand: Matrix, end: Matrix) -> Matrix:
-        """Integrate over t, with what the nodes leave out; the integrand is `end` / t² for large t."""
-        inner: Matrix = integrand @ self._weights
-        inner += (integrand[:, 0] * self._t[0] + end / self._t[-1]) / np.pi
-        return inner

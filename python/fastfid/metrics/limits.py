@@ -18,7 +18,7 @@ def limits(estimate: float, error: float, level: float, p_value: float) -> tuple
     """
     x, far = estimate / error, _NORMAL.inv_cdf((1 + level) / 2)
     high = x + far if x >= 0 else _root(lambda t: _lower(t, _upper(t, level)) - x, 0.0, far)
-    if p_value >= 1 - level:
+    if 1 - p_value <= level:
         return 0.0, error * high
     if x <= _NORMAL.inv_cdf(level):
         x = min(far, -_NORMAL.inv_cdf(p_value)) if p_value > 0 else far
