@@ -369,6 +369,11 @@ def test_what_cannot_be_known_has_a_reason():
     alone[17, 4] = 1
     assert refused(fastfid.certainty(x, alone), "without row 17 of y its covariance is singular")
     assert fastfid.certainty(x, alone).fid == distance(x, alone)
+    rare = [rows.copy() for rows in sides(60, 60)]
+    for rows in rare:
+        rows[:, 4] = 0
+        rows[:2, 4] = 1  # new labels leave one of these rows to a side
+    assert refused(fastfid.certainty(*rare), "dealt anew")
 
 
 @pytest.mark.parametrize("level", [0, 1, 95, float("nan"), "0.9", None, True])

@@ -1,6 +1,5 @@
 """How sure a FID is: its noise, its bias, and whether it differs from that of one population."""
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -154,7 +153,10 @@ class _Pair:
         values = self.values()
         if isinstance(values, str):
             return Certainty(*facts, reason=values)
-        law, observed, floor, unseen = self.one_population([value.influence for value in values])
+        alike = self.one_population([value.influence for value in values])
+        if isinstance(alike, str):
+            return Certainty(*facts, reason=alike)
+        law, observed, floor, unseen = alike
         p_value = law.p_value(observed)
         bias = _jackknife_bias(values) + unseen
         error = _variance(values, law.variance) ** 0.5
@@ -200,8 +202,8 @@ class _Pair:
         except Singular as error:
             return f"without row {error.row} of {self.sides[error.side].name} its covariance is singular"
 
-    def one_population(self, influences: list[Matrix]) -> tuple[Law, float, float, float]:
-        """Return what holds if both sides come from one population.
+    def one_population(self, influences: list[Matrix]) -> tuple[Law, float, float, float] | str:
+        """Return what holds if both sides come from one population, or the reason why that is not known.
 
         These are the law of the second-order distance, its value here, the noise floor, and the part of the noise floor
         that the jackknife does not see.
@@ -217,10 +219,13 @@ class _Pair:
         law = Law.of(kernel, diagonal, order, self._taken, 1 / x.n + 1 / y.n)
         again = [gaussian_of(side.moments) for side in relabelled]
         floor = law.mean + distance(*again).value - kernel.statistic([side.n for side in relabelled], again)
-        transport, unseen = Transport.between(*(g.covariance for g in again)), 0.0
-        if transport is not None:
-            with suppress(Singular):
-                unseen = floor - _jackknife_bias(swept(relabelled, again, transport))
+        transport = Transport.between(*(g.covariance for g in again))
+        if transport is None:
+            return "a covariance is nearly singular if the rows of both sides are dealt anew"
+        try:
+            unseen = floor - _jackknife_bias(swept(relabelled, again, transport))
+        except Singular:
+            return "a covariance is singular without one row if the rows of both sides are dealt anew"
         return law, kernel.statistic((x.n, y.n), self.scaled), floor, unseen
 
     def _taken(self, indices: NDArray[np.intp]) -> Matrix:

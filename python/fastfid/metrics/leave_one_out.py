@@ -89,11 +89,7 @@ def swept(sides: Sequence[Blocks], gaussians: Sequence[Gaussian], transport: Tra
     found = []
     for i, own in enumerate((transport.to_x, transport.to_y)):
         sweep = _Sweep(sides[i].n, gaussians[i], gaussians[i].mu - gaussians[1 - i].mu, own, transport.s)
-        parts = []
-        for first, rows in sides[i].blocks():
-            if (row := sweep.singular(rows)) is not None:
-                raise Singular(i, first + row)
-            parts.append(sweep.values(rows))
+        parts = [sweep.values(i, first, rows) for first, rows in sides[i].blocks()]
         found.append(Values(*(np.concatenate(column) for column in zip(*parts, strict=True))))
     return found
 
@@ -112,19 +108,17 @@ class _Sweep:
         self._weights[[0, -1]] /= -np.expm1(-step)
         self._resolvent = s[:, None] / (self._t**2 + s[:, None] ** 2)  # of a², since w² = s a²
 
-    def singular(self, rows: Matrix) -> int | None:
-        """Return the index of a row without which the covariance is singular, if there is one."""
-        left = 1 - self._n / (self._n - 1) ** 2 * (np.square((rows - self._mean) @ self._own) @ (1 / self._s))
-        return int(np.argmin(left)) if left.min() < _SINGULAR else None
-
-    def values(self, rows: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-        """Return the values of rows (k, d), in the order of `Values`."""
+    def values(self, side: int, first: int, rows: Matrix) -> tuple[Matrix, Matrix, Matrix]:
+        """Return the values of rows (k, d) from row `first` of the side on, in the order of `Values`."""
         n, trace, total = self._n, self._trace, float(self._s.sum())
         f, r, k = n / (n - 1), n / (n - 1) ** 2, ((n - 1) / (n - 2)) ** 0.5
         x = rows - self._mean
         squares = np.square(x @ self._own)
         length, mapped, along = np.square(x).sum(axis=1), squares.sum(axis=1), x @ self._difference
         p = squares @ self._resolvent
+        left = 1 - r * p[:, 0]  # of the covariance in the direction of the row
+        if left.min() < _SINGULAR:
+            raise Singular(side, first + int(np.argmin(left)))
         root = k * (total + np.log1p(-r * p) @ self._weights)  # of the other rows, and so are those below
         others = trace * (n - 1) / (n - 2) - n / ((n - 1) * (n - 2)) * length
         mapped_by_others = 2 / k * f * f * ((p / (1 - r * p)) @ self._weights)
