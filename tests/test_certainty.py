@@ -220,6 +220,14 @@ def test_the_p_value_decides_whether_0_is_within_the_limits():
             assert 0 < low <= high
 
 
+@pytest.mark.parametrize("level", [1e-15, 0.1, 0.4, 0.6, 0.9999, 1 - 1e-15])
+def test_limits_of_any_level_are_in_order(level):
+    for estimate in (-60.0, -1.0, -0.1, 0.0, 0.1, 1.0, 60.0):
+        for p in (0.0, 1e-300, 0.3, 0.7, 1.0):
+            low, high = limits(estimate, 1.0, level, p)
+            assert 0 <= low <= high < 100
+
+
 # The record, against simulation
 
 

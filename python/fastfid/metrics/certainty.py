@@ -124,7 +124,7 @@ def certainty(x: "ArrayLike | Rows | Fit", y: "ArrayLike | Rows | Fit", *, level
     >>> sure.corrected < sure.fid
     True
     """
-    if not 0 < (checked := real_number(level)) < 1:
+    if not 0.5 < (1 + (checked := real_number(level))) / 2 < 1:
         raise InputError(f"level must be a number between 0 and 1, got {shown(level)}")
     return _Pair(Given(x, "x"), Given(y, "y")).certainty(checked)
 

@@ -23,7 +23,7 @@ def limits(estimate: float, error: float, level: float, p_value: float) -> tuple
     if x <= _NORMAL.inv_cdf(level):
         x = min(far, -_NORMAL.inv_cdf(p_value)) if p_value > 0 else far
     low = x - far if x >= 2 * far else _root(lambda t: _upper(t, level) - x, 0.0, x)
-    return error * min(low, high), error * high
+    return error * max(0.0, min(low, high)), error * high
 
 
 def _lower(t: float, upper: float) -> float:
@@ -39,6 +39,7 @@ def _upper(t: float, level: float) -> float:
 
 
 def _root(increasing: Callable[[float], float], low: float, high: float) -> float:
-    while low < (middle := (low + high) / 2) < high:
+    while high - low > 1e-13 * max(1.0, high):
+        middle = (low + high) / 2
         low, high = (middle, high) if increasing(middle) < 0 else (low, middle)
     return high
