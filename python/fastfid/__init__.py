@@ -25,6 +25,7 @@ from .images.preprocess import Preprocessing
 from .linalg import sqrtm
 from .metrics.authpct import AuthPct
 from .metrics.base import Accumulator, Metric, Need, Score
+from .metrics.certainty import Certainty, certainty
 from .metrics.cmmd import CMMD
 from .metrics.extrapolation import Extrapolation, fid_infinity
 from .metrics.fid import FID
@@ -54,6 +55,7 @@ __all__ = [
     "SFID",
     "Accumulator",
     "AuthPct",
+    "Certainty",
     "Comparison",
     "DeviceError",
     "Engine",
@@ -84,6 +86,7 @@ __all__ = [
     "StatisticsMismatch",
     "Vendi",
     "__version__",
+    "certainty",
     "compare",
     "fdr",
     "fid_infinity",

@@ -1,0 +1,45 @@
+"""Confidence limits for a quantity that cannot be negative, from an estimate that can be."""
+
+from collections.abc import Callable
+from statistics import NormalDist
+
+_NORMAL = NormalDist()
+
+
+def limits(estimate: float, error: float, level: float, p_value: float) -> tuple[float, float]:
+    """Return the limits for a value of at least 0, given an estimate of it with a normal error.
+
+    These are the unified limits of Feldman and Cousins (1998, "Unified approach to the classical statistical analysis
+    of small signals"). Far from 0 they are the usual estimate ± z error. Near 0 they keep the level where cutting the
+    usual limits at 0 would exceed it, and they are never empty.
+
+    Whether the value can be 0 is decided by a p-value, which need not suppose a normal error. If it says no where the
+    estimate would allow 0, the lower limit is the one that belongs to the p-value, and at most that of z errors.
+    """
+    x, far = estimate / error, _NORMAL.inv_cdf((1 + level) / 2)
+    high = x + far if x >= 0 else _root(lambda t: _lower(t, _upper(t, level)) - x, 0.0, far)
+    if 1 - p_value <= level:
+        return 0.0, error * high
+    if x <= _NORMAL.inv_cdf(level):
+        x = min(far, -_NORMAL.inv_cdf(p_value)) if p_value > 0 else far
+    low = x - far if x >= 2 * far else _root(lambda t: _upper(t, level) - x, 0.0, x)
+    return error * max(0.0, min(low, high)), error * high
+
+
+def _lower(t: float, upper: float) -> float:
+    """Return the estimate whose likelihood ratio for the value t is that of `upper`, on the other side of t."""
+    if upper <= 2 * t:
+        return 2 * t - upper
+    return upper - upper * upper / (2 * t) if t > 0 else -float("inf")
+
+
+def _upper(t: float, level: float) -> float:
+    """Return the largest estimate that is accepted for the value t."""
+    return _root(lambda x: _NORMAL.cdf(x - t) - _NORMAL.cdf(_lower(t, x) - t) - level, t, t + 40)
+
+
+def _root(increasing: Callable[[float], float], low: float, high: float) -> float:
+    while high - low > 1e-13 * max(1.0, high):
+        middle = (low + high) / 2
+        low, high = (middle, high) if increasing(middle) < 0 else (low, middle)
+    return high

@@ -1,0 +1,124 @@
+"""Whether two sets of rows come from one population, and what their distance would be if they did.
+
+If S1 = S2 = S, with eigenvalues l, the Fréchet distance is to second order
+
+    |m1 - m2|² + ½ Σ_ij (S1 - S2)_ij² / (l_i + l_j)   in the eigenbasis of S:
+
+a squared maximum mean discrepancy |mean of f(x) - mean of f(y)|² (Gretton et al. 2012, "A kernel two-sample test") with
+the kernel k(z, z') = f(z)·f(z') = z·z' + ½ Σ_ij (z_i z_j - S_ij)(z'_i z'_j - S_ij) / (l_i + l_j). With h = z ∘ z' the
+second term is ½ (hᵀ W h - ½ |z|² - ½ |z'|² + ½ tr S), W_ij = 1 / (l_i + l_j): one product for many pairs.
+
+S and the mean are those of all rows together, so that a permutation of the labels leaves k as it is. Under "same
+population" all labellings are equally likely, so the mean of the statistic is exactly (1/n + 1/m) Σ k(z, z) / (N - 1).
+Its variance is 2 (1/n + 1/m)² tr C² and its third central moment 8 (1/n + 1/m)³ tr C³, C the covariance of f: it is a
+sum of weighted chi-squares. tr C² is the mean of k(z, z')², tr C³ that of k(z, z') k(z', z'') k(z'', z). Rows are drawn
+with weights k(z, z): then the terms are powers of cosines, which no heavy tail can make noisy. A chi-square with these
+three moments gives the p-value (Pearson 1959, "Note on an approximation to the distribution of non-central χ²").
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .frechet import Gaussian
+
+Matrix = NDArray[np.float64]
+Indices = NDArray[np.intp]
+_DRAWS = 4096  # rows drawn for the moments
+_SHIFTS = 8  # pairs per drawn row
+_MOST_SKEW = 8**0.5  # of a chi-square with one degree of freedom
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The kernel of all rows together."""
+
+    mean: Matrix
+    eigenvalues: Matrix
+    vectors: Matrix
+
+    @classmethod
+    def of_both(cls, ns: Sequence[int], sides: Sequence[Gaussian]) -> Self:
+        """Return the kernel of all rows of two sides of full rank."""
+        shares = [n / sum(ns) for n in ns]
+        apart = sides[0].mu - sides[1].mu
+        covariance = shares[0] * shares[1] * np.outer(apart, apart)
+        for n, share, side in zip(ns, shares, sides, strict=True):
+            covariance += share * (1 - 1 / n) * side.covariance
+        return cls(shares[0] * sides[0].mu + shares[1] * sides[1].mu, *np.linalg.eigh(covariance))
+
+    @property
+    def weights(self) -> Matrix:
+        """Return W."""
+        weights: Matrix = 1 / np.add.outer(self.eigenvalues, self.eigenvalues)
+        return weights
+
+    def coordinates(self, rows: Matrix) -> Matrix:
+        """Return rows (k, d) in the eigenbasis."""
+        z: Matrix = (rows - self.mean) @ self.vectors
+        return z
+
+    def of_pairs(self, z: Matrix, other: Matrix) -> Matrix:
+        """Return the kernel of each row with the same row of `other`, both in the eigenbasis."""
+        h = z * other
+        lengths = np.square(z).sum(axis=1) + np.square(other).sum(axis=1)
+        form = np.einsum("ij,ij->i", h @ self.weights, h)
+        value: Matrix = h.sum(axis=1) + form / 2 - lengths / 4 + self.eigenvalues.sum() / 4
+        return value
+
+    def diagonal(self, rows: Matrix) -> Matrix:
+        """Return k(z, z) of each row."""
+        z = self.coordinates(rows)
+        return np.maximum(self.of_pairs(z, z), 0.0)
+
+    def statistic(self, ns: Sequence[int], sides: Sequence[Gaussian]) -> float:
+        """Return the second-order distance of two sides."""
+        seconds = []
+        for n, side in zip(ns, sides, strict=True):
+            shift = self.coordinates(side.mu[None])
+            seconds.append(self.vectors.T @ ((1 - 1 / n) * side.covariance) @ self.vectors + shift.T @ shift)
+        apart = sides[0].mu - sides[1].mu
+        return float(apart @ apart + np.sum(np.square(seconds[0] - seconds[1]) * self.weights) / 2)
+
+
+@dataclass(frozen=True)
+class Law:
+    """The first three moments of the statistic if both sides come from one population."""
+
+    mean: float
+    variance: float
+    skewness: float
+
+    @classmethod
+    def of(cls, kernel: Kernel, diagonal: Matrix, order: Indices, take: Callable[[Indices], Matrix], g: float) -> Self:
+        """Return the law; `diagonal` is k(z, z) of all rows, `take` returns rows by their indices, g is 1/n + 1/m.
+
+        `order` is an order of the rows that does not depend on the order in which they were given.
+        """
+        average = float(diagonal.mean())
+        rng = np.random.RandomState(0)
+        chosen = order[rng.choice(len(diagonal), _DRAWS, p=diagonal[order] / diagonal.sum())]
+        z, length = kernel.coordinates(take(chosen)), np.sqrt(diagonal[chosen])
+        cosines = {}
+        for shift in range(1, _SHIFTS + 1):
+            cosine = kernel.of_pairs(z, np.roll(z, -shift, axis=0)) / (length * np.roll(length, -shift))
+            cosines[shift] = np.where(chosen == np.roll(chosen, -shift), 0.0, cosine)
+        second = np.mean([np.mean(np.square(c)) for c in cosines.values()])
+        third = np.mean([np.mean(cosines[k] * np.roll(cosines[k], -k) * cosines[2 * k]) for k in range(1, 5)])
+        n = len(diagonal)
+        variance = 2 * second * (g * average) ** 2
+        return cls(g * average * n / (n - 1), float(variance), float(8 * third / (2 * second) ** 1.5))
+
+    def p_value(self, value: float) -> float:
+        """Return the probability of a statistic of at least `value`."""
+        z = (value - self.mean) / self.variance**0.5
+        skewness = min(self.skewness, _MOST_SKEW)
+        if skewness > 0.01:  # cube roots of chi-squares are nearly normal (Wilson & Hilferty 1931)
+            degrees = 8 / skewness**2
+            root = max(0.0, 1 + z * (2 / degrees) ** 0.5) ** (1 / 3)
+            z = (root - 1 + 2 / (9 * degrees)) / (2 / (9 * degrees)) ** 0.5
+        return NormalDist().cdf(-z)

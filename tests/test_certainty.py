@@ -1,0 +1,411 @@
+"""The bias, the noise and the p-value of a FID."""
+
+from itertools import combinations
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+import fastfid
+from fastfid.metrics import feature_blocks
+from fastfid.metrics.base import Need
+from fastfid.metrics.feature_blocks import Given
+from fastfid.metrics.frechet import gaussian_from_rows
+from fastfid.metrics.leave_one_out import Transport, swept
+from fastfid.metrics.limits import limits
+from fastfid.metrics.moments import Statistics
+from fastfid.metrics.rows import Rows
+from fastfid.metrics.same_population import Kernel, Law
+
+FIELDS = ("bias", "corrected", "noise_floor", "standard_error", "low", "high", "p_value")
+distance = fastfid.frechet_distance_from_features
+
+
+def sides(n=60, m=80, d=5, seed=0, shift=0.3, scale=1.4):
+    """Return two sides of correlated, skewed rows."""
+    rng = np.random.RandomState(seed)
+    mix = rng.standard_normal((d, d)) + 2 * np.eye(d)
+    x, y = rng.standard_exponential((n, d)) @ mix, rng.standard_normal((m, d)) @ mix * scale + shift
+    return x, y
+
+
+def values_of(x, y):
+    gaussians = [gaussian_from_rows(rows) for rows in (x, y)]
+    given = [Given(rows, name) for rows, name in ((x, "x"), (y, "y"))]
+    return swept(given, gaussians, Transport.between(*(g.covariance for g in gaussians)))
+
+
+def same(a, b, scale=1.0, tolerance=1e-9):
+    """Whether two records agree, the second of features that were `scale` times as large."""
+    unit = scale**2
+    for name in FIELDS:
+        times = 1.0 if name == "p_value" else unit
+        found, wanted = getattr(a, name), getattr(b, name) / times
+        assert found == pytest.approx(wanted, rel=tolerance, abs=tolerance * a.fid), name
+
+
+# Leave-one-out
+
+
+@pytest.mark.parametrize("d", [1, 5])
+def test_distances_without_a_row_are_exact(d):
+    x, y = sides(d=d)
+    of_x, of_y = values_of(x, y)
+    fid = distance(x, y)
+    np.testing.assert_allclose(
+        of_x.change, [distance(np.delete(x, i, 0), y) - fid for i in range(len(x))], atol=1e-9 * fid
+    )
+    np.testing.assert_allclose(
+        of_y.change, [distance(x, np.delete(y, i, 0)) - fid for i in range(len(y))], atol=1e-9 * fid
+    )
+
+
+def potential(row, mean, s1, other_mean, s2):
+    """Return 2 (x - m1)(m1 - m2) + (x - m1)ᵀ (I - T) (x - m1) - tr((I - T) S1), straight from its formula."""
+    root = fastfid.sqrtm(s1)
+    inverse = np.linalg.inv(root)
+    left = np.eye(len(s1)) - inverse @ fastfid.sqrtm(root @ s2 @ root) @ inverse
+    x = row - mean
+    return 2 * x @ (mean - other_mean) + x @ left @ x - np.trace(left @ s1)
+
+
+def test_influence_is_the_kantorovich_potential_and_held_out_leaves_the_row_out():
+    x, y = sides()
+    of_x, of_y = values_of(x, y)
+    second = y.mean(0), np.cov(y.T)
+    for i in range(0, len(x), 7):
+        rest = np.delete(x, i, 0)
+        wanted = potential(x[i], rest.mean(0), np.cov(rest.T), *second)
+        assert of_x.held_out[i] == pytest.approx(wanted, rel=1e-8, abs=1e-8)
+    for ours, rows, other in ((of_x, x, y), (of_y, y, x)):
+        raw = np.array([potential(row, rows.mean(0), np.cov(rows.T), other.mean(0), np.cov(other.T)) for row in rows])
+        np.testing.assert_allclose(ours.influence, raw - raw.mean(), atol=1e-10 * np.abs(raw).max())
+
+
+def exact_distance(x, y):
+    """Return the distance of two small sets in mpmath's precision."""
+    moments = []
+    for given in (x, y):
+        rows = [mp.matrix(row.tolist()) for row in given]
+        mean = sum(rows, mp.zeros(x.shape[1], 1)) / len(rows)
+        products = [(row - mean) * (row - mean).T for row in rows]
+        moments.append((mean, sum(products, mp.zeros(x.shape[1])) / (len(rows) - 1)))
+    (m1, s1), (m2, s2) = moments
+    eigenvalues = mp.eig(s1 * s2, left=False, right=False)
+    trace = sum(s1[i, i] + s2[i, i] for i in range(s1.rows)) - 2 * sum(mp.sqrt(mp.re(e)) for e in eigenvalues)
+    return sum(v**2 for v in m1 - m2) + trace
+
+
+@pytest.mark.parametrize("spread", [1.0, 100.0])
+def test_changes_against_50_digits(spread):
+    x, y = (rows * [1.0, spread, 1 / spread] for rows in sides(12, 15, 3))
+    of_x, of_y = values_of(x, y)
+    with mp.workdps(50):
+        fid = exact_distance(x, y)
+        for i in (0, 5, 11):
+            wanted = exact_distance(np.delete(x, i, 0), y) - fid, exact_distance(x, np.delete(y, i, 0)) - fid
+            found = of_x.change[i], of_y.change[i]
+            assert found == pytest.approx([float(value) for value in wanted], rel=1e-9, abs=1e-10 * float(fid))
+
+
+def test_influence_predicts_the_distances_without_a_row():
+    for seed in range(3):
+        x, y = sides(400, 400, 8, seed)
+        sure = fastfid.certainty(x, y)
+        change = values_of(x, y)[0].change
+        exact = -(len(x) - 1) * (change - change.mean())
+        assert np.corrcoef(sure.influence_x, exact)[0, 1] > 0.99
+        assert np.polyfit(sure.influence_x, exact, 1)[0] == pytest.approx(1, abs=0.03)
+
+
+# One population
+
+
+def explicit(z, weights, second):
+    """Return f(z) of the docstring, with one entry for each mean and each pair of dims."""
+    squares = (z[:, :, None] * z[:, None, :] - second) * np.sqrt(weights / 2)
+    return np.concatenate([z, squares.reshape(len(z), -1)], axis=1)
+
+
+def kernel_of(x, y):
+    given = [gaussian_from_rows(rows) for rows in (x, y)]
+    kernel = Kernel.of_both([len(x), len(y)], given)
+    z = kernel.coordinates(np.concatenate([x, y]))
+    return kernel, given, explicit(z, kernel.weights, np.diag(kernel.eigenvalues))
+
+
+def test_kernel_and_statistic_are_those_of_explicit_features():
+    x, y = sides(9, 12, 3)
+    kernel, given, f = kernel_of(x, y)
+    z = kernel.coordinates(np.concatenate([x, y]))
+    np.testing.assert_allclose(kernel.of_pairs(z[:9], z[9:18]), (f[:9] * f[9:18]).sum(1), atol=1e-10)
+    np.testing.assert_allclose(kernel.diagonal(x), (f[:9] ** 2).sum(1), rtol=1e-10)
+    apart = f[:9].mean(0) - f[9:].mean(0)
+    assert kernel.statistic([9, 12], given) == pytest.approx(apart @ apart, rel=1e-10)
+
+
+def test_statistic_is_the_distance_to_second_order():
+    rng = np.random.RandomState(0)
+    x = rng.standard_normal((400, 4)) @ rng.standard_normal((4, 4))
+    ratios = []
+    for step in (0.1, 0.01):
+        y = x @ (np.eye(4) + step * np.diag([1, -1, 2, 0.5])) + step
+        kernel, given, _ = kernel_of(x, y)
+        moments = [(rows.mean(0), np.cov(rows.T, bias=True)) for rows in (x, y)]
+        exact = fastfid.frechet_distance(*moments[0], *moments[1])
+        ratios.append(kernel.statistic([400, 400], given) / exact - 1)
+    assert abs(ratios[1]) < 1e-3  # of the order of the step
+    assert abs(ratios[1]) < 0.15 * abs(ratios[0])
+
+
+def test_law_has_the_moments_of_all_labellings():
+    x, y = sides(6, 6, 2)
+    both = np.concatenate([x, y])
+    kernel, _, f = kernel_of(x, y)
+    found = []
+    for chosen in combinations(range(12), 6):
+        apart = f[list(chosen)].mean(0) - np.delete(f, chosen, 0).mean(0)
+        found.append(apart @ apart)
+    law = Law.of(kernel, kernel.diagonal(both), np.arange(12), lambda chosen: both[chosen], 1 / 6 + 1 / 6)
+    assert law.mean == pytest.approx(np.mean(found), rel=1e-10)
+
+
+def test_variance_and_skewness_are_those_of_all_pairs_and_triples():
+    x, y = sides(150, 100, 3)
+    both, g = np.concatenate([x, y]), 1 / 150 + 1 / 100
+    kernel, _, f = kernel_of(x, y)
+    gram = f @ f.T
+    np.fill_diagonal(gram, 0)
+    law = Law.of(kernel, kernel.diagonal(both), np.arange(250), lambda chosen: both[chosen], g)
+    second, third = np.sum(gram**2) / 250**2, np.trace(gram @ gram @ gram) / 250**3
+    assert law.variance == pytest.approx(2 * g**2 * second, rel=0.05)
+    assert law.skewness == pytest.approx(8 * third / (2 * second) ** 1.5, rel=0.1)
+
+
+def test_p_values_of_a_chi_square():
+    for value, degrees, wanted in ((4.6052, 2, 0.1), (5.9915, 2, 0.05), (18.307, 10, 0.05), (23.209, 10, 0.01)):
+        law = Law(degrees, 2 * degrees, (8 / degrees) ** 0.5)
+        assert law.p_value(value) == pytest.approx(wanted, rel=0.06)
+    assert Law(0, 1, 0).p_value(1.6449) == pytest.approx(0.05, rel=1e-3)
+    assert Law(1, 1, 2.0).p_value(-9.0) == pytest.approx(1, abs=0.01)
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("estimate", "low", "high"),  # Feldman & Cousins 1998, table X
+    [(-3, 0, 0.42), (0, 0, 1.96), (1, 0, 2.96), (2, 0.35, 3.96), (3, 1.14, 4.96), (5, 3.04, 6.96)],
+)
+def test_limits_are_the_published_ones(estimate, low, high):
+    found = limits(estimate * 2.0, 2.0, 0.95, NormalDist().cdf(-estimate))
+    assert found == pytest.approx((2 * low, 2 * high), abs=0.02)
+
+
+@pytest.mark.parametrize("level", [0.68, 0.95])
+@pytest.mark.parametrize("true", [0.0, 0.3, 1.0, 2.0, 5.0])
+def test_limits_contain_the_value_as_often_as_they_say(level, true):
+    normal = NormalDist()
+    drawn = [normal.inv_cdf((i + 0.5) / 500) + true for i in range(500)]
+    found = [limits(x, 1.0, level, normal.cdf(-x)) for x in drawn]
+    assert np.mean([low <= true <= high for low, high in found]) == pytest.approx(level, abs=0.005)
+
+
+def test_the_p_value_decides_whether_0_is_within_the_limits():
+    for estimate in (-2.0, 0.5, 1.7, 5.0):
+        assert limits(estimate, 1.0, 0.95, 0.05)[0] == 0
+        for p in (0.04, 1e-9, 0.0):
+            low, high = limits(estimate, 1.0, 0.95, p)
+            assert 0 < low <= high
+
+
+@pytest.mark.parametrize("level", [1e-15, 0.1, 0.4, 0.6, 0.9999, 1 - 1e-15])
+def test_limits_of_any_level_are_in_order(level):
+    for estimate in (-60.0, -1.0, -0.1, 0.0, 0.1, 1.0, 60.0):
+        for p in (0.0, 1e-300, 0.3, 0.7, 1.0):
+            low, high = limits(estimate, 1.0, level, p)
+            assert 0 <= low <= high < 100
+
+
+# The record, against simulation
+
+
+def trials(count, true, draw):
+    found = [fastfid.certainty(*draw(np.random.RandomState(seed))) for seed in range(count)]
+    mean = {name: np.mean([getattr(sure, name) for sure in found]) for name in ("fid", "corrected", "noise_floor")}
+    deviation = np.std([sure.corrected for sure in found], ddof=1)
+    error = np.sqrt(np.mean([sure.standard_error**2 for sure in found]))
+    inside = np.mean([sure.low <= true <= sure.high for sure in found])
+    return found, mean, deviation, error, inside
+
+
+def jackknife_bias(x, y):
+    """Return the jackknife's estimate of the bias, from distances without one row."""
+    fid = distance(x, y)
+    without = [np.mean([distance(np.delete(x, i, 0), y) for i in range(len(x))])]
+    without.append(np.mean([distance(x, np.delete(y, i, 0)) for i in range(len(y))]))
+    return sum((len(rows) - 1) * (mean - fid) for rows, mean in zip((x, y), without, strict=True))
+
+
+def test_bias_is_the_jackknife_and_what_it_misses_on_a_new_labelling():
+    x, y = sides(40, 50, 3)
+    sure = fastfid.certainty(x, y)
+    both, smaller = np.concatenate([x, y]), np.zeros(90, bool)
+    order = np.argsort(np.concatenate([sure.influence_x, sure.influence_y]))
+    smaller[order[np.random.RandomState(0).permutation(90)[:40]]] = True
+    missed = sure.noise_floor - jackknife_bias(both[smaller], both[~smaller])
+    assert sure.bias == pytest.approx(jackknife_bias(x, y) + missed, rel=1e-8)
+
+
+def test_one_population():
+    def draw(rng):
+        return rng.standard_normal((150, 16)), rng.standard_normal((200, 16))
+
+    found, mean, deviation, error, inside = trials(300, 0.0, draw)
+    assert abs(mean["corrected"]) < 0.2 * deviation  # of which the simulation's own error is 0.06
+    assert mean["noise_floor"] == pytest.approx(mean["fid"], rel=0.03)
+    assert error == pytest.approx(deviation, rel=0.2)
+    assert 0.92 <= inside <= 0.98
+    p = np.sort([sure.p_value for sure in found])
+    ranks = np.arange(1, 301) / 300
+    assert max((ranks - p).max(), (p - ranks + 1 / 300).max()) < 1.63 / 300**0.5  # Kolmogorov-Smirnov, 1 %
+    assert all((sure.low == 0) == (sure.p_value >= 0.05) for sure in found)
+
+
+def test_two_populations():
+    a, b = np.array([3, 2, 1.5, 1]), np.array([2, 2.5, 1.5, 1.2])
+    true = float(((a - b) ** 2).sum() + 4 * 0.25)
+
+    def draw(rng):
+        return rng.standard_normal((200, 4)) * a, rng.standard_normal((300, 4)) * b + 0.5
+
+    found, mean, deviation, error, inside = trials(200, true, draw)
+    assert abs(mean["corrected"] - true) < 0.25 * deviation
+    assert error == pytest.approx(deviation, rel=0.15)
+    assert 0.91 <= inside <= 0.98
+    assert np.mean([sure.p_value < 0.05 for sure in found]) > 0.9
+
+
+# The record: what it does not depend on
+
+
+def test_motions_and_scales():
+    x, y = sides()
+    sure = fastfid.certainty(x, y)
+    turn = np.linalg.qr(np.random.RandomState(1).standard_normal((5, 5)))[0]
+    same(sure, fastfid.certainty(x + 7, y + 7))
+    same(sure, fastfid.certainty(x @ turn, y @ turn))
+    same(sure, fastfid.certainty(3.7 * x, 3.7 * y), 3.7)
+    for scale in (2.0**-300, 2.0**300):
+        same(sure, fastfid.certainty(scale * x, scale * y), scale, 1e-14)
+
+
+def test_the_order_of_rows_and_of_sides():
+    for m in (60, 80):
+        x, y = sides(60, m)
+        sure, other = fastfid.certainty(x, y), fastfid.certainty(y, x)
+        same(sure, other)
+        np.testing.assert_allclose(other.influence_y, sure.influence_x, atol=1e-10 * np.abs(sure.influence_x).max())
+        order = np.random.RandomState(2).permutation(60)
+        moved = fastfid.certainty(x[order], y[::-1])
+        same(sure, moved)
+        np.testing.assert_allclose(
+            moved.influence_x, sure.influence_x[order], atol=1e-10 * np.abs(sure.influence_x).max()
+        )
+
+
+def test_every_kind_of_rows(tmp_path, monkeypatch):
+    x, y = (rows.astype(np.float32) for rows in sides())
+    sure = fastfid.certainty(x, y)
+    assert sure.fid == distance(x, y)
+    assert (sure.n, sure.dims, sure.level, sure.reason) == ((60, 80), 5, 0.95, "")
+    assert sure.corrected == pytest.approx(sure.fid - sure.bias, rel=1e-14)
+    assert "influence" not in repr(sure)
+    np.save(tmp_path / "x.npy", x)
+    fit = fastfid.Fit({Need("features", Rows): Rows(5).update(y)}, len(y))
+    for a, b in ((np.load(tmp_path / "x.npy", mmap_mode="r"), fit), (x.astype(float), Rows.of(y)), (x.tolist(), y)):
+        found = fastfid.certainty(a, b)
+        assert found.fid == sure.fid
+        assert [getattr(found, name) for name in FIELDS] == [getattr(sure, name) for name in FIELDS]
+    monkeypatch.setattr(feature_blocks, "_BLOCK", 8 * 5 * 7)
+    found = fastfid.certainty(x, y)
+    assert found.fid == sure.fid
+    same(sure, found, tolerance=1e-11)
+    np.testing.assert_allclose(found.influence_x, sure.influence_x, atol=1e-12 * np.abs(sure.influence_x).max())
+
+
+def test_a_set_and_itself():
+    x, _ = sides()
+    sure = fastfid.certainty(x, x)
+    assert sure.fid < 1e-12 < sure.noise_floor
+    assert sure.p_value > 0.99
+    assert sure.low == 0 < sure.high
+
+
+def test_levels():
+    x, y = sides(300, 300, 3, scale=3)
+    narrow, wide = fastfid.certainty(x, y, level=0.5), fastfid.certainty(x, y, level=0.99)
+    assert wide.low < narrow.low < narrow.corrected < narrow.high < wide.high
+    assert narrow.high - narrow.corrected == pytest.approx(0.674490 * narrow.standard_error, rel=1e-5)
+
+
+# What is refused
+
+
+def refused(sure, text):
+    assert text in sure.reason
+    assert all(getattr(sure, name) is None for name in (*FIELDS, "influence_x", "influence_y"))
+    return True
+
+
+def test_what_cannot_be_known_has_a_reason():
+    x, y = sides(60, 14, 5)
+    sure = fastfid.certainty(x, y)
+    assert refused(sure, "y has 14 rows of 5 dims")
+    assert refused(sure, "at least 15")
+    assert sure.fid == distance(x, y)
+    assert refused(fastfid.certainty(x[:4], y[:3]), "y has 3 rows of 5 dims")
+    x, y = sides()
+    constant = y * [1, 1, 0, 1, 0] + 3
+    assert refused(fastfid.certainty(x, constant), "2 of the 5 dims of y are constant")
+    twice = x.copy()
+    twice[:, 4] = twice[:, 0] - 2 * twice[:, 1]
+    assert refused(fastfid.certainty(twice, y), "the covariance of x has rank 4 of 5")
+    alone = y.copy()
+    alone[:, 4] = 0
+    alone[17, 4] = 1
+    assert refused(fastfid.certainty(x, alone), "without row 17 of y its covariance is singular")
+    assert fastfid.certainty(x, alone).fid == distance(x, alone)
+    rare = [rows.copy() for rows in sides(60, 60)]
+    for rows in rare:
+        rows[:, 4] = 0
+        rows[:2, 4] = 1  # new labels leave one of these rows to a side
+    assert refused(fastfid.certainty(*rare), "dealt anew")
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, float("nan"), "0.9", None, True])
+def test_bad_levels(level):
+    with pytest.raises(fastfid.InputError, match="level must be a number between 0 and 1"):
+        fastfid.certainty(*sides(), level=level)
+
+
+def test_bad_rows():
+    x, y = sides()
+    broken = y.copy()
+    broken[70, 2] = np.nan
+    statistics = fastfid.Fit({Need("features", Statistics): Statistics(5)})
+    cases = [
+        (broken, r"y holds 1 values that are not finite"),
+        (y[:, :4], "the same dims, got 5 and 4"),
+        (y[:1], "y needs at least 2 rows, got 1"),
+        (y[0], "y must have 2 dimensions"),
+        (y[:0], "y must have 2 dimensions and rows"),
+        ("images", "y must be real numbers"),
+        (statistics, "y is a Fit without its rows"),
+    ]
+    for bad, text in cases:
+        with pytest.raises(fastfid.InputError, match=text):
+            fastfid.certainty(x, bad)
+    with pytest.raises(fastfid.InputError, match="too large for float64"):
+        fastfid.certainty(1e160 * x, 1e160 * y)
