@@ -153,22 +153,16 @@ def actors():
 def test_actors_that_are_killed(cluster, network, tmp_path, kept):
     source, killed, rng = SlowPictures(200, 0.004), [], random.Random(os.urandom(8))
     wanted = fastfid.fit(source, model=network, metrics=["kid"])
-    over = threading.Event()
+    when = sorted(rng.sample(range(1, 150), 3))  # how many images are done
 
-    def kill():
-        while not over.wait(rng.uniform(0.3, 1.0)) and len(killed) < 3:
-            for number in rng.sample(actors(), k=min(1, len(actors()))):
-                os.kill(number, signal.SIGKILL)
-                killed.append(number)
+    def kill(done, of):
+        alive = actors()
+        if alive and len(killed) < len(when) and done >= when[len(killed)]:
+            killed.append(rng.choice(alive))
+            os.kill(killed[-1], signal.SIGKILL)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        options = {"engine": "ray", "engine_options": {"workers": 2}, "resume": tmp_path if kept else None}
-        found = fastfid.fit(source, model=network, metrics=["kid"], **options)
-    finally:
-        over.set()
-        killer.join()
+    options = {"engine": "ray", "engine_options": {"workers": 2}, "resume": tmp_path if kept else None}
+    found = fastfid.fit(source, model=network, metrics=["kid"], progress=kill, **options)
     assert killed
     assert found.n == 200
     for need, state in wanted.states.items():
