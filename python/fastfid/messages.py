@@ -105,6 +105,13 @@ class Messages:
         self.notes.append(message)
         log.info(message)
 
+    def repeat(self, spoken: "Messages") -> None:
+        """Record and issue the messages of another process."""
+        for text in spoken.warnings:
+            self.warn(text)
+        for text in spoken.notes:
+            self.note(text)
+
 
 def shortage(chunk: int, batch_size: int, device: str) -> str | None:
     """Return a warning if memory did not suffice for the batch size, else None."""

@@ -58,10 +58,7 @@ class Processes(Engine):
             self._workers.append(_Worker(replace(recipe, device=device), threads, download_bar=bar))
             if facts is None:
                 facts, spoken = self._workers[0].receive()
-                for text in spoken.warnings:
-                    messages.warn(text)
-                for text in spoken.notes:
-                    messages.note(text)
+                messages.repeat(spoken)
         assert facts is not None
         for worker in self._workers[1:]:
             other, _ = worker.receive()

@@ -142,10 +142,7 @@ class Ray(Engine):
             if self._joined is not None and self._joined.provenance and facts.provenance:
                 merged(self._joined.provenance, facts.provenance)  # raises if it is another model or mode
             if messages is not None:
-                for said in spoken.warnings:
-                    messages.warn(said)
-                for said in spoken.notes:
-                    messages.note(said)
+                messages.repeat(spoken)
             self._joined = self._joined or facts
             self._actors.append(actor)
 
