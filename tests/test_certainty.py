@@ -32,7 +32,7 @@ def sides(n=60, m=80, d=5, seed=0, shift=0.3, scale=1.4):
 
 def values_of(x, y):
     gaussians = [gaussian_from_rows(rows) for rows in (x, y)]
-    given = [Given(rows, name) for rows, name in ((x, "x"), (y, "y"))]
+    given = [Given.of(rows, name) for rows, name in ((x, "x"), (y, "y"))]
     return swept(given, gaussians, Transport.between(*(g.covariance for g in gaussians)))
 
 
@@ -319,7 +319,8 @@ def test_every_kind_of_rows(tmp_path, monkeypatch):
     x, y = (rows.astype(np.float32) for rows in sides())
     sure = fastfid.certainty(x, y)
     assert sure.fid == distance(x, y)
-    assert (sure.n, sure.dims, sure.level, sure.reason) == ((60, 80), 5, 0.95, "")
+    assert (sure.n, sure.level, sure.reason) == ((60, 80), 0.95, "")
+    assert (sure.method, sure.fixed) == ("leave-one-out", ())
     assert sure.corrected == pytest.approx(sure.fid - sure.bias, rel=1e-14)
     assert "influence" not in repr(sure)
     np.save(tmp_path / "x.npy", x)
@@ -402,7 +403,8 @@ def test_bad_rows():
         (y[0], "y must have 2 dimensions"),
         (y[:0], "y must have 2 dimensions and rows"),
         ("images", "y must be real numbers"),
-        (statistics, "y is a Fit without its rows"),
+        (statistics, "at least 2 rows, they have 0"),
+        (fastfid.Fit({}), "y is a Fit without features"),
     ]
     for bad, text in cases:
         with pytest.raises(fastfid.InputError, match=text):

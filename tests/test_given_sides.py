@@ -302,7 +302,7 @@ def test_a_metric_from_outside_cannot_change_the_rows():
 
 @pytest.mark.parametrize("option", [{"method": "schur"}, {"bootstrap": 20}])
 def test_parameters_of_the_fid_need_the_fid(option):
-    with pytest.raises(InputError, match="is a parameter of the FID, which is not asked for"):
+    with pytest.raises(InputError, match="is no parameter of any metric that is asked for"):
         compare(X, Y, features=True, metrics=["kid"], **option)
 
 

@@ -25,10 +25,11 @@ from .images.preprocess import Preprocessing
 from .linalg import sqrtm
 from .metrics.authpct import AuthPct
 from .metrics.base import Accumulator, Metric, Need, Score
-from .metrics.certainty import Certainty, certainty
+from .metrics.certainty import Certainty
 from .metrics.cmmd import CMMD
 from .metrics.extrapolation import Extrapolation, fid_infinity
 from .metrics.fid import FID
+from .metrics.fid_certainty import certainty
 from .metrics.frechet import frechet_distance, frechet_distance_from_features
 from .metrics.inception_score import InceptionScore
 from .metrics.intervals import Interval

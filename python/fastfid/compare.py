@@ -19,7 +19,7 @@ from .metrics.authpct import AuthPct
 from .metrics.base import Metric, Score
 from .metrics.fid import FID
 from .metrics.registry import METRICS, asked_for, needs_of, score_of
-from .options import Model, Options
+from .options import OF_METRICS, Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .protocols import protocol_of
@@ -199,6 +199,7 @@ def compare(
     force: bool = False,
     progress: ProgressOption = None,
     bootstrap: int = 0,
+    certainty: bool = False,
     metrics: Sequence[str | Metric] = ("fid",),
     protocol: str | None = None,
     per_class: bool = False,
@@ -219,6 +220,9 @@ def compare(
         are resampled. Otherwise a jackknife leaves out one of 20 groups of images at a time, on each side. It always
         computes 40 distances, and needs memory for 20 d² numbers per side. Statistics without rows count as exactly
         known. The replicates are computed with ``method="auto"``.
+    certainty : bool
+        Also say how sure each score is: its bias, standard error, 95 % limits and p-value, as `fastfid.certainty` does.
+        ``Comparison.certainty`` has that of the FID. The features of all images are kept, 8 KiB each at 2048 dims.
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
@@ -235,9 +239,9 @@ def compare(
     """
     options = Options.of(locals())
     asked, messages = asked_for(options.metrics, options), Messages()
-    for name in ("method", "bootstrap"):
+    for name in OF_METRICS:
         if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
-            raise InputError(f"{name} is a parameter of the FID, which is not asked for: leave it out")
+            raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
     followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = _opened(asked, (a, b), options, messages)

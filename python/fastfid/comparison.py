@@ -12,6 +12,7 @@ from ._core import __version__
 from .errors import InputError
 from .fit import Side
 from .metrics.base import Score
+from .metrics.certainty import Certainty
 from .metrics.intervals import Interval
 from .protocols import Protocol
 from .provenance import Provenance
@@ -108,6 +109,11 @@ class Comparison:
         return rank
 
     @property
+    def certainty(self) -> Certainty | None:
+        """How sure the FID is; None without ``certainty=True``."""
+        return self._fid.certainty
+
+    @property
     def interval(self) -> Interval | None:
         """Confidence interval; None if `bootstrap` is 0."""
         interval: Interval | None = self._fid.parts["interval"]
@@ -129,6 +135,7 @@ class Comparison:
         others = {name: _plain(score) for name, score in self.scores.items() if score is not fid}
         return {
             **({"fid": fid.value, **_plain(fid.parts)} if fid else {}),
+            **({"certainty": _plain(fid.certainty)} if fid and fid.certainty else {}),
             **({"scores": others} if others else {}),
             **({"classes": _plain(self.classes), "over_classes": _plain(self._over_classes())} if self.classes else {}),
             **({"protocol": self.protocol.name} if self.protocol else {}),
@@ -144,6 +151,13 @@ class Comparison:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Certainty):
+        return _plain(value.as_dict())
+    if isinstance(value, Score):
+        fields = dict(vars(value))
+        if value.certainty is None:
+            del fields["certainty"]
+        return _plain(fields)
     if is_dataclass(value) and not isinstance(value, type):
         return _plain(asdict(value))
     if isinstance(value, Mapping):

@@ -15,8 +15,7 @@ from .extraction.recipe import Recipe
 from .images.observed import Tally
 from .images.preprocess import Preprocessing
 from .messages import Messages, shortage
-from .metrics.fid import MOMENTS
-from .metrics.moments import Statistics
+from .metrics.moments import MOMENTS, Statistics
 from .networks.roles import FEATURES, check_roles
 from .options import Options
 from .progress import Progress, ProgressOption, progress_bar

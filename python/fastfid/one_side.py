@@ -11,8 +11,7 @@ from .fit import Fit
 from .images.preprocess import Preprocessing
 from .messages import Messages
 from .metrics.base import Metric
-from .metrics.fid import MOMENTS
-from .metrics.moments import Statistics
+from .metrics.moments import MOMENTS, Statistics
 from .metrics.registry import asked_for
 from .metrics.saved import needs_to_keep
 from .options import Model, Options

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .extractor import Extractor
 
 Model = Union[str, os.PathLike[str], "Extractor"]
+OF_METRICS = ("method", "bootstrap", "certainty")  # parameters of metrics
 ENGINES = ("local", "processes", "ray")
 
 
@@ -272,6 +273,15 @@ class Options:
         read=whole_text,
         metavar="N",
     )
+    certainty: bool = option(
+        False,
+        help="also print how sure the FID is: its bias, standard error, 95 % limits, noise floor and p-value",
+        check=partial(truth, "certainty"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("compare",),
+        switch=True,
+    )
     metrics: Sequence[str | Metric] = option(
         ("fid",),
         help="which metrics to compute, as names separated by commas",
@@ -361,7 +371,7 @@ def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
         explicit = own != usual if given(usual) else given(own)
         if explicit and own != value:
             raise InputError(f"protocol {protocol.name} fixes {name}; leave {name}={shown(own)} out")
-    for name in ("method", "bootstrap"):  # parameters of a metric that is given by name
+    for name in OF_METRICS:
         if asked.get(name, getattr(Options, name)) != getattr(Options, name):
             raise InputError(f"protocol {protocol.name} fixes the metrics; leave {name}={shown(asked[name])} out")
     return {name: value for name, value in protocol.fixed.items() if name in asked}

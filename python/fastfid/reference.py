@@ -18,8 +18,7 @@ from .files.reading import failures
 from .files.writing import atomic_write
 from .fit import Facts, Side
 from .messages import Messages
-from .metrics.fid import MOMENTS
-from .metrics.moments import Statistics
+from .metrics.moments import MOMENTS, Statistics
 from .metrics.sfid import SPATIAL
 from .metrics.statistics_file import exists_already, statistics_path
 from .options import Model, Options

@@ -18,8 +18,7 @@ from .files.store import Store
 from .fit import Facts, Fit, Side, checked, fold
 from .messages import Messages, tell_of_run, tell_of_sides
 from .metrics.base import Need, Score
-from .metrics.fid import MOMENTS
-from .metrics.moments import Statistics
+from .metrics.moments import MOMENTS, Statistics
 from .metrics.registry import asked_for
 from .metrics.saved import fill, fit_of_features, fit_of_file, fit_of_statistics, give_provenance
 from .options import Options

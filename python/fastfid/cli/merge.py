@@ -7,9 +7,8 @@ from typing import Any, cast
 from ..errors import InputError
 from ..files.remote import is_address
 from ..fit import Fit
-from ..metrics.fid import MOMENTS
-from ..metrics.kid import ROWS
-from ..metrics.moments import Statistics
+from ..metrics.moments import MOMENTS, Statistics
+from ..metrics.rows import ROWS
 from ..metrics.saved import load, save
 from ..sharding import merge as load_pieces
 from ..terminal import say

@@ -8,8 +8,7 @@ from typing import cast
 
 from ..files.writing import check_writable
 from ..fit import Fit
-from ..metrics.fid import MOMENTS
-from ..metrics.moments import Statistics
+from ..metrics.moments import MOMENTS, Statistics
 from ..metrics.saved import save
 from ..metrics.statistics_file import exists_already, statistics_path
 from ..terminal import check_stdout, say, show

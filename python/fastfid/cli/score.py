@@ -103,6 +103,9 @@ def print_score(typed: argparse.Namespace) -> None:
         if "fid" in result.scores and result.interval is not None:
             i = result.interval
             say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
+        for name, score in result.scores.items():
+            for line in _lines_of_certainty(name, score):
+                show(line)
         for line in _table_of_classes(result):
             show(line)
         if result.protocol:
@@ -116,6 +119,25 @@ def print_score(typed: argparse.Namespace) -> None:
                     show(line)
         if "fid" in result.scores:
             show(f"FID:  {result.fid}")
+
+
+def _lines_of_certainty(name: str, score: Score) -> Iterator[str]:
+    """What is known about the noise of a score, in words."""
+    sure = score.certainty
+    if sure is None:
+        return
+    if sure.reason:
+        yield f"how sure the {name.upper()} is, is not known: {sure.reason}"
+        return
+    yield f"how sure the {name.upper()} is ({sure.method}):"
+    yield f"  {sure.corrected:.6g} ± {sure.standard_error:.2g} for infinitely many images: {sure.bias:.4g} of it is bias"
+    yield f"  {sure.low:.6g} to {sure.high:.6g} at {sure.level:.0%} confidence"
+    if sure.noise_floor is not None:
+        yield f"  {sure.noise_floor:.4g} would be the mean of such sets from one population"
+    if sure.p_value is not None:
+        yield f"  p = {sure.p_value:.2g} that two sets from one population differ as much"
+    for side in sure.fixed:
+        yield f"  side {side} has no images and counts as exactly known"
 
 
 def _table_of_classes(result: Comparison) -> Iterator[str]:

@@ -12,8 +12,7 @@ import numpy as np
 from .. import _core
 from ..errors import InputError
 from .base import Metric, Score
-from .kid import ROWS
-from .rows import Rows
+from .rows import ROWS, Rows
 
 if TYPE_CHECKING:
     from ..fit import Fit

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .certainty import Certainty
 
 
 class Accumulator(ABC):
@@ -67,7 +68,7 @@ class Need:
 
     role: str
     accumulator: Callable[[int], Accumulator]
-    optional: bool = False
+    optional: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         """Check the role and the accumulator."""
@@ -105,6 +106,8 @@ class Score:
         Facts that a reader of the number should know.
     role : str
         The output of the network that it is computed from; filled in from the needs of the metric if empty.
+    certainty : Certainty or None
+        How sure the value is, if that was asked for.
     """
 
     value: float
@@ -115,6 +118,7 @@ class Score:
     better: str = "lower"
     warnings: tuple[str, ...] = ()
     role: str = ""
+    certainty: Certainty | None = None
 
 
 class Metric(ABC):

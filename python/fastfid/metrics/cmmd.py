@@ -14,8 +14,7 @@ from .. import _core
 from ..checks import real_number, shown
 from ..errors import InputError
 from .base import Metric, Score
-from .kid import ROWS
-from .rows import Rows
+from .rows import ROWS, Rows
 from .unit_rows import unit_rows
 
 if TYPE_CHECKING:

@@ -1,7 +1,9 @@
 """Rows of features, read in blocks several times."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from copy import copy
+from math import inf
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,53 +12,86 @@ from .. import _core
 from ..checks import numbers, require_finite
 from ..errors import InputError
 from ..fit import Fit
-from .base import Need
-from .rows import Rows
+from .frechet import Gaussian, gaussian_of
+from .moments import MOMENTS, Statistics
+from .rows import ROWS, Rows
 
-ROWS = Need("features", Rows)
 _BLOCK = 16 << 20  # bytes in float64
 
 Matrix = NDArray[np.float64]
 
 
 class Given:
-    """The rows of one side, as a caller gave them; its moments are computed at once.
+    """One side, as a caller gave it: a Gaussian, and the rows that it was fitted to unless the side is `fixed`.
 
-    Rows are returned in float64, divided by 2**exponent.
+    Attributes
+    ----------
+    n : int or None
+        Number of rows, as far as it is known.
+    count : float
+        Number of rows that the side varies with: infinity if it is fixed.
     """
 
-    def __init__(self, value: Any, name: str) -> None:
-        self.name, self.exponent = name, 0
+    def __init__(self, name: str, gaussian: Gaussian, n: int | None, matrix: "NDArray[Any] | None") -> None:
+        self.name, self.gaussian, self.n, self._matrix = name, gaussian, n, matrix
+        self.dims, self.fixed, self._exponent = gaussian.mu.size, matrix is None, 0
+
+    @classmethod
+    def of(cls, value: Any, name: str) -> Self:
+        """Check a side; its moments are computed unless it is a `Fit` that has them."""
         if isinstance(value, Fit):
-            value = _kept(value, name)
-        self._matrix = value.matrix if isinstance(value, Rows) else numbers(value, name)
-        if self._matrix.ndim != 2 or not self._matrix.size:
-            raise InputError(f"{name} must have 2 dimensions and rows, got shape {self._matrix.shape}")
-        self.n, self.dims = self._matrix.shape
-        if self.n < 2:
-            raise InputError(f"{name} needs at least 2 rows, got {self.n}")
-        self.moments = _core.Moments(self.dims)
-        for first, rows in self.blocks():
-            require_finite(rows, f"{name} from row {first} on" if first else name)
-            self.moments.update(rows)
+            rows, statistics = value.get(ROWS), value.get(MOMENTS)
+            value = rows if isinstance(rows, Rows) else statistics
+            if isinstance(rows, Rows) and isinstance(statistics, Statistics):
+                return cls(name, statistics.gaussian(), len(rows.matrix), rows.matrix)
+            if value is None:
+                raise InputError(f"{name} is a Fit without features; a Fit of metrics=['fid', 'kid'] has them")
+        if isinstance(value, Statistics):
+            return cls(name, value.gaussian(), value.n, value.rows)
+        matrix = value.matrix if isinstance(value, Rows) else numbers(value, name)
+        if matrix.ndim != 2 or not matrix.size:
+            raise InputError(f"{name} must have 2 dimensions and rows, got shape {matrix.shape}")
+        if len(matrix) < 2:
+            raise InputError(f"{name} needs at least 2 rows, got {len(matrix)}")
+        moments = _core.Moments(matrix.shape[1])
+        for first, block in _blocks(matrix):
+            require_finite(block, f"{name} from row {first} on" if first else name)
+            moments.update(block)
+        return cls(name, gaussian_of(moments), len(matrix), matrix)
+
+    @property
+    def count(self) -> float:
+        """The number of rows, or infinity."""
+        return inf if self._matrix is None else len(self._matrix)
+
+    def scaled(self, exponent: int) -> Self:
+        """Return the side with its rows divided by 2**exponent."""
+        result = copy(self)
+        result._exponent = exponent
+        g = self.gaussian
+        result.gaussian = Gaussian(np.ldexp(g.mu, -exponent), np.ldexp(g.covariance, -2 * exponent))
+        return result
 
     def blocks(self) -> Iterator[tuple[int, Matrix]]:
-        """Yield the index of the first row, and rows."""
-        step = max(1, _BLOCK // (8 * self.dims))
-        for first in range(0, self.n, step):
-            yield first, self.taken(slice(first, first + step))
+        """Yield the index of the first row, and rows in float64."""
+        assert self._matrix is not None
+        for first, rows in _blocks(self._matrix):
+            yield first, self._float64(rows)
 
-    def taken(self, where: "slice | NDArray[np.intp]") -> Matrix:
+    def taken(self, where: NDArray[np.intp]) -> Matrix:
         """Return some rows."""
-        rows = np.ascontiguousarray(self._matrix[where], dtype=np.float64)
-        return np.ldexp(rows, -self.exponent) if self.exponent else rows
+        assert self._matrix is not None
+        return self._float64(self._matrix[where])
+
+    def _float64(self, rows: "NDArray[Any]") -> Matrix:
+        rows = np.ascontiguousarray(rows, dtype=np.float64)
+        return np.ldexp(rows, -self._exponent) if self._exponent else rows
 
 
-def _kept(fit: Fit, name: str) -> Rows:
-    rows = fit.get(ROWS)
-    if not isinstance(rows, Rows):
-        raise InputError(f"{name} is a Fit without its rows; a Fit of metrics=['fid', 'kid'] has them")
-    return rows
+def _blocks(matrix: "NDArray[Any]") -> Iterator[tuple[int, Matrix]]:
+    step = max(1, _BLOCK // (8 * matrix.shape[1]))
+    for first in range(0, len(matrix), step):
+        yield first, np.ascontiguousarray(matrix[first : first + step], dtype=np.float64)
 
 
 class Relabelled:
@@ -64,7 +99,7 @@ class Relabelled:
 
     def __init__(self, sides: Sequence[Given], chosen: NDArray[np.bool_]) -> None:
         self._sides, self._chosen = sides, chosen
-        self.n = int(chosen.sum())
+        self.count = int(chosen.sum())
         self.moments = _core.Moments(sides[0].dims)
         for _, rows in self.blocks():
             self.moments.update(rows)
@@ -76,7 +111,7 @@ class Relabelled:
         `order` is an order of all rows. What each new side gets depends on it alone.
         """
         smaller = np.zeros(len(order), dtype=bool)
-        dealt = np.random.RandomState(0).permutation(len(order))[: min(side.n for side in sides)]
+        dealt = np.random.RandomState(0).permutation(len(order))[: min(int(side.count) for side in sides)]
         smaller[order[dealt]] = True
         return cls(sides, smaller), cls(sides, ~smaller)
 

@@ -3,17 +3,22 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from ..checks import seed_number
+from ..checks import seed_number, truth
 from .base import Metric, Need, Score
+from .certainty import LEVEL, Certainty
+from .feature_blocks import Given
+from .fid_certainty import certainty_of
 from .frechet import check_method, distance
 from .intervals import Blocks, check_replicates, interval_of
-from .moments import Statistics
+from .moments import MOMENTS, Statistics
+from .rows import Rows
 
 if TYPE_CHECKING:
     from ..fit import Fit
 
-MOMENTS = Need("features", Statistics)
-_GROUPS = Need("features", Blocks, optional=True)  # saved statistics count as exactly known
+# Saved statistics, which lack these, count as exactly known.
+_GROUPS = Need("features", Blocks, optional=True)
+_ROWS = Need("features", Rows, optional=True)
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,15 @@ class FID(Metric):
         Number of replicates for a 95 % confidence interval; 0 for none.
     seed : int
         Seed of the replicates.
+    certainty : bool
+        Whether to compute the bias, the noise and the limits as well; see `fastfid.certainty`. It keeps the features
+        of all images, 8 KiB each at 2048 dims.
     """
 
     method: str = "auto"
     bootstrap: int = 0
     seed: int = 0
+    certainty: bool = False
 
     name: ClassVar[str] = "fid"
 
@@ -41,11 +50,12 @@ class FID(Metric):
         check_method(self.method)
         check_replicates(self.bootstrap)
         seed_number(self.seed)
+        truth("certainty", self.certainty)
 
     @property
     def needs(self) -> tuple[Need, ...]:
-        """The moments, and the groups of the jackknife if there is to be an interval."""
-        return (MOMENTS, _GROUPS) if self.bootstrap else (MOMENTS,)
+        """The moments, the groups of the jackknife for an interval, and the rows for the certainty."""
+        return (MOMENTS, *([_GROUPS] if self.bootstrap else []), *([_ROWS] if self.certainty else []))
 
     def value(self, a: "Fit", b: "Fit") -> Score:
         """Compute the distance, its terms, its error estimate and its interval."""
@@ -63,7 +73,13 @@ class FID(Metric):
             n=(a.n, b.n),
             better="lower",
             warnings=_warnings(result.offset),
+            certainty=self._certainty(a, b),
         )
+
+    def _certainty(self, a: "Fit", b: "Fit") -> Certainty | None:
+        if not self.certainty:
+            return None
+        return certainty_of(Given.of(a, "the first side"), Given.of(b, "the second side"), LEVEL)
 
 
 def _warnings(offset: float) -> tuple[str, ...]:

@@ -16,13 +16,12 @@ from numpy.typing import NDArray
 from .. import _core
 from ..checks import one_of, seed_number, whole_number
 from ..errors import InputError
-from .base import Metric, Need, Score
-from .rows import Rows
+from .base import Metric, Score
+from .rows import ROWS, Rows
 
 if TYPE_CHECKING:
     from ..fit import Fit
 
-ROWS = Need("features", Rows)
 _LEAST_FOR_ERROR = 4  # images a side; the variance is estimated from groups of four different ones
 
 Matrix = NDArray[np.float32] | NDArray[np.float64]

@@ -78,18 +78,26 @@ class Singular(Exception):  # noqa: N818 - a finding about the data, not an erro
 class Blocks(Protocol):
     """The rows of a side, in blocks, each with the index of its first row."""
 
-    n: int
+    @property
+    def count(self) -> float:
+        """Their number."""
 
     def blocks(self) -> Iterator[tuple[int, Matrix]]:
         """Yield all rows."""
 
 
-def swept(sides: Sequence[Blocks], gaussians: Sequence[Gaussian], transport: Transport) -> list[Values]:
-    """Return the values of all rows of both sides, which have these Gaussians; raise `Singular`."""
-    found = []
-    for i, own in enumerate((transport.to_x, transport.to_y)):
-        sweep = _Sweep(sides[i].n, gaussians[i], gaussians[i].mu - gaussians[1 - i].mu, own, transport.s)
-        parts = [sweep.values(i, first, rows) for first, rows in sides[i].blocks()]
+def swept(sides: Sequence[Blocks | None], gaussians: Sequence[Gaussian], transport: Transport) -> list[Values | None]:
+    """Return the values of all rows of both sides, which have these Gaussians; raise `Singular`.
+
+    A side without rows is None, and so are its values.
+    """
+    found: list[Values | None] = []
+    for i, (side, own) in enumerate(zip(sides, (transport.to_x, transport.to_y), strict=True)):
+        if side is None:
+            found.append(None)
+            continue
+        sweep = _Sweep(int(side.count), gaussians[i], gaussians[i].mu - gaussians[1 - i].mu, own, transport.s)
+        parts = [sweep.values(i, first, rows) for first, rows in side.blocks()]
         found.append(Values(*(np.concatenate(column) for column in zip(*parts, strict=True))))
     return found
 

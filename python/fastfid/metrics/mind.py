@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from ..checks import not_in_float32, seed_number, whole_number
 from ..errors import InputError
 from .base import Metric, Score
-from .kid import ROWS
-from .rows import Rows
+from .rows import ROWS, Rows
 
 if TYPE_CHECKING:
     from ..fit import Fit

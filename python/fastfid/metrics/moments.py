@@ -17,7 +17,7 @@ from ..errors import InputError, StatisticsMismatch
 from ..messages import log, warn
 from ..provenance import Provenance
 from . import statistics_file
-from .base import Accumulator, check_version
+from .base import Accumulator, Need, check_version
 from .estimate import Estimate
 from .feature_rows import SNAPSHOT, snapshots
 from .frechet import Gaussian, gaussian_from_moments
@@ -297,6 +297,8 @@ def _from_0_1_0(state: Mapping[str, Any]) -> Estimate:
         result.add(state["rows"])
     return result
 
+
+MOMENTS = Need("features", Statistics)
 
 _all: "weakref.WeakSet[Statistics]" = weakref.WeakSet()
 

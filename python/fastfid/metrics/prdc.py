@@ -18,8 +18,7 @@ from .. import _core
 from ..checks import one_of, seed_number, whole_number
 from ..errors import InputError
 from .base import Metric, Score
-from .kid import ROWS
-from .rows import Rows
+from .rows import ROWS, Rows
 
 if TYPE_CHECKING:
     from ..fit import Fit

@@ -72,7 +72,8 @@ def score_of(metric: Metric, sides: Sequence[Any]) -> Score:
 
 def needs_of(metrics: Sequence[Metric], place: int) -> tuple[Need, ...]:
     """Return what the metrics need, each need once."""
-    return tuple(dict.fromkeys(need for metric in metrics if metric.sides > place for need in metric.needs))
+    needs = [need for metric in metrics if metric.sides > place for need in metric.needs]
+    return tuple(dict.fromkeys(sorted(needs, key=lambda need: need.optional)))
 
 
 def _checked(metric: Metric, options: object) -> Metric:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files.reading import cause
-from .base import Accumulator, check_version
+from .base import Accumulator, Need, check_version
 
 _BLOCK = 16 << 20  # bytes copied at a time
 _VARIABLE = "FASTFID_ROWS_MEMORY"
@@ -189,6 +189,9 @@ class Rows(Accumulator):
         Rows.__init__(self, state["dims"])
         for part in Rows.of(state["rows"]).blocks():
             self._add(part)
+
+
+ROWS = Need("features", Rows)
 
 
 def _read_only(matrix: Matrix) -> Matrix:

@@ -18,6 +18,7 @@ three moments gives the p-value (Pearson 1959, "Note on an approximation to the 
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from statistics import NormalDist
 from typing import Self
 
@@ -42,9 +43,9 @@ class Kernel:
     vectors: Matrix
 
     @classmethod
-    def of_both(cls, ns: Sequence[int], sides: Sequence[Gaussian]) -> Self:
-        """Return the kernel of all rows of two sides of full rank."""
-        shares = [n / sum(ns) for n in ns]
+    def of_both(cls, ns: Sequence[float], sides: Sequence[Gaussian]) -> Self:
+        """Return the kernel of all rows of two sides of full rank; an exactly known side has infinitely many."""
+        shares = [float(n == inf) for n in ns] if inf in ns else [n / sum(ns) for n in ns]
         apart = sides[0].mu - sides[1].mu
         covariance = shares[0] * shares[1] * np.outer(apart, apart)
         for n, share, side in zip(ns, shares, sides, strict=True):
@@ -75,7 +76,7 @@ class Kernel:
         z = self.coordinates(rows)
         return np.maximum(self.of_pairs(z, z), 0.0)
 
-    def statistic(self, ns: Sequence[int], sides: Sequence[Gaussian]) -> float:
+    def statistic(self, ns: Sequence[float], sides: Sequence[Gaussian]) -> float:
         """Return the second-order distance of two sides."""
         seconds = []
         for n, side in zip(ns, sides, strict=True):
@@ -94,10 +95,20 @@ class Law:
     skewness: float
 
     @classmethod
-    def of(cls, kernel: Kernel, diagonal: Matrix, order: Indices, take: Callable[[Indices], Matrix], g: float) -> Self:
+    def of(
+        cls,
+        kernel: Kernel,
+        diagonal: Matrix,
+        order: Indices,
+        take: Callable[[Indices], Matrix],
+        g: float,
+        *,
+        pooled: bool = True,
+    ) -> Self:
         """Return the law; `diagonal` is k(z, z) of all rows, `take` returns rows by their indices, g is 1/n + 1/m.
 
-        `order` is an order of the rows that does not depend on the order in which they were given.
+        `order` is an order of the rows that does not depend on the order in which they were given. `pooled` says that
+        the kernel's mean and covariance are those of these rows.
         """
         average = float(diagonal.mean())
         rng = np.random.RandomState(0)
@@ -111,7 +122,8 @@ class Law:
         third = np.mean([np.mean(cosines[k] * np.roll(cosines[k], -k) * cosines[2 * k]) for k in range(1, 5)])
         n = len(diagonal)
         variance = 2 * second * (g * average) ** 2
-        return cls(g * average * n / (n - 1), float(variance), float(8 * third / (2 * second) ** 1.5))
+        mean = g * average * (n / (n - 1) if pooled else 1)
+        return cls(mean, float(variance), float(8 * third / (2 * second) ** 1.5))
 
     def p_value(self, value: float) -> float:
         """Return the probability of a statistic of at least `value`."""

@@ -22,11 +22,9 @@ from ..provenance import Provenance
 from . import statistics_file
 from .base import Metric, Need
 from .feature_rows import snapshots
-from .fid import MOMENTS
-from .kid import ROWS
-from .moments import Statistics
+from .moments import MOMENTS, Statistics
 from .role_arrays import arrays_of, states_of
-from .rows import Rows
+from .rows import ROWS, Rows
 
 _BLOCK = 16 << 20  # bytes read at a time
 
