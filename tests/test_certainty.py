@@ -132,7 +132,11 @@ def kernel_of(x, y):
     given = [gaussian_from_rows(rows) for rows in (x, y)]
     kernel = Kernel.of_both([len(x), len(y)], given)
     z = kernel.coordinates(np.concatenate([x, y]))
-    return kernel, given, explicit(z, kernel.weights, np.diag(kernel.eigenvalues))
+    return (
+        kernel,
+        given,
+        explicit(z, 1 / np.add.outer(kernel.eigenvalues, kernel.eigenvalues), np.diag(kernel.eigenvalues)),
+    )
 
 
 def test_kernel_and_statistic_are_those_of_explicit_features():
