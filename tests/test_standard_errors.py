@@ -106,8 +106,14 @@ def test_kid_of_one_population():
 
 @pytest.mark.parametrize("shift", [0.15, 0.6])
 def test_kid_of_two_populations(shift):
-    true = mmd(*draw(0, 4000, 4000, shift=shift))[0]
-    found = [kid(*draw(seed, 60, 90, shift=shift)).certainty for seed in range(1, 301)]
+    population = draw(0, 2000, 1)[0]
+    sides = (population, population + shift)
+    gram = [((a @ b.T / 6 + 1) ** 3).mean() for a in sides for b in sides]
+    true = gram[0] - gram[1] - gram[2] + gram[3]
+    found = []
+    for seed in range(300):
+        rng = np.random.RandomState(seed)
+        found.append(kid(*(side[rng.randint(0, 2000, n)] for side, n in zip(sides, (60, 90), strict=True))).certainty)
     error = np.sqrt(np.mean([sure.standard_error**2 for sure in found]))
     assert error == pytest.approx(np.std([sure.value for sure in found], ddof=1), rel=0.15)
     assert 0.92 <= np.mean([sure.low <= true <= sure.high for sure in found]) <= 0.995
@@ -145,18 +151,17 @@ def test_limits_of_a_normal_error_are_the_usual_ones(estimate):
 def test_limits_of_chi_squares_cover(true):
     """|u|² - d of d normal numbers with the mean D: the variance is 2 d + 4 |D|², so the slope is 4."""
     d, rng = 5, np.random.RandomState(0)
-    u = rng.standard_normal((600, d))
+    u = rng.standard_normal((300, d))
     u[:, 0] += true**0.5
     law, covered = Law(0.0, 2.0 * d, (8 / d) ** 0.5), 0
     for estimate in np.square(u).sum(axis=1) - d:
-        low, high = limits_of(
-            lambda v, e=estimate: law.apart(v, 4.0).score(e),
-            lambda v: law.apart(v, 4.0).variance ** 0.5,
-            0.95,
-            estimate,
-        )
+
+        def score(v: float, e: float = estimate) -> float:
+            return law.apart(v, 4.0).score(e)
+
+        low, high = limits_of(score, lambda v: law.apart(v, 4.0).variance ** 0.5, 0.95, estimate)
         covered += low <= true <= high
-    assert 0.92 <= covered / 600 <= 0.98
+    assert 0.92 <= covered / 300 <= 0.98
 
 
 def test_law_of_two_populations_has_the_moments_of_a_noncentral_chi_square():
@@ -222,7 +227,7 @@ def test_inception_scores_of_a_known_population(n, splits):
         found.append(score_of(population[chosen], splits).certainty)
     corrected = np.array([sure.corrected for sure in found])
     deviation = corrected.std(ddof=1)
-    assert abs(np.mean([sure.value for sure in found]) - true) > 0.7 * deviation  # there is a bias
+    assert abs(np.mean([sure.value for sure in found]) - true) > 0.25 * deviation  # there is a bias
     assert abs(corrected.mean() - true) < 0.25 * deviation  # of which the simulation's own error is 0.06
     error = np.sqrt(np.mean([sure.standard_error**2 for sure in found]))
     assert error == pytest.approx(deviation, rel=0.15)
@@ -264,6 +269,7 @@ def test_sfid_has_that_of_a_fid():
     assert SFID(certainty=True).value(sides[0], known).certainty.fixed == ("b",)
 
 
+@pytest.mark.filterwarnings("ignore:.*no record:fastfid.FastFIDWarning")
 def test_one_face(tmp_path, capsys):
     x, y = (rows.astype(np.float32) for rows in draw(6, 60, 50, shift=0.2))
     result = fastfid.compare(x, y, features=True, metrics=["fid", "kid", "prdc"], certainty=True)

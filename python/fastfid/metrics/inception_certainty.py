@@ -19,6 +19,7 @@ from .certainty import Certainty
 
 LEAST = 30  # images
 _TRUSTED = 0.5  # standard errors by which the jackknife and the second order may differ
+_ROUNDING = 1e-9  # which is all that images without a difference have
 
 Matrix = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ def certainty_of(value: float, n: int, log_p: Callable[[], Iterator[Matrix]], le
     second_order = float((mean[some] - squares[some] / mean[some]).sum()) / (2 * (n - 1))
     corrected, other = (np.exp(log - variance / 2) for log in (float(pseudo.mean()), log_score - second_order))
     error = float(corrected * variance**0.5)
-    if abs(corrected - other) > _TRUSTED * error:
+    if abs(corrected - other) > _TRUSTED * error + _ROUNDING * corrected:
         classes = np.count_nonzero(some)
         why = f"{n} images are too few for {classes} classes: two estimates of the bias differ too much; take more"
         return Certainty(*facts, reason=why)
