@@ -132,6 +132,7 @@ def test_what_is_not_known_of_a_kid():
     assert refused(kid(x, y).certainty, "a side has 3 images, and the standard error needs at least 4")
     assert refused(kid(np.ones((9, 4)), np.ones((9, 4))).certainty, "all images have the same features")
     x, y = draw(4, 30, 30)
+    assert refused(kid(x * 1e16, y).certainty, "the features are so large that powers of the variance overflow float64")
     sure = kid(x, y, convention="clean-fid", subsets=3, subset_size=9).certainty
     assert refused(sure, "the spread of clean-fid's subsets is no standard error; KID() of all pairs of images has one")
     assert KID("clean-fid", subsets=3, subset_size=9).value(fit(ROWS, x), fit(ROWS, y)).certainty is None

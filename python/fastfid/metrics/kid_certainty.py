@@ -11,6 +11,7 @@ from .mmd import LEAST_FOR_VARIANCE, Matrix, PairSums
 from .same_population import Law
 
 _SIGNIFICANT = 0.02
+_LARGEST = 1e90  # of the kernel; its third powers are in the law
 
 Vector = NDArray[np.float64]
 
@@ -34,6 +35,8 @@ def certainty_of(x: Matrix, y: Matrix, sums: PairSums, level: float) -> Certaint
     kernel, diagonal = _Centred.of(x, y, sums)
     if not diagonal.any():
         return Certainty(value, *facts, reason="all images have the same features")
+    if diagonal.max() > _LARGEST:
+        return Certainty(value, *facts, reason="the features are so large that powers of the variance overflow float64")
     g = 1 / n + 1 / m
     law = Law.of(kernel, diagonal, np.argsort(np.concatenate(influences)), kernel.taken, g)
     law = replace(law, mean=0.0)  # the pairs of an image with itself are left out
