@@ -31,6 +31,7 @@ README = Path(__file__).parents[1] / "README.md"
 COMING_FROM = README.parent / "docs" / "coming-from.md"
 DOCUMENTS = [README, *README.parent.glob("docs/*.md")]
 DATA = README.parent / "docs" / "data.md"
+CERTAINTY = README.parent / "docs" / "certainty.md"
 METRICS = README.parent / "docs" / "metrics.md"
 PROTOCOLS_PAGE = README.parent / "docs" / "protocols.md"
 MODULES = [
@@ -85,6 +86,22 @@ def test_the_commands_of_the_readme_run(offline, capsys):
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0, command
     assert len(re.findall("^FID:  ", capsys.readouterr().out, re.MULTILINE)) == 5
+
+
+def test_the_blocks_about_certainty_run(offline, capsys, monkeypatch):
+    rows = np.random.RandomState(0).standard_normal((2, 60, 5)).astype(np.float32)
+    compare = fastfid.compare
+
+    def of_rows(a, b, **options):  # images enough for 2048 dims take too long
+        sides = dict(zip(("generated", "real"), rows, strict=True))
+        return compare(sides[a], sides[b], features=True, **options)
+
+    monkeypatch.setattr(fastfid, "compare", of_rows)
+    scope = {"fastfid": fastfid}
+    for block in blocks("python", CERTAINTY):
+        exec(compile(block, str(CERTAINTY), "exec"), scope)
+    assert len(scope["worst"]) == 16
+    monkeypatch.undo()
 
 
 def test_the_python_block_for_people_from_torchmetrics_runs(offline):
