@@ -1,0 +1,174 @@
+"""How right `plan` is, and where the figures of its rule of thumb come from.
+
+    python bench/plan.py pilot flowers_pool3.npz [--trials 200] [--dims 64]
+    python bench/plan.py rule flowers_pool3.npz
+    python bench/plan.py check features.npz            arrays of 2048 dims, each of one set of images
+
+`pilot` draws a pilot of 5 d or 10 d rows a side from two populations, and compares what it predicts, on average over 20
+pilots, with FIDs of 1,000, 2,000 and 5,000 rows drawn from them: the mean, and the standard deviation (root mean
+square).
+
+`rule` measures what fastfid.metrics.inception_noise holds. The floor comes from disjoint subsets of the photographs;
+above 1,835 images from normal rows, whose spectrum lies between that of the photographs and that of one half of them in
+the eigenbasis of the other, such that the floor at 1,835 is right. The noise comes from mixtures of the classes and
+other changes, on the first 128 principal components, and from random divisions of the photographs into two sets.
+
+`check` compares the rule with disjoint subsets of other images, and with subsets of two sets.
+"""
+
+import argparse
+
+import numpy as np
+from coverage_fid import populations, true_distance
+from machine import describe
+from numpy.typing import NDArray
+
+import fastfid
+from fastfid.metrics.feature_blocks import Given
+from fastfid.metrics.fid_certainty import Pair
+from fastfid.metrics.fid_growth import Growth
+from fastfid.metrics.inception_noise import RuleOfThumb
+
+Rows = NDArray[np.float64]
+fid_of = fastfid.frechet_distance_from_features
+RNG = np.random.RandomState(0)
+
+
+def growth(a: Rows, b: Rows) -> Growth:
+    pair = Pair(Given.of(a, "a"), Given.of(b, "b"))
+    parts = pair.parts()
+    if isinstance(parts, str):
+        raise SystemExit(parts)
+    return Growth.of(pair, parts)
+
+
+def drawn(population: Rows, n: int) -> Rows:
+    return population[RNG.randint(0, len(population), n)]
+
+
+def pilot(features: Rows, labels: NDArray[np.int64], dims: int, trials: int) -> None:
+    few = np.random.RandomState(1).permutation(features.shape[1])[:dims]
+    print("| populations | true FID | rows of the pilot | n | m | FID predicted | measured | deviation / measured |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, a, b in populations(features[:, few].astype(np.float64), labels, dims):
+        truth, found = true_distance(a, b), {}
+        for n, m in ((1000, 1000), (2000, 2000), (5000, 5000), (1000, 5000)):
+            fids = np.array([fid_of(drawn(a, n), drawn(b, m)) for _ in range(trials)])
+            found[n, m] = fids.mean(), fids.std(ddof=1)
+        for rows in (5 * dims, 10 * dims):
+            pilots = [growth(drawn(a, rows), drawn(b, rows)) for _ in range(20)]
+            for (n, m), (mean, deviation) in found.items():
+                predicted = np.mean([one.distance + one.bias(n, m) for one in pilots])
+                ratio = np.mean([one.variance(n, m) for one in pilots]) ** 0.5 / deviation
+                line = f"| {name} | {truth:.4g} | {rows} | {n} | {m} | {predicted:.4g} | {mean:.4g} | {ratio:.2f} |"
+                print(line, flush=True)
+
+
+def disjoint(rows: Rows, n: int) -> float:
+    order = RNG.permutation(len(rows))
+    return fid_of(rows[order[:n]], rows[order[n : 2 * n]])
+
+
+def rule(features: Rows, labels: NDArray[np.int64]) -> None:
+    rows = features.astype(np.float64) - features.mean(axis=0)
+    print("| two sets of n | n | mean FID | variance / (1/n + 1/m)² |\n|---|---|---|---|")
+    floors = {}
+    for n in (500, 1000, 1835):
+        fids = [disjoint(rows, n) for _ in range(12 if n < 1835 else 3)]
+        floors[n] = float(np.mean(fids))
+        print(f"| photographs | {n} | {floors[n]:.4g} | {np.var(fids, ddof=1) / (2 / n) ** 2:.3g} |", flush=True)
+    spectrum = spectrum_with_floor(rows, 1835, floors[1835])
+    for n in (1000, 1835, 5000, 10_000):
+        print(f"| normal rows | {n} | {floor_of(spectrum, n):.4g} | |", flush=True)
+    both = np.multiply.outer(spectrum, spectrum) / np.add.outer(spectrum, spectrum)
+    slope = spectrum.sum() + (both.sum() + np.trace(both)) / 2
+    print(f"| normal rows, to first order | 50000 | {slope * 4e-5:.4g} | |")
+    differences(rows, labels)
+
+
+def floor_of(spectrum: Rows, n: int) -> float:
+    x, y = (RNG.standard_normal((n, len(spectrum))) * np.sqrt(spectrum) for _ in range(2))
+    return fid_of(x, y)
+
+
+def spectrum_with_floor(rows: Rows, n: int, wanted: float) -> Rows:
+    """Return a spectrum between the one seen and the one of new rows, with the wanted floor."""
+    own = np.maximum(np.linalg.eigvalsh(np.cov(rows.T))[::-1], 1e-6)
+    order = RNG.permutation(len(rows))
+    first, second = rows[order[::2]], rows[order[1::2]]
+    vectors = np.linalg.eigh(np.cov(first.T))[1]
+    new = np.sort(np.square((second - second.mean(axis=0)) @ vectors).mean(axis=0))[::-1]
+    low, high = (floor_of(own ** (1 - share) * new**share, n) for share in (0.5, 1.0))
+    share = 0.5 + 0.5 * (wanted - low) / (high - low)
+    spectrum: Rows = own ** (1 - share) * new**share
+    return spectrum
+
+
+def differences(rows: Rows, labels: NDArray[np.int64]) -> None:
+    """Print the first-order variance of an image over the FID, for differences of several kinds."""
+    vectors = np.linalg.eigh(np.cov(rows.T))[1][:, ::-1]
+    parts = rows @ vectors[:, :128]
+    halves = [np.array_split(RNG.permutation(np.flatnonzero(labels == label)), 2) for label in np.unique(labels)]
+    a, b = (parts[np.concatenate([half[side] for half in halves])] for side in (0, 1))
+    cases = []
+    for k, half in enumerate(halves):
+        others = np.concatenate([other[1] for other in halves if other is not half])
+        cases.append((f"without class {k}", a, parts[others]))
+        cases.append((f"class {k} twice as often", a, np.concatenate([b, parts[half[1]]])))
+    cases += [(f"spread times {scale}", a, b * scale) for scale in (0.8, 0.9)]
+    cases += [(f"shifted by 2 along component {k}", a, b + 2 * np.eye(128)[k]) for k in (0, 3, 10, 30)]
+    print("\n| difference | FID | first-order variance of an image / FID, each side |\n|---|---|---|")
+    found = []
+    for name, x, y in cases:
+        seen = growth(x, y)
+        found += [first / seen.distance for first in seen.first]
+        print(f"| {name} | {seen.distance:.3g} | {found[-2]:.3g}, {found[-1]:.3g} |")
+    mean = np.exp(np.mean(np.log(found)))
+    print(f"| geometric mean, least, largest | | {mean:.3g}, {min(found):.3g}, {max(found):.3g} |")
+
+
+def check(path: str) -> None:
+    stored = np.load(path)
+    names = list(stored)
+    print("| sets | n of each | FID | by the rule | deviation | by the rule |")
+    print("|---|---|---|---|---|---|")
+    for name in names:
+        rows = stored[name].astype(np.float64)
+        for n in (500, 1000, len(rows) // 2):
+            compare(f"{name}, divided", [disjoint(rows, n) for _ in range(6)], n, RuleOfThumb(0.0))
+    if len(names) > 1:
+        a, b = (stored[name].astype(np.float64) for name in names[:2])
+        truth = fid_of(a, b) - RuleOfThumb(0.0).bias(len(a), len(b))
+        for n in (500, 1000):
+            orders = [[RNG.permutation(len(rows))[:n] for rows in (a, b)] for _ in range(6)]
+            fids = [fid_of(a[one], b[other]) for one, other in orders]
+            compare(f"{names[0]} and {names[1]}", fids, n, RuleOfThumb(truth))
+
+
+def compare(name: str, fids: list[float], n: int, rule: RuleOfThumb) -> None:
+    mean, deviation = np.mean(fids), np.std(fids, ddof=1)
+    predicted, noise = rule.distance + rule.bias(n, n), rule.variance(n, n) ** 0.5
+    print(f"| {name} | {n} | {mean:.4g} | {predicted:.4g} | {deviation:.3g} | {noise:.3g} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["pilot", "rule", "check"])
+    parser.add_argument("features")
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--dims", type=int, default=64)
+    options = parser.parse_args()
+    fastfid.set_num_threads(1)
+    print(describe())
+    if options.what == "check":
+        check(options.features)
+        return
+    stored = np.load(options.features)
+    if options.what == "pilot":
+        pilot(stored["features"], stored["labels"], options.dims, options.trials)
+    else:
+        rule(stored["features"], stored["labels"])
+
+
+if __name__ == "__main__":
+    main()
