@@ -53,6 +53,17 @@ def test_prediction_is_what_then_happens(shift, scale, monkeypatch):
         assert 0.85 < ratio < (1.15 if shift else 2)  # near "same population", a pilot cannot tell the parts apart
 
 
+def test_each_side_has_its_own_part_of_the_noise(monkeypatch):
+    monkeypatch.setattr(same_population, "_DRAWS", 512)
+    shift, scale = 0.25, 1.1
+    pilots = [growth_of(*sets(30, 300, shift, scale, seed)) for seed in range(60)]
+    # Of one dim, the map between the two normal distributions is x -> x / scale, so the influence is known.
+    few, many = (D * (4 * shift**2 * s + 2 * (1 - t) ** 2 * s**2) for s, t in ((scale**2, 1 / scale), (1.0, scale)))
+    first = np.mean([one.first for one in pilots], axis=0)
+    assert first[1] == pytest.approx(many, rel=0.3)
+    assert few < first[0] < 2 * few  # five rows for each dim are few
+
+
 def test_growth_is_that_of_the_pilot_at_its_own_size():
     a, b = sets(60, 90)
     sure, growth = fastfid.certainty(a, b), growth_of(a, b)
@@ -114,6 +125,8 @@ def test_few_images_are_measured_on_subsets_of_the_pilot(monkeypatch):
     whole = planned(a, b, reference=50).readings[0]
     halves = [distance(a[np.sort(drawn[0][8 * i : 8 * i + 8])], b) for i in range(4)]
     assert whole.fid == pytest.approx(np.mean(halves), rel=1e-9)
+    more, growth = planned(a, b, reference=700).readings[0], growth_of(a, b)
+    assert more.fid == pytest.approx(np.mean(halves) + growth.bias(8, 700) - growth.bias(8, 50), rel=1e-9)
 
 
 # The record and what is refused
@@ -162,6 +175,11 @@ def test_other_bad_input():
         fastfid.plan(fid=3, limit=5)
     with pytest.raises(fastfid.InputError, match="fid must be a number above 0, got -3"):
         fastfid.plan(fid=-3)
+
+
+def test_features_that_are_too_large():
+    with pytest.raises(fastfid.InputError, match="too large for float64"):
+        growth_of(*(1e100 * rows for rows in sets()))
 
 
 # The rule of thumb

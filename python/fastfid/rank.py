@@ -138,7 +138,7 @@ def _standings(found: Sequence[_Read], level: float, paired: bool) -> tuple[Stan
     if not known:
         return tuple(unknown)
     (first, best), others = known[0], known[1:]
-    z = NormalDist().inv_cdf(1 - (1 - level) / (2 * max(1, len(others))))
+    z = -NormalDist().inv_cdf((1 - level) / (2 * max(1, len(others))))
     behind = [_behind(own, Difference.of(measured, best, paired=paired), z) for own, measured in others]
     told = bool(behind) and not unknown and all(one.verdict == WORSE for one in behind)
     return replace(first, difference=0.0, verdict=BETTER if told else UNSURE), *behind, *unknown

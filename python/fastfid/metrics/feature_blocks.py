@@ -121,5 +121,6 @@ class Relabelled:
         for side in self._sides:
             for _, rows in side.blocks():
                 found = np.ascontiguousarray(rows[self._chosen[seen : seen + len(rows)]])
-                yield done, found
+                if len(found):
+                    yield done, found
                 seen, done = seen + len(rows), done + len(found)

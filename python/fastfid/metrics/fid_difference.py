@@ -24,13 +24,14 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import InputError
 from .feature_blocks import Given
 from .fid_certainty import Pair, Parts, variance
 from .leave_one_out import Values
 from .same_population import Kernel
 
 Matrix = NDArray[np.float64]
-_DRAWS = 8192  # pairs of rows
+_DRAWS = 4096  # pairs of rows
 _POWER = NormalDist().inv_cdf(0.8)  # of the chance of 80 % to tell a difference
 _MOST_IMAGES = 10**8  # more than this count as "no number of images would tell"
 
@@ -133,9 +134,11 @@ class Difference:
         whole = variance(values, second)
         second = min(whole, second)
         corrected = [np.ldexp(one.parts.corrected, 2 * (one.parts.exponent - exponent)) for one in (a, b)]
-        value, first, second = np.ldexp(
-            [corrected[0] - corrected[1], whole - second, second], [2 * exponent, 4 * exponent, 4 * exponent]
-        )
+        found = [corrected[0] - corrected[1], whole - second, second]
+        with np.errstate(over="ignore"):
+            value, first, second = np.ldexp(found, [2 * exponent, 4 * exponent, 4 * exponent])
+        if not np.isfinite([value, first, second]).all():
+            raise InputError("the variance of a difference overflows: the features are too large for float64")
         return cls(float(value), float(first), float(second))
 
     @property

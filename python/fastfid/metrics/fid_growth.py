@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from ..errors import InputError
 from .fid_certainty import Pair, Parts
 
 _MOST = 1e12  # images; more count as "no number of images suffices"
@@ -80,13 +81,13 @@ class Growth(Noise):
         first = [n * scale * own if n < inf else 0.0 for n, own in zip(counts, shares, strict=True)]
         unit = 2 * parts.exponent
         n, m = (n if n < inf else 0.0 for n in counts)
-        return cls(
-            float(np.ldexp(parts.corrected, unit)),
-            (float(np.ldexp(first[0], 2 * unit)), float(np.ldexp(first[1], 2 * unit))),
-            float(np.ldexp(share, 2 * unit)),
-            (float(np.ldexp(n * tilt[0], unit)), float(np.ldexp(m * tilt[1], unit))),
-            float(np.ldexp(-missed / g**2, unit)),
-        )
+        scaled = [parts.corrected, *first, share, n * tilt[0], m * tilt[1], -missed / g**2]
+        with np.errstate(over="ignore"):
+            found = np.ldexp(scaled, [unit, 2 * unit, 2 * unit, 2 * unit, unit, unit, unit])
+        if not np.isfinite(found).all():
+            raise InputError("the variance of the FID overflows: the features are too large for float64")
+        fid, first_a, first_b, second, tilt_a, tilt_b, curve = (float(value) for value in found)
+        return cls(fid, (first_a, first_b), second, (tilt_a, tilt_b), curve)
 
     def variance(self, n: float, m: float) -> float:
         """Return the variance for n and m images."""
