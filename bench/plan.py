@@ -25,6 +25,7 @@ import fastfid
 from fastfid.metrics.feature_blocks import Given
 from fastfid.metrics.fid_certainty import Pair
 from fastfid.metrics.fid_growth import Growth
+from fastfid.metrics.inception_noise import RuleOfThumb
 
 Rows = NDArray[np.float64]
 fid_of = fastfid.frechet_distance_from_features
@@ -84,6 +85,7 @@ def rule(features: Rows, labels: NDArray[np.int64]) -> None:
     slope = spectrum.sum() + (both.sum() + np.trace(both)) / 2
     print(f"| normal rows, to first order | 50000 | {slope * 4e-5:.4g} | |")
     differences(rows, labels)
+    subsets(rows, labels)
 
 
 def floor_of(spectrum: Rows, n: int) -> float:
@@ -125,6 +127,26 @@ def differences(rows: Rows, labels: NDArray[np.int64]) -> None:
         print(f"| {name} | {seen.distance:.3g} | {found[-2]:.3g}, {found[-1]:.3g} |")
     mean = np.exp(np.mean(np.log(found)))
     print(f"| geometric mean, least, largest | | {mean:.3g}, {min(found):.3g}, {max(found):.3g} |")
+
+
+def subsets(rows: Rows, labels: NDArray[np.int64], n: int = 150) -> None:
+    """Print the deviation of FIDs of subsets of two classes, and that of the rule, all in 2048 dims."""
+    sets = {label: rows[labels == label] for label in np.unique(labels)}
+    first, *others = sets
+    pairs = [*zip(sets, others, strict=False)]
+    sets |= {f"without {label}": rows[labels != label] for label in (first, others[-1])}
+    pairs.append((f"without {first}", f"without {others[-1]}"))
+    print(
+        f"\n| subsets of {n} | mean FID | FID of all, without bias | deviation | by the rule |\n|---|---|---|---|---|"
+    )
+    for one, other in pairs:
+        a, b = sets[one], sets[other]
+        drawn = [[side[RNG.choice(len(side), n, replace=False)] for side in (a, b)] for _ in range(40)]
+        fids = [fid_of(*pair) for pair in drawn]
+        left = 1 - n * (1 / len(a) + 1 / len(b)) / 2  # of the variance, since no row is drawn twice
+        rule = RuleOfThumb(max(0.0, fid_of(a, b) - RuleOfThumb(0.0).bias(len(a), len(b))))
+        deviation, predicted = (np.var(fids, ddof=1) / left) ** 0.5, rule.variance(n, n) ** 0.5
+        print(f"| {one}, {other} | {np.mean(fids):.4g} | {rule.distance:.4g} | {deviation:.3g} | {predicted:.3g} |")
 
 
 def main() -> None:

@@ -14,11 +14,11 @@ from .fid_growth import Noise
 DIMS = 2048
 USUAL = 50_000  # images a side, of which a FID in a paper is
 # 1/n + 1/m, and the mean FID of two sets of n and m images from one population
-_FLOOR = ((4e-5, 0.853), (2e-4, 4.26), (4e-4, 8.55), (2 / 1835, 23.4), (2e-3, 38.2), (4e-3, 61.2), (2 / 316, 78.8))
+_FLOOR = ((4e-5, 0.837), (2e-4, 4.21), (4e-4, 8.33), (2 / 1835, 23.1), (2e-3, 38.2), (4e-3, 61.2), (2 / 316, 79.1))
 _FIRST = 43.0  # first-order variance of one image, over the FID
-_SECOND = 6e4  # second-order variance, over (1/n + 1/m)²
-BIAS_TIMES = (0.5, 1.2)  # what was seen, over the rule
-NOISE_TIMES = (0.27, 2.1)
+_SECOND = 7e4  # second-order variance, over (1/n + 1/m)²
+BIAS_TIMES = (0.52, 1.2)  # what was seen, over the rule
+NOISE_TIMES = (0.37, 2.0)
 
 
 @dataclass(frozen=True)
