@@ -10,8 +10,9 @@ square).
 `rule` measures what fastfid.metrics.inception_noise holds. The floor comes from disjoint subsets of the photographs;
 above 1,835 images from normal rows, whose spectrum lies between that of the photographs and that of one half of them in
 the eigenbasis of the other, such that the floor at 1,835 is right. The floor of single classes shows how far it may be
-off for other images. The noise comes from mixtures of the classes and
-other changes, on the first 128 principal components, and from random divisions of the photographs into two sets.
+off for other images. The noise comes from mixtures of the classes and other changes, on the first 128 principal
+components, and from random divisions of the photographs into two sets; it is compared with that of subsets of two
+classes, in all dims.
 """
 
 import argparse
