@@ -46,6 +46,6 @@ def check_images(first: Side, side: Side, names: list[str] | None) -> None:
         left_out = [{gap + i for i, gap in enumerate(gaps_of_one)} for gaps_of_one in gaps]
         row = min(left_out[0] ^ left_out[1])
         name = names[row] if names and row < n else f"image {row}"
-        raise InputError(f"not paired: {name} was left out of {first.name} or of {side.name} only")
+        raise InputError(f"not paired: {name} was left out of {first.name} or of {side.name} only; remove it from all")
     if first.n != side.n:
         raise InputError(f"not paired: {first.name} has {first.n} images, and {side.name} has {side.n}")
