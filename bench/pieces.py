@@ -22,8 +22,7 @@ from fastfid.engines.processes import Processes
 from fastfid.extraction.recipe import Recipe
 from fastfid.fit import Fit, fold
 from fastfid.messages import Messages
-from fastfid.metrics.fid import MOMENTS
-from fastfid.metrics.moments import Statistics
+from fastfid.metrics.moments import MOMENTS, Statistics
 from fastfid.sources import Source, open_source, pieces
 
 

@@ -18,7 +18,7 @@ classes, in all dims.
 import argparse
 
 import numpy as np
-from coverage_fid import populations, true_distance
+from coverage import of_moments, of_photographs
 from machine import describe
 from numpy.typing import NDArray
 
@@ -41,21 +41,18 @@ def growth(a: Rows, b: Rows) -> Growth:
     return Growth.of(pair, parts)
 
 
-def drawn(population: Rows, n: int) -> Rows:
-    return population[RNG.randint(0, len(population), n)]
-
-
 def pilot(features: Rows, labels: NDArray[np.int64], dims: int, trials: int) -> None:
     few = np.random.RandomState(1).permutation(features.shape[1])[:dims]
+    chosen = features[:, few].astype(np.float64)
     print("| populations | true FID | rows of the pilot | n | m | FID predicted | measured | deviation / measured |")
     print("|---|---|---|---|---|---|---|---|")
-    for name, a, b in populations(features[:, few].astype(np.float64), labels, dims):
-        truth, found = true_distance(a, b), {}
+    for name, a, b in [*of_photographs(chosen, labels), *of_moments(chosen, labels)]:
+        truth, found = fastfid.frechet_distance(a.mean, a.covariance, b.mean, b.covariance), {}
         for n, m in ((1000, 1000), (2000, 2000), (5000, 5000), (1000, 5000)):
-            fids = np.array([fid_of(drawn(a, n), drawn(b, m)) for _ in range(trials)])
+            fids = np.array([fid_of(a.draw(n, RNG), b.draw(m, RNG)) for _ in range(trials)])
             found[n, m] = fids.mean(), fids.std(ddof=1)
         for rows in (5 * dims, 10 * dims):
-            pilots = [growth(drawn(a, rows), drawn(b, rows)) for _ in range(20)]
+            pilots = [growth(a.draw(rows, RNG), b.draw(rows, RNG)) for _ in range(20)]
             for (n, m), (mean, deviation) in found.items():
                 predicted = np.mean([one.distance + one.bias(n, m) for one in pilots])
                 ratio = np.mean([one.variance(n, m) for one in pilots]) ** 0.5 / deviation

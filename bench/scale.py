@@ -44,7 +44,7 @@ from fastfid.extraction.workers import ahead
 from fastfid.files.store import Store
 from fastfid.fit import Facts, Fit, fold
 from fastfid.messages import Messages
-from fastfid.metrics.fid import MOMENTS
+from fastfid.metrics.moments import MOMENTS
 from fastfid.sources import Source, open_source, pieces
 
 DIMS = 2048

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from fastfid import Fit
-from fastfid.metrics.kid import ROWS
-from fastfid.metrics.rows import Rows
+from fastfid.metrics.rows import ROWS, Rows
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "metrics.json").read_text())
 

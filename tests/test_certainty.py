@@ -1,5 +1,6 @@
 """The bias, the noise and the p-value of a FID."""
 
+import json
 from itertools import combinations
 from statistics import NormalDist
 
@@ -8,13 +9,16 @@ import pytest
 from mpmath import mp
 
 import fastfid
-from fastfid.metrics import feature_blocks
+from fastfid import _core
+from fastfid.cli.main import main
+from fastfid.metrics import feature_blocks, relabelling
 from fastfid.metrics.base import Need
 from fastfid.metrics.feature_blocks import Given
 from fastfid.metrics.frechet import gaussian_from_rows
 from fastfid.metrics.leave_one_out import Transport, swept
 from fastfid.metrics.limits import limits
 from fastfid.metrics.moments import Statistics
+from fastfid.metrics.registry import needs_of
 from fastfid.metrics.rows import Rows
 from fastfid.metrics.same_population import Kernel, Law
 
@@ -132,7 +136,11 @@ def kernel_of(x, y):
     given = [gaussian_from_rows(rows) for rows in (x, y)]
     kernel = Kernel.of_both([len(x), len(y)], given)
     z = kernel.coordinates(np.concatenate([x, y]))
-    return kernel, given, explicit(z, kernel.weights, np.diag(kernel.eigenvalues))
+    return (
+        kernel,
+        given,
+        explicit(z, 1 / np.add.outer(kernel.eigenvalues, kernel.eigenvalues), np.diag(kernel.eigenvalues)),
+    )
 
 
 def test_kernel_and_statistic_are_those_of_explicit_features():
@@ -287,6 +295,52 @@ def test_two_populations():
     assert np.mean([sure.p_value < 0.05 for sure in found]) > 0.9
 
 
+def test_a_side_that_is_exactly_known():
+    mix = np.random.RandomState(9).standard_normal((6, 6)) + 2 * np.eye(6)
+    known = Statistics.from_moments(np.zeros(6), mix.T @ mix)
+    for shift in (0.0, 0.4):
+
+        def draw(rng, shift=shift):
+            return rng.standard_normal((120, 6)) @ mix + shift, known
+
+        true = 6 * shift**2
+        found, mean, deviation, error, inside = trials(200, true, draw)
+        assert abs(mean["corrected"] - true) < 0.3 * deviation
+        assert 0.9 * deviation < error < (1.15 if shift else 1.4) * deviation  # never below 0, so too large near 0
+        assert 0.91 <= inside <= 0.99
+        assert all(sure.fixed == ("b",) and sure.influence_y is None and sure.n == (120, None) for sure in found)
+        if not shift:
+            assert mean["noise_floor"] == pytest.approx(mean["fid"], rel=0.05)
+            p = np.sort([sure.p_value for sure in found])
+            ranks = np.arange(1, 201) / 200
+            assert max((ranks - p).max(), (p - ranks + 1 / 200).max()) < 1.63 / 200**0.5
+
+
+def test_the_bias_beside_a_known_side_is_the_jackknife():
+    x, y = sides(40, 50, 3)
+    known = Statistics(3).update(y)
+    sure, other = fastfid.certainty(x, known), fastfid.certainty(known, x)
+    without = np.mean([distance(np.delete(x, i, 0), y) for i in range(len(x))])
+    assert sure.bias == pytest.approx((len(x) - 1) * (without - distance(x, y)), rel=1e-8)
+    assert other.fixed == ("a",)
+    same(sure, other)
+    np.testing.assert_allclose(other.influence_y, sure.influence_x, rtol=1e-9)
+    values = values_of(x, y)[0]
+    np.testing.assert_allclose(sure.influence_x, values.influence, atol=1e-9 * np.abs(values.influence).max())
+
+
+def test_a_sample_of_the_relabelled_rows_suffices(monkeypatch):
+    x, y = sides(1500, 1000, 8)
+    whole = fastfid.certainty(x, y)
+    monkeypatch.setattr(relabelling, "_SAMPLE", 500)
+    part = fastfid.certainty(x, y)
+    assert part.bias != whole.bias
+    assert abs(part.bias - whole.bias) < 0.3 * whole.standard_error
+    assert abs(part.bias - whole.bias) < 0.02 * whole.bias
+    for name in ("noise_floor", "p_value", "standard_error"):
+        assert getattr(part, name) == getattr(whole, name)
+
+
 # The record: what it does not depend on
 
 
@@ -362,6 +416,8 @@ def refused(sure, text):
 
 def test_what_cannot_be_known_has_a_reason():
     x, y = sides(60, 14, 5)
+    known = Statistics.from_moments(x.mean(0), np.cov(x.T), 60)
+    assert refused(fastfid.certainty(known, known), "both sides are statistics without their images")
     sure = fastfid.certainty(x, y)
     assert refused(sure, "y has 14 rows of 5 dims")
     assert refused(sure, "at least 15")
@@ -411,3 +467,84 @@ def test_bad_rows():
             fastfid.certainty(x, bad)
     with pytest.raises(fastfid.InputError, match="too large for float64"):
         fastfid.certainty(1e160 * x, 1e160 * y)
+
+
+# The core
+
+
+def test_squares_of_coordinates():
+    rng = np.random.RandomState(0)
+    rows, mean, directions, table = (rng.standard_normal(shape) for shape in ((300, 7), 7, (5, 7), (3, 5)))
+    found = _core.squares_of_coordinates(rows, mean, directions, table)
+    np.testing.assert_allclose(found, np.square((rows - mean) @ directions.T) @ table.T, rtol=1e-12)
+    given = {"rows": rows, "mean": mean, "directions": directions, "table": table}
+    for name, bad, error in (
+        ("mean", mean[:6], "the length of mean must be 7, got 6"),
+        ("directions", directions[:, :6].copy(), "the length of a direction must be 7, got 6"),
+        ("table", table[:, :4].copy(), "the length of a row of table must be 5, got 4"),
+        ("rows", rows.astype(np.float32), "rows must be a C-contiguous float64 array"),
+        ("rows", rows[:, ::-1], "rows must be a C-contiguous float64 array"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=error):
+            _core.squares_of_coordinates(**{**given, name: bad})
+
+
+# Through compare
+
+
+def written(folder, x, y):
+    np.save(folder / "x.npy", x.astype(np.float32))
+    np.save(folder / "y.npy", y.astype(np.float32))
+    return [str(folder / "x.npy"), str(folder / "y.npy")]
+
+
+@pytest.mark.filterwarnings("ignore::fastfid.FastFIDWarning")
+def test_compare_says_how_sure_it_is(tmp_path):
+    x, y = (rows.astype(np.float32) for rows in sides())
+    result = fastfid.compare(x, y, features=True, certainty=True, metrics=["fid", "prdc"])
+    sure = fastfid.certainty(x, y)
+    same(result.certainty, sure)
+    assert result.certainty.value == result.fid
+    assert result.scores["prdc"].certainty is None
+    assert fastfid.compare(x, y, features=True).certainty is None
+    plain = result.as_dict()
+    assert plain["certainty"]["low"] == result.certainty.low
+    assert "influence_x" not in plain["certainty"]
+    assert "certainty" not in plain["scores"]["prdc"]
+    json.dumps(plain)
+    with pytest.raises(fastfid.InputError, match="certainty is no parameter of any metric"):
+        fastfid.compare(x, y, features=True, certainty=True, metrics=["prdc"])
+
+
+def test_metrics_share_the_rows():
+    needs = needs_of([fastfid.FID(certainty=True), fastfid.KID()], 0)
+    assert [need.accumulator for need in needs].count(Rows) == 1
+    assert not next(need for need in needs if need.accumulator is Rows).optional
+
+
+@pytest.mark.filterwarnings("ignore::fastfid.FastFIDWarning")
+def test_compare_with_statistics(tmp_path):
+    x, y = (rows.astype(np.float32) for rows in sides(60, 80))
+    fastfid.Statistics(5).update(y).save(tmp_path / "y.npz")
+    result = fastfid.compare(x, tmp_path / "y.npz", features=True, certainty=True)
+    assert result.certainty.fixed == ("b",)
+    same(result.certainty, fastfid.certainty(x, fastfid.Statistics(5).update(y)))
+    few = fastfid.compare(x[:4], y, features=True, certainty=True).certainty
+    assert "the first side has 4 rows of 5 dims" in few.reason
+
+
+def test_the_command_line_says_it_in_words(tmp_path, capsys):
+    x, y = sides()
+    assert main([*written(tmp_path, x, y), "--features", "--certainty"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    sure = fastfid.certainty(x.astype(np.float32), y.astype(np.float32))
+    assert lines[0] == "how sure the FID is (leave-one-out):"
+    assert lines[1].split()[:3] == [f"{sure.corrected:.6g}", "±", f"{sure.standard_error:.2g}"]
+    assert f"{sure.low:.6g} to {sure.high:.6g} at 95% confidence" in lines[2]
+    assert f"{sure.noise_floor:.4g}" in lines[3]
+    assert f"p = {sure.p_value:.2g}" in lines[4]
+    assert lines[-1].startswith("FID:  ")
+    assert main([*written(tmp_path, x[:4], y), "--features", "--certainty"]) == 0
+    assert "is not known: the first side has 4 rows" in capsys.readouterr().out
+    assert main([*written(tmp_path, x, y), "--features", "--certainty", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["certainty"]["reason"] == ""

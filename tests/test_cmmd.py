@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 import fastfid
 from fastfid import CMMD, Fit, InputError
-from fastfid.metrics.kid import ROWS
-from fastfid.metrics.rows import Rows
+from fastfid.metrics.rows import ROWS, Rows
 from fastfid.metrics.unit_rows import unit_rows
 from given_rows import GOLDEN, X, Y, fit, rotation
 from pictures import pictures

@@ -22,8 +22,8 @@ from fastfid.errors import DeviceError, ImageError
 from fastfid.extraction.recipe import Recipe
 from fastfid.fit import fold
 from fastfid.messages import Messages
-from fastfid.metrics.fid import MOMENTS
 from fastfid.metrics.intervals import Blocks
+from fastfid.metrics.moments import MOMENTS
 from fastfid.sources import open_source, pieces
 from pictures import folder, pictures
 

@@ -8,9 +8,8 @@ import pytest
 import fastfid
 from fastfid import Extractor, Fit, InputError, Statistics, compare
 from fastfid.cli.main import main
-from fastfid.metrics.fid import MOMENTS
-from fastfid.metrics.kid import ROWS
-from fastfid.metrics.rows import Rows
+from fastfid.metrics.moments import MOMENTS
+from fastfid.metrics.rows import ROWS, Rows
 from fastfid.metrics.saved import fill, fit_of_features
 from pictures import folder, pictures
 

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 import fastfid
 from fastfid import KID, Fit, InputError, Statistics
-from fastfid.metrics.kid import ROWS, TOOLS, mmd
-from fastfid.metrics.rows import Rows
+from fastfid.metrics.rows import ROWS, TOOLS, Rows, mmd
 from given_rows import GOLDEN, agree
 from pictures import pictures
 

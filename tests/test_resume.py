@@ -25,8 +25,8 @@ from fastfid.files.npz import Npz, write_npz
 from fastfid.files.store import Store
 from fastfid.fit import Fit
 from fastfid.images.observed import Seen, Tally
-from fastfid.metrics.fid import MOMENTS
 from fastfid.metrics.intervals import Blocks
+from fastfid.metrics.moments import MOMENTS
 from fastfid.metrics.rows import Rows
 from fastfid.metrics.vendi import UnitMoments
 from fastfid.provenance import Provenance

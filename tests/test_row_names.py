@@ -9,7 +9,7 @@ from fastfid.engines.local import Local
 from fastfid.extraction.recipe import Recipe
 from fastfid.images.observed import Seen, Tally
 from fastfid.messages import Messages
-from fastfid.metrics.kid import ROWS
+from fastfid.metrics.rows import ROWS
 from fastfid.options import Options
 from fastfid.sides import namer, open_side, read
 from pictures import folder, pictures

@@ -7,8 +7,7 @@ import fastfid
 from fastfid import Extractor, Fit, InputError, Need, Statistics, compare
 from fastfid.cli.main import main
 from fastfid.metrics.inception_score import LOGITS
-from fastfid.metrics.kid import ROWS
-from fastfid.metrics.rows import Rows
+from fastfid.metrics.rows import ROWS, Rows
 from pictures import folder, pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")

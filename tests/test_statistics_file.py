@@ -14,7 +14,7 @@ import pytest
 
 import fastfid
 from fastfid import FastFIDWarning, InputError, Provenance, Statistics
-from fastfid.metrics.kid import ROWS
+from fastfid.metrics.rows import ROWS
 from fuzz import CASES, SEED, mutants, rng_of
 
 SIGMA = np.array([[2.0, 0.5], [0.5, 1.0]])

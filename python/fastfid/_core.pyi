@@ -114,6 +114,14 @@ def balls(
     strict=True a ball does not contain its surface.
     """
 
+def squares_of_coordinates(
+    rows: NDArray[np.float64], mean: NDArray[np.float64], directions: NDArray[np.float64], table: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return sums (n, k) over the squared coordinates of rows: ``((rows - mean) @ directions.T) ** 2 @ table.T``.
+
+    rows (n, d), mean (d,), directions (p, d), table (k, p).
+    """
+
 def polynomial_sums(
     x: NDArray[np.float32] | NDArray[np.float64], y: NDArray[np.float32] | NDArray[np.float64], same: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:

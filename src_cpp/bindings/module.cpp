@@ -10,6 +10,7 @@ PYBIND11_MODULE(_core, m) {
   register_errors();
   register_moments(m);
   register_frechet(m);
+  register_coordinates(m);
   register_pairs(m);
   register_resize(m);
   register_threads(m);

@@ -132,7 +132,7 @@ def _lines_of_certainty(name: str, score: Score) -> Iterator[str]:
         yield f"how sure the {name.upper()} is, is not known: {sure.reason}"
         return
     yield f"how sure the {name.upper()} is ({sure.method}):"
-    yield f"  {sure.corrected:.6g} ± {sure.standard_error:.2g} for infinitely many images: {sure.bias:.4g} of it is bias"
+    yield f"  {sure.corrected:.6g} ± {sure.standard_error:.2g} for infinitely many images; {sure.bias:.4g} is bias"
     yield f"  {sure.low:.6g} to {sure.high:.6g} at {sure.level:.0%} confidence"
     if sure.noise_floor is not None:
         yield f"  {sure.noise_floor:.4g} would be the mean of such sets from one population"

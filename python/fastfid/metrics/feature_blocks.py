@@ -1,6 +1,6 @@
 """Rows of features, read in blocks several times."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import copy
 from math import inf
 from typing import Any, Self
@@ -16,7 +16,7 @@ from .frechet import Gaussian, gaussian_of
 from .moments import MOMENTS, Statistics
 from .rows import ROWS, Rows
 
-_BLOCK = 16 << 20  # bytes in float64
+_BLOCK = 64 << 20  # bytes in float64
 
 Matrix = NDArray[np.float64]
 
@@ -92,35 +92,3 @@ def _blocks(matrix: "NDArray[Any]") -> Iterator[tuple[int, Matrix]]:
     step = max(1, _BLOCK // (8 * matrix.shape[1]))
     for first in range(0, len(matrix), step):
         yield first, np.ascontiguousarray(matrix[first : first + step], dtype=np.float64)
-
-
-class Relabelled:
-    """The rows of both sides that a new labelling gives to one side."""
-
-    def __init__(self, sides: Sequence[Given], chosen: NDArray[np.bool_]) -> None:
-        self._sides, self._chosen = sides, chosen
-        self.count = int(chosen.sum())
-        self.moments = _core.Moments(sides[0].dims)
-        for _, rows in self.blocks():
-            self.moments.update(rows)
-
-    @classmethod
-    def of(cls, sides: Sequence[Given], order: NDArray[np.intp]) -> "tuple[Relabelled, Relabelled]":
-        """Deal the rows of both sides at random, with a fixed seed; the smaller side comes first.
-
-        `order` is an order of all rows. What each new side gets depends on it alone.
-        """
-        smaller = np.zeros(len(order), dtype=bool)
-        dealt = np.random.RandomState(0).permutation(len(order))[: min(int(side.count) for side in sides)]
-        smaller[order[dealt]] = True
-        return cls(sides, smaller), cls(sides, ~smaller)
-
-    def blocks(self) -> Iterator[tuple[int, Matrix]]:
-        """Yield the index of the first row, and rows."""
-        seen = done = 0
-        for side in self._sides:
-            for _, rows in side.blocks():
-                found = np.ascontiguousarray(rows[self._chosen[seen : seen + len(rows)]])
-                if len(found):
-                    yield done, found
-                seen, done = seen + len(rows), done + len(found)

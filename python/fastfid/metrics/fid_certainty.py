@@ -2,26 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..checks import level_number
 from ..errors import InputError
 from ..fit import Fit
 from .certainty import LEVEL, Certainty
-from .feature_blocks import Given, Relabelled
-from .frechet import distance, gaussian_of
+from .feature_blocks import Given
+from .frechet import distance
 from .leave_one_out import Singular, Transport, Values, swept
 from .limits import limits
 from .moments import Statistics
+from .relabelling import one_population
 from .rows import Rows
-from .same_population import Kernel, Law
 
 ROWS_PER_DIM = 3  # below this the corrections fail
-
-Matrix = NDArray[np.float64]
 
 
 def certainty(
@@ -185,60 +182,6 @@ class Pair:
         value = float(np.ldexp(self.distance.value, -2 * exponent))
         bias = _jackknife_bias(values) + alike.unseen
         return Parts(value, bias, alike.floor, alike.p_value, alike.variance, values, exponent)
-
-
-@dataclass(frozen=True)
-class Alike:
-    """What holds if both sides come from one population.
-
-    `variance` and `floor` are those of the distance, and `unseen` is the part of `floor` that the jackknife misses.
-    """
-
-    p_value: float
-    variance: float
-    floor: float
-    unseen: float
-
-
-def one_population(sides: Sequence[Given], influences: Sequence[Matrix]) -> Alike | str:
-    """Return what holds if both sides come from one population, or the reason why that is not known.
-
-    The mean over all labellings is known exactly of the second-order distance only. Its difference to the Fréchet
-    distance varies little, and is taken from one new labelling. So is what the jackknife misses.
-
-    If one side is exactly known, the law is that of the other's rows about it, and nothing is labelled anew.
-    """
-    gaussians, drawn = [side.gaussian for side in sides], [side for side in sides if not side.fixed]
-    kernel = Kernel.of_both([side.count for side in sides], gaussians)
-    order = np.argsort(np.concatenate(influences))  # the same for any order of the given rows
-    diagonal = np.concatenate([kernel.diagonal(rows) for side in drawn for _, rows in side.blocks()])
-    take = partial(_taken, drawn)
-    law = Law.of(kernel, diagonal, order, take, sum(1 / side.count for side in sides), pooled=len(drawn) > 1)
-    p_value = law.p_value(kernel.statistic([side.count for side in sides], gaussians))
-    if len(drawn) < 2:
-        return Alike(p_value, law.variance, law.mean, 0.0)
-    relabelled = Relabelled.of(drawn, order)
-    again = [gaussian_of(side.moments) for side in relabelled]
-    floor = law.mean + distance(*again).value - kernel.statistic([side.count for side in relabelled], again)
-    transport = Transport.between(*(g.covariance for g in again))
-    if transport is None:
-        return "a covariance is nearly singular if the rows of both sides are dealt anew"
-    try:
-        unseen = floor - _jackknife_bias(swept(relabelled, again, transport))
-    except Singular:
-        return "a covariance is singular without one row if the rows of both sides are dealt anew"
-    return Alike(p_value, law.variance, floor, unseen)
-
-
-def _taken(sides: Sequence[Given], indices: NDArray[np.intp]) -> Matrix:
-    """Return some of all rows, those of the first side first."""
-    rows, first = np.empty((len(indices), sides[0].dims)), 0
-    for side in sides:
-        last = first + int(side.count)
-        own = (indices >= first) & (indices < last)
-        rows[own] = side.taken(indices[own] - first)
-        first = last
-    return rows
 
 
 def _jackknife_bias(values: Sequence[Values | None]) -> float:

@@ -85,12 +85,13 @@ def _kernels(generated: Given, real: Given) -> tuple[Matrix, Matrix]:
     draw, n = np.random.RandomState(0).randint, int(generated.count)
     first, later, across = draw(n, size=_DRAWS), draw(1, n, size=_DRAWS), draw(n, size=_DRAWS)
     own = _centred(generated, kernel, first), _centred(generated, kernel, (first + later) % n)
+    weights = 1 / np.add.outer(kernel.eigenvalues, kernel.eigenvalues)
     covariances = [kernel.vectors.T @ side.gaussian.covariance @ kernel.vectors for side in (generated, real)]
-    among = _of_pairs(kernel.weights, own, (covariances[0], covariances[0]))
+    among = _of_pairs(weights, own, (covariances[0], covariances[0]))
     if real.fixed:
         return among, np.zeros(0)
     both = _centred(generated, kernel, across), _centred(real, kernel, draw(int(real.count), size=_DRAWS))
-    return among, _of_pairs(kernel.weights, both, (covariances[0], covariances[1]))
+    return among, _of_pairs(weights, both, (covariances[0], covariances[1]))
 
 
 def _centred(side: Given, kernel: Kernel, rows: NDArray[np.intp]) -> Matrix:

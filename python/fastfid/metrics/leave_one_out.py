@@ -17,12 +17,13 @@ gives the map T without the row.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import _core
 from .frechet import Gaussian
 
 Matrix = NDArray[np.float64]
@@ -66,6 +67,11 @@ class Values:
     change: Matrix
     held_out: Matrix
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Values]") -> Self:
+        """Return the values of several blocks of rows."""
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
 
 class Singular(Exception):  # noqa: N818 - a finding about the data, not an error
     """Without one row, the covariance of a side (0 or 1) is singular."""
@@ -92,21 +98,21 @@ def swept(sides: Sequence[Blocks | None], gaussians: Sequence[Gaussian], transpo
     A side without rows is None, and so are its values.
     """
     found: list[Values | None] = []
-    for i, (side, own) in enumerate(zip(sides, (transport.to_x, transport.to_y), strict=True)):
+    for i, side in enumerate(sides):
         if side is None:
             found.append(None)
             continue
-        sweep = _Sweep(int(side.count), gaussians[i], gaussians[i].mu - gaussians[1 - i].mu, own, transport.s)
-        parts = [sweep.values(i, first, rows) for first, rows in side.blocks()]
-        found.append(Values(*(np.concatenate(column) for column in zip(*parts, strict=True))))
+        sweep = Sweep.of(i, int(side.count), gaussians, transport)
+        found.append(Values.joined([sweep.values(i, first, rows) for first, rows in side.blocks()]))
     return found
 
 
-class _Sweep:
+class Sweep:
     """Computes the values of one side's rows."""
 
     def __init__(self, n: int, gaussian: Gaussian, difference: Matrix, own: Matrix, s: Matrix) -> None:
-        self._n, self._mean, self._difference, self._own, self._s = n, gaussian.mu, difference, own, s
+        self._n, self._mean, self._difference, self._s = n, gaussian.mu, difference, s
+        self._directions = np.ascontiguousarray(own.T)
         self._trace = float(np.trace(gaussian.covariance))
         first, last = np.log(s[-1]) - _REACH, np.log(s[0]) + _REACH
         u = np.linspace(first, last, int((last - first) / _STEP) + 2)
@@ -114,16 +120,23 @@ class _Sweep:
         step = u[1] - u[0]
         self._weights = self._t * step / np.pi
         self._weights[[0, -1]] /= -np.expm1(-step)
-        self._resolvent = s[:, None] / (self._t**2 + s[:, None] ** 2)  # of a², since w² = s a²
+        resolvent = s / (self._t[:, None] ** 2 + s**2)  # of a², since w² = s a²
+        self._table = np.concatenate([resolvent, np.ones((1, len(s)))])
 
-    def values(self, side: int, first: int, rows: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-        """Return the values of rows (k, d) from row `first` of the side on, in the order of `Values`."""
+    @classmethod
+    def of(cls, side: int, n: int, gaussians: Sequence[Gaussian], transport: Transport) -> Self:
+        """Return the sweep of one of two sides, of n rows."""
+        difference = gaussians[side].mu - gaussians[1 - side].mu
+        return cls(n, gaussians[side], difference, (transport.to_x, transport.to_y)[side], transport.s)
+
+    def values(self, side: int, first: int, rows: Matrix) -> Values:
+        """Return the values of rows (k, d) from row `first` of the side on."""
         n, trace, total = self._n, self._trace, float(self._s.sum())
         f, r, k = n / (n - 1), n / (n - 1) ** 2, ((n - 1) / (n - 2)) ** 0.5
         x = rows - self._mean
-        squares = np.square(x @ self._own)
-        length, mapped, along = np.square(x).sum(axis=1), squares.sum(axis=1), x @ self._difference
-        p = squares @ self._resolvent
+        length, along = np.square(x).sum(axis=1), x @ self._difference
+        sums = _core.squares_of_coordinates(rows, self._mean, self._directions, self._table)
+        p, mapped = sums[:, :-1], sums[:, -1]
         left = 1 - r * p[:, 0]  # of the covariance in the direction of the row
         if left.min() < _SINGULAR:
             raise Singular(side, first + int(np.argmin(left)))
@@ -133,4 +146,4 @@ class _Sweep:
         influence = 2 * along + length - mapped - (trace - total) / f
         change = length / (n - 1) ** 2 - 2 * along / (n - 1) + others - trace - 2 * (root - total)
         held_out = 2 * f * (along - length / (n - 1)) + f * f * length - mapped_by_others - others + root
-        return influence, change, held_out
+        return Values(influence, change, held_out)

@@ -1,0 +1,122 @@
+"""What a distance would be if both sides came from one population, from the same rows with other labels."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import _core
+from .feature_blocks import Given
+from .frechet import Gaussian, distance, gaussian_of
+from .leave_one_out import Singular, Sweep, Transport
+from .same_population import Kernel, Law
+
+_SAMPLE = 4096  # rows of each new side whose exact distances are computed
+
+Matrix = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Alike:
+    """What holds if both sides come from one population.
+
+    `variance` and `floor` are those of the distance, and `unseen` is the part of `floor` that the jackknife misses.
+    """
+
+    p_value: float
+    variance: float
+    floor: float
+    unseen: float
+
+
+def one_population(sides: Sequence[Given], influences: Sequence[Matrix]) -> Alike | str:
+    """Return what holds if both sides come from one population, or the reason why that is not known.
+
+    The mean over all labellings is known exactly of the second-order distance only. Its difference to the Fréchet
+    distance varies little, and is taken from one new labelling. So is what the jackknife misses.
+
+    If one side is exactly known, the law is that of the other's rows about it, and nothing is labelled anew.
+    """
+    gaussians, drawn = [side.gaussian for side in sides], [side for side in sides if not side.fixed]
+    counts = [side.count for side in sides]
+    kernel = Kernel.of_both(counts, gaussians)
+    order = np.argsort(np.concatenate(influences))  # the same for any order of the given rows
+    diagonal = np.concatenate([kernel.diagonal(rows) for side in drawn for _, rows in side.blocks()])
+    take = partial(_taken, drawn)
+    law = Law.of(kernel, diagonal, order, take, sum(1 / n for n in counts), pooled=len(drawn) > 1)
+    p_value = law.p_value(kernel.statistic(counts, gaussians))
+    if len(drawn) < 2:
+        return Alike(p_value, law.variance, law.mean, 0.0)
+    dealt = order[np.random.RandomState(0).permutation(len(order))]
+    smaller = int(min(counts))
+    new = np.sort(dealt[:smaller]), np.sort(dealt[smaller:])
+    again = _relabelled(drawn, new[0], len(order))
+    floor = law.mean + distance(*again).value - kernel.statistic([len(rows) for rows in new], again)
+    transport = Transport.between(*(g.covariance for g in again))
+    if transport is None:
+        return "a covariance is nearly singular if the rows of both sides are dealt anew"
+    samples = dealt[:smaller][:_SAMPLE], dealt[smaller:][:_SAMPLE]
+    try:
+        seen = sum(_bias(i, again, transport, new[i], samples[i], diagonal, take) for i in (0, 1))
+    except Singular:
+        return "a covariance is singular without one row if the rows of both sides are dealt anew"
+    return Alike(p_value, law.variance, floor, floor - seen)
+
+
+def _relabelled(sides: Sequence[Given], first: Indices, total: int) -> tuple[Gaussian, Gaussian]:
+    """Return the Gaussians of the rows `first`, by their indices, and by subtraction of all others."""
+    counts = [int(side.count) for side in sides]
+    weighted = [n * side.gaussian.mu for n, side in zip(counts, sides, strict=True)]
+    mean: Matrix = np.sum(weighted, axis=0) / total
+    moments, start = _core.Moments(sides[0].dims), 0
+    for side in sides:
+        for at, rows in side.blocks():
+            low, high = np.searchsorted(first, [start + at, start + at + len(rows)])
+            moments.update(rows[first[low:high] - start - at])
+        start += int(side.count)
+    own, n, m = gaussian_of(moments), len(first), total - len(first)
+    mu = mean + (mean - own.mu) * n / m
+    left = -_scatter(own, n, mean) - m * np.outer(mu - mean, mu - mean)
+    for count, side in zip(counts, sides, strict=True):
+        left += _scatter(side.gaussian, count, mean)
+    return own, Gaussian(mu, left / (m - 1))
+
+
+def _scatter(g: Gaussian, n: int, mean: Matrix) -> Matrix:
+    scatter: Matrix = (n - 1) * g.covariance + n * np.outer(g.mu - mean, g.mu - mean)
+    return scatter
+
+
+def _bias(
+    side: int,
+    gaussians: Sequence[Gaussian],
+    transport: Transport,
+    rows: Indices,
+    sample: Indices,
+    diagonal: Matrix,
+    take: Callable[[Indices], Matrix],
+) -> float:
+    """Return the jackknife's estimate of the bias of a side, from a sample of its rows.
+
+    Two things about all rows make the sample precise: their influences have the mean 0, and the second-order share of a
+    row is nearly proportional to the kernel k(z, z).
+    """
+    found = Sweep.of(side, len(rows), gaussians, transport).values(side, 0, take(sample))
+    shares = (len(rows) - 1) * found.change + found.influence
+    known = diagonal[sample]
+    slope = np.cov(shares, known)[0, 1] / known.var(ddof=1)
+    return float(shares.mean() + slope * (diagonal[rows].mean() - known.mean()))
+
+
+def _taken(sides: Sequence[Given], indices: Indices) -> Matrix:
+    """Return some of all rows, those of the first side first."""
+    rows, first = np.empty((len(indices), sides[0].dims)), 0
+    for side in sides:
+        last = first + int(side.count)
+        own = (indices >= first) & (indices < last)
+        rows[own] = side.taken(indices[own] - first)
+        first = last
+    return rows
