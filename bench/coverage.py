@@ -126,12 +126,19 @@ def trial_of(a: Population, b: Population, n: int, trial: int) -> dict[str, floa
     return {**{name: getattr(sure, name) for name in FIELDS}, "seconds": time.perf_counter() - start}
 
 
+def influences_of(a: Population, b: Population, n: int) -> tuple[Rows, Rows]:
+    """Return the influences of all rows of a trial, and what they predict: n times what the distance loses."""
+    parts = Pair(*(Given.of(rows, name) for rows, name in zip(drawn(a, b, n, 0), "xy", strict=True))).parts()
+    assert not isinstance(parts, str)
+    found = [each for each in parts.values if each is not None]
+    influence = np.concatenate([np.ldexp(each.influence, 2 * parts.exponent) for each in found])
+    exact = [-(n - 1) * np.ldexp(each.change - each.change.mean(), 2 * parts.exponent) for each in found]
+    return influence, np.concatenate(exact)
+
+
 def influences(a: Population, b: Population, n: int) -> str:
     """Return the correlation and the slope of the influences against what the distance really loses."""
-    parts = Pair(*(Given.of(rows, name) for rows, name in zip(drawn(a, b, n, 0), "xy", strict=True))).parts()
-    found = [each for each in parts.values if each is not None]
-    influence = np.concatenate([each.influence for each in found])
-    exact = np.concatenate([-(n - 1) * (each.change - each.change.mean()) for each in found])
+    influence, exact = influences_of(a, b, n)
     return f"{np.corrcoef(influence, exact)[0, 1]:.4f}, {np.polyfit(influence, exact, 1)[0]:.3f}"
 
 

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import fastfid
 from fastfid import KID, Fit, InputError, Statistics
-from fastfid.metrics.rows import ROWS, TOOLS, Rows, mmd
+from fastfid.metrics.kid import TOOLS
+from fastfid.metrics.mmd import mmd
+from fastfid.metrics.rows import ROWS, Rows
 from given_rows import GOLDEN, agree
 from pictures import pictures
 

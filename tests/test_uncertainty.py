@@ -209,7 +209,7 @@ class TestCompare:
         assert main(arguments) == 0
         out, err = capsys.readouterr()
         assert out.startswith("FID:  ")
-        assert "95% interval" in err
+        assert "of the FID of this many images (by bootstrap, 20 replicates)" in err
         assert main([*arguments, "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["interval"]["replicates"] == 20
 

@@ -216,13 +216,15 @@ def compare(
     b : path, array, Statistics or iterable, optional
         May be left out if all metrics take one side, as ``metrics=["is"]`` does.
     bootstrap : int
-        Number of replicates for a 95 % confidence interval; 0 for none. If no side has more images than dims, the rows
-        are resampled. Otherwise a jackknife leaves out one of 20 groups of images at a time, on each side. It always
-        computes 40 distances, and needs memory for 20 d² numbers per side. Statistics without rows count as exactly
-        known. The replicates are computed with ``method="auto"``.
+        Number of replicates for a 95 % confidence interval of the FID at this number of images, its bias included; 0
+        for none. `certainty` has limits for infinitely many. If no side has more images than dims, the rows are
+        resampled (method "bootstrap"). Otherwise a jackknife leaves out one of 20 groups of images at a time, on each
+        side (method "jackknife"). It always computes 40 distances, and needs memory for 20 d² numbers per side.
+        Statistics without rows count as exactly known. The replicates are computed with ``method="auto"``.
     certainty : bool
         Also say how sure each score is: its bias, standard error, 95 % limits and p-value, as `fastfid.certainty` does.
-        ``Comparison.certainty`` has that of the FID. The features of all images are kept, 8 KiB each at 2048 dims.
+        ``Comparison.certainty`` has that of the FID, and ``scores[...].certainty`` those of "fid", "kid", "sfid" and
+        "is"; it is None for other metrics. The features of all images are kept, 8 KiB each at 2048 dims.
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.

@@ -275,7 +275,7 @@ class Options:
     )
     certainty: bool = option(
         False,
-        help="also print how sure the FID is: its bias, standard error, 95 % limits, noise floor and p-value",
+        help="also print how sure FID, KID, sFID and IS are: bias, standard error, 95 % limits, noise floor, p-value",
         check=partial(truth, "certainty"),
         bad=("yes", None, 2),
         good=(True,),

@@ -104,7 +104,10 @@ def print_score(typed: argparse.Namespace) -> None:
     else:
         if "fid" in result.scores and result.interval is not None:
             i = result.interval
-            say(f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} ({i.method}, {i.replicates} replicates)")
+            say(
+                f"{i.level:.0%} interval {i.low:.6g} to {i.high:.6g} of the FID of this many images (by {i.method}, "
+                f"{i.replicates} replicates)"
+            )
         for name, score in result.scores.items():
             for line in _lines_of_certainty(name, score):
                 show(line)

@@ -22,7 +22,8 @@ class Certainty:
     level : float
         Of the limits.
     method : str
-        How the figures were found: "leave-one-out" (FID), "U-statistic" (KID) or "delta" (Inception Score).
+        How the figures were found: "leave-one-out" (FID, sFID, Inception Score), "U-statistic" (KID); or "subsets"
+        (KID as a tool computes it), of which none but the value is known.
     fixed : tuple of str
         Sides without images, "a" or "b", which count as exactly known.
     bias : float or None

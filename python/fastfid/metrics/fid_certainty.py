@@ -13,7 +13,7 @@ from .certainty import LEVEL, Certainty
 from .feature_blocks import Given
 from .frechet import distance
 from .leave_one_out import Singular, Transport, Values, swept
-from .limits import limits
+from .limits import limits_of_distance
 from .moments import Statistics
 from .relabelling import one_population
 from .rows import Rows
@@ -27,10 +27,10 @@ def certainty(
     """How sure the FID of two sets of features is.
 
     The bias and the standard error come from the distances without one row [1]_, exact for each row and all computed
-    at once, and from each row's influence under the Gaussians of the other rows. The second-order part of the variance
-    counts twice in both, and is subtracted once. What the bias misses is measured on a new labelling of the same rows,
-    where the true distance is 0. The confidence limits are those of Feldman and Cousins [2]_, which hold their level
-    although a distance cannot be negative.
+    at once, and from each row's influence under the Gaussians of the other rows. What the bias misses, and what the
+    variance counts twice, is measured on a new labelling of the same rows, where the true distance is 0. The confidence
+    limits are those of Feldman and Cousins [2]_, which hold their level although a distance cannot be negative, on a
+    scale where the error does not depend on the distance.
 
     The p-value and the noise floor come from the moments of the second-order distance over all ways to divide the same
     rows into two sides [3]_. Rows are drawn with a fixed seed; the order in which they are given has no effect.
@@ -91,7 +91,7 @@ def certainty_of(x: Given, y: Given, level: float) -> Certainty:
     if isinstance(parts, str):
         return Certainty(*facts, reason=parts)
     found = [parts.bias, parts.corrected, parts.floor, parts.error]
-    found += limits(parts.corrected, parts.error, level, parts.p_value)
+    found += parts.limits(level)
     bias, corrected, floor, error, low, high = map(float, np.ldexp(found, 2 * parts.exponent))
     if not np.isfinite([bias, corrected, floor, error, low, high]).all():
         raise InputError("the certainty overflows: the features are too large for float64")
@@ -115,7 +115,8 @@ class Parts:
     """What is known about a distance. All of it is divided by 4**`exponent`, so that powers of it stay in range.
 
     `values` are those of the rows of each side, None for a side that is exactly known. `second_order` is the variance
-    that the distance would have if both sides came from one population.
+    that the second-order distance would have if both sides came from one population, and `inflation` how many times as
+    large as twice that the variance by the rows would be.
     """
 
     distance: float
@@ -123,6 +124,7 @@ class Parts:
     floor: float
     p_value: float
     second_order: float
+    inflation: float
     values: Sequence[Values | None]
     exponent: int
 
@@ -132,9 +134,31 @@ class Parts:
         return self.distance - self.bias
 
     @property
+    def null_variance(self) -> float:
+        """The variance of the distance if both sides came from one population.
+
+        With few rows per dim, the second-order distance varies less than the distance, and the rows show more. The
+        geometric mean of the two is close (bench/coverage.py).
+        """
+        return float(self.second_order * self.inflation**0.5)
+
+    @property
+    def _excess(self) -> float:
+        """What the rows show beyond what they would show if both sides came from one population."""
+        shown = sum(v.variance(len(v.change)) for v in self.values if v is not None)
+        return float(shown - 2 * self.second_order * self.inflation)
+
+    @property
     def error(self) -> float:
         """The standard error of the corrected distance."""
-        return float(variance([values for values in self.values if values is not None], self.second_order) ** 0.5)
+        return float((self.null_variance + max(self._excess, 0.0)) ** 0.5)
+
+    def limits(self, level: float) -> tuple[float, float]:
+        """Return the confidence limits."""
+        second, corrected = self.null_variance, max(self.corrected, 0.0)
+        # The excess is proportional to the true distance. Half a standard error keeps the quotient in bounds near 0.
+        first = max(self._excess + second / 2, second / 4) / (corrected + second**0.5 / 2)
+        return limits_of_distance(self.corrected, second, first, level, self.p_value)
 
 
 class Pair:
@@ -181,22 +205,8 @@ class Pair:
             return alike
         value = float(np.ldexp(self.distance.value, -2 * exponent))
         bias = _jackknife_bias(values) + alike.unseen
-        return Parts(value, bias, alike.floor, alike.p_value, alike.variance, values, exponent)
+        return Parts(value, bias, alike.floor, alike.p_value, alike.variance, alike.inflation, values, exponent)
 
 
 def _jackknife_bias(values: Sequence[Values | None]) -> float:
     return sum((len(v.change) - 1) * float(v.change.mean()) for v in values if v is not None)
-
-
-def variance(values: Sequence[Values], second_order: float) -> float:
-    """Return the variance of the corrected distance.
-
-    Both the jackknife's variance and that of the held-out influences hold the second-order part twice (Efron & Stein
-    1981), so it is subtracted once, and at least that part is left. With few rows per dim, the first is too small for
-    sides that differ, and the second too large for sides that do not (bench/coverage_fid.py): their mean is taken.
-    """
-    both = 0.0
-    for value in values:
-        n = len(value.change)
-        both += float((n - 1) ** 2 * value.change.var(ddof=1) + value.held_out.var(ddof=1)) / (2 * n)
-    return max(both - second_order, min(both, second_order))

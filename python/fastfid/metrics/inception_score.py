@@ -7,14 +7,17 @@ float32 logits without the bias of the last layer (as every tool here takes them
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import not_in_float32, one_of, seed_number, whole_number
+from ..checks import not_in_float32, one_of, seed_number, truth, whole_number
 from ..errors import InputError
 from .base import Metric, Need, Score
+from .certainty import LEVEL
+from .inception_certainty import certainty_of
 from .rows import Rows
 
 if TYPE_CHECKING:
@@ -79,14 +82,21 @@ class InceptionScore(Metric):
         Number of parts; not used by "adm".
     shuffle_seed : int, optional
         Seed of the shuffle, by default the tool's, and 0 for "torchmetrics".
+    certainty : bool
+        Whether to compute the bias, the standard error and the limits as well.
 
     Notes
     -----
     ``Score.parts`` has ``std``, the standard deviation over the parts: ddof 1 for "torchmetrics", 0 for the others.
 
+    The score of few images is too low [2]_, and each part has few. ``Score.certainty`` has the score of infinitely many
+    images in random order, of which every part would have the same score. It is estimated from all images in one part,
+    which has the least bias. Influences are those on that score.
+
     References
     ----------
     .. [1] T. Salimans et al. (2016), "Improved techniques for training GANs".
+    .. [2] M. Chong and D. Forsyth (2020), "Effectively unbiased FID and Inception Score and where to find them".
 
     Examples
     --------
@@ -97,6 +107,7 @@ class InceptionScore(Metric):
     convention: str = "torch-fidelity"
     splits: int = 10
     shuffle_seed: int | None = None
+    certainty: bool = False
 
     name: ClassVar[str] = "is"
     sides: ClassVar[int] = 1
@@ -110,6 +121,7 @@ class InceptionScore(Metric):
             seed_number(self.shuffle_seed)
             if TOOLS[self.convention].seed is None:
                 raise InputError(f"shuffle_seed needs a convention that shuffles; {self.convention} does not")
+        truth("certainty", self.certainty)
 
     def check(self, *n: int | None) -> None:
         """Raise `InputError` if there are fewer images than splits."""
@@ -129,7 +141,10 @@ class InceptionScore(Metric):
         parts = tool.cut(n, self.splits)
         scores = [_score(logits, order[first:last]) for first, last in parts]
         spread = {"std": float(np.std(scores, ddof=tool.ddof)) if len(scores) > tool.ddof else float("nan")}
-        return Score(float(np.mean(scores)), spread, self.convention, parameters, (n,), "higher")
+        value = float(np.mean(scores))
+        every = partial(_log_softmax, logits, np.arange(n))
+        sure = certainty_of(value, n, every, LEVEL) if self.certainty else None
+        return Score(value, spread, self.convention, parameters, (n,), "higher", certainty=sure)
 
 
 def _score(logits: NDArray[np.floating], chosen: NDArray[np.int64]) -> float:

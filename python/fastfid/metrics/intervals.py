@@ -24,7 +24,10 @@ BLOCKS = 20  # groups of rows per side for the jackknife
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval of the FID for the given number of images.
+    """A confidence interval of the FID at the given number of images, its bias included.
+
+    It contains the mean FID of such sets, not that of infinitely many images, which is lower: `Certainty` has limits
+    of that one.
 
     Attributes
     ----------

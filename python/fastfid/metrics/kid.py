@@ -11,21 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from .. import _core
-from ..checks import one_of, seed_number, whole_number
+from ..checks import one_of, seed_number, truth, whole_number
 from ..errors import InputError
 from .base import Metric, Score
+from .certainty import LEVEL, Certainty
+from .kid_certainty import certainty_of
+from .mmd import Matrix, PairSums, mmd
 from .rows import ROWS, Rows
 
 if TYPE_CHECKING:
     from ..fit import Fit
-
-_LEAST_FOR_ERROR = 4  # images a side; the variance is estimated from groups of four different ones
-
-Matrix = NDArray[np.float32] | NDArray[np.float64]
-Vector = NDArray[np.float64]
 
 
 class _Tool(NamedTuple):
@@ -62,6 +58,8 @@ class KID(Metric):
     subsets, subset_size, subset_seed : int, optional
         Number, size and seed of the subsets, by default the tool's: 100 of 1000 images, 50 of 1000 for "mmd-gan".
         "clean-fid" and "dgm-eval" take smaller subsets if a side has fewer images.
+    certainty : bool
+        Whether to compute the standard error, the limits and the p-value as well, of all pairs only.
 
     Notes
     -----
@@ -84,6 +82,7 @@ class KID(Metric):
     subsets: int | None = None
     subset_size: int | None = None
     subset_seed: int | None = None
+    certainty: bool = False
 
     name: ClassVar[str] = "kid"
     needs = (ROWS,)
@@ -100,6 +99,7 @@ class KID(Metric):
             whole_number("subset_size", self.subset_size, 2)
         if self.subset_seed is not None:
             seed_number(self.subset_seed)
+        truth("certainty", self.certainty)
 
     def check(self, *n: int | None) -> None:
         """Raise `InputError` if the tool's subsets are larger than a side."""
@@ -117,10 +117,19 @@ class KID(Metric):
         self.check(len(x), len(y))
         if self.convention in TOOLS:
             value, parts, parameters = self._of_subsets(x, y, TOOLS[self.convention])
+            sure = self._unknown(value, len(x), len(y))
         else:
-            (value, variance), parameters = mmd(x, y), {}
+            sums, parameters = PairSums.of(x, y), {}
+            value, variance = sums.value, sums.variance
             parts = {"standard_error": variance**0.5 if variance >= 0 else float("nan")}
-        return Score(value, parts, self.convention, parameters, (len(x), len(y)), "lower")
+            sure = certainty_of(x, y, sums, LEVEL) if self.certainty else None
+        return Score(value, parts, self.convention, parameters, (len(x), len(y)), "lower", certainty=sure)
+
+    def _unknown(self, value: float, n: int, m: int) -> Certainty | None:
+        if not self.certainty:
+            return None
+        why = f"the spread of {self.convention}'s subsets is no standard error; KID() of all pairs of images has one"
+        return Certainty(value, (n, m), LEVEL, "subsets", reason=why)
 
     def _of_subsets(self, x: Matrix, y: Matrix, tool: _Tool) -> tuple[float, dict[str, float], dict[str, int]]:
         subsets, seed = self.subsets or tool.subsets, tool.seed if self.subset_seed is None else self.subset_seed
@@ -133,75 +142,3 @@ class KID(Metric):
             values.append(mmd(first, second)[0])
         spread = {"subset_std": float(np.std(values))}
         return float(np.mean(values)), spread, {"subsets": subsets, "subset_size": size, "subset_seed": seed}
-
-
-class _Sums(NamedTuple):
-    """Sums over a matrix of kernel values: of each row, of each column, and of the squares."""
-
-    rows: Vector
-    columns: Vector
-    squares: float
-
-
-def mmd(x: Matrix, y: Matrix) -> tuple[float, float]:
-    """Unbiased estimate of the squared maximum mean discrepancy, and of the variance of that estimate.
-
-    Parameters
-    ----------
-    x, y : ndarray, shape (n, d) and (m, d), both float32 or both float64
-        C-contiguous, n and m at least 2; may be memory-mapped and read-only.
-
-    Returns
-    -------
-    value : float
-        May be negative.
-    variance : float
-        Unbiased, so it may be negative; NaN below 4 rows a side.
-    """
-    n, m = len(x), len(y)
-    xx, yy, xy = _sums(x, x, same=True), _sums(y, y, same=True), _sums(x, y)
-    means = xx.rows.sum() / (n * (n - 1)), yy.rows.sum() / (m * (m - 1)), xy.rows.sum() / (n * m)
-    value = float(means[0] + means[1] - 2 * means[2])
-    if min(n, m) < _LEAST_FOR_ERROR:
-        return value, float("nan")
-    first = 4 * _first_order(xx, xy.rows, xy, m) / n + 4 * _first_order(yy, xy.columns, xy, n) / m
-    second = 2 * _second_order(xx) / (n * (n - 1)) + 2 * _second_order(yy) / (m * (m - 1))
-    return value, float(first + second + 4 * _second_order_across(xy) / (n * m))
-
-
-def _sums(x: Matrix, y: Matrix, *, same: bool = False) -> _Sums:
-    """Sum the kernel over all pairs, without those of an image with itself if both sets are the same."""
-    return _Sums(*_core.polynomial_sums(x, y, same))
-
-
-# Below, h(x) is the mean of k(x, .) under one distribution; products of means are estimated over different images, so
-# that each estimate is unbiased.
-
-
-def _first_order(own: _Sums, across: Vector, xy: _Sums, m: int) -> float:
-    """Variance over x of h(x) under x's distribution minus h(x) under the other's; m images in the other set."""
-    n, s, t = len(own.rows), own.rows.sum(), across.sum()
-    other = xy.columns if across is xy.rows else xy.rows
-    both = own.rows @ across
-    squared = (own.rows @ own.rows - own.squares) / (n * (n - 1) * (n - 2))
-    squared += (across @ across - xy.squares) / (n * m * (m - 1)) - 2 * both / (n * (n - 1) * m)
-    mean = (s**2 - 4 * own.rows @ own.rows + 2 * own.squares) / (n * (n - 1) * (n - 2) * (n - 3))
-    mean += (t**2 - across @ across - other @ other + xy.squares) / (n * (n - 1) * m * (m - 1))
-    mean -= 2 * (s * t - 2 * both) / (n * (n - 1) * (n - 2) * m)
-    return float(squared - mean)
-
-
-def _second_order(own: _Sums) -> float:
-    """Variance of k(x, x') that neither x nor x' explains."""
-    n, s, of_rows = len(own.rows), own.rows.sum(), own.rows @ own.rows
-    one = own.squares / (n * (n - 1)) - 2 * (of_rows - own.squares) / (n * (n - 1) * (n - 2))
-    return float(one + (s**2 - 4 * of_rows + 2 * own.squares) / (n * (n - 1) * (n - 2) * (n - 3)))
-
-
-def _second_order_across(xy: _Sums) -> float:
-    """Variance of k(x, y) that neither x nor y explains."""
-    n, m, s = len(xy.rows), len(xy.columns), xy.rows.sum()
-    of_rows, of_columns = xy.rows @ xy.rows, xy.columns @ xy.columns
-    one = xy.squares / (n * m) - (of_rows - xy.squares) / (n * m * (m - 1))
-    one -= (of_columns - xy.squares) / (n * (n - 1) * m)
-    return float(one + (s**2 - of_rows - of_columns + xy.squares) / (n * (n - 1) * m * (m - 1)))

@@ -67,6 +67,14 @@ class Values:
     change: Matrix
     held_out: Matrix
 
+    def variance(self, n: float) -> float:
+        """Return the variance that n such rows give the distance; its second-order part is in it twice.
+
+        It is the mean of the jackknife's (Efron & Stein 1981) and that of the held-out influences. With few rows per
+        dim, the first is too small for sides that differ, and the second too large for sides that do not.
+        """
+        return float((n - 1) ** 2 * self.change.var(ddof=1) + self.held_out.var(ddof=1)) / (2 * n)
+
     @classmethod
     def joined(cls, parts: "Sequence[Values]") -> Self:
         """Return the values of several blocks of rows."""

@@ -23,13 +23,16 @@ Indices = NDArray[np.intp]
 class Alike:
     """What holds if both sides come from one population.
 
-    `variance` and `floor` are those of the distance, and `unseen` is the part of `floor` that the jackknife misses.
+    `variance` is that of the second-order distance, and `floor` the mean of the distance; `unseen` is the part of
+    `floor` that the jackknife misses. `inflation` is how many times as large as twice `variance` the variance is that
+    the rows show on a new labelling.
     """
 
     p_value: float
     variance: float
     floor: float
-    unseen: float
+    unseen: float = 0.0
+    inflation: float = 1.0
 
 
 def one_population(sides: Sequence[Given], influences: Sequence[Matrix]) -> Alike | str:
@@ -49,21 +52,25 @@ def one_population(sides: Sequence[Given], influences: Sequence[Matrix]) -> Alik
     law = Law.of(kernel, diagonal, order, take, sum(1 / n for n in counts), pooled=len(drawn) > 1)
     p_value = law.p_value(kernel.statistic(counts, gaussians))
     if len(drawn) < 2:
-        return Alike(p_value, law.variance, law.mean, 0.0)
+        return Alike(p_value, law.variance, law.mean)
     dealt = order[np.random.RandomState(0).permutation(len(order))]
     smaller = int(min(counts))
     new = np.sort(dealt[:smaller]), np.sort(dealt[smaller:])
     again = _relabelled(drawn, new[0], len(order))
-    floor = law.mean + distance(*again).value - kernel.statistic([len(rows) for rows in new], again)
+    dealt_distance = distance(*again).value
+    floor = law.mean + dealt_distance - kernel.statistic([len(rows) for rows in new], again)
     transport = Transport.between(*(g.covariance for g in again))
     if transport is None:
         return "a covariance is nearly singular if the rows of both sides are dealt anew"
     samples = dealt[:smaller][:_SAMPLE], dealt[smaller:][:_SAMPLE]
     try:
-        seen = sum(_bias(i, again, transport, new[i], samples[i], diagonal, take) for i in (0, 1))
+        seen = [_seen(i, again, transport, new[i], samples[i], diagonal, take) for i in (0, 1)]
     except Singular:
         return "a covariance is singular without one row if the rows of both sides are dealt anew"
-    return Alike(p_value, law.variance, floor, floor - seen)
+    bias, variance = (sum(each) for each in zip(*seen, strict=True))
+    # The variance is proportional to the distance, which is not the mean one on this labelling.
+    inflation = variance * floor / dealt_distance / (2 * law.variance) if dealt_distance > 0 else 1.0
+    return Alike(p_value, law.variance, floor, floor - bias, inflation)
 
 
 def _relabelled(sides: Sequence[Given], first: Indices, total: int) -> tuple[Gaussian, Gaussian]:
@@ -90,7 +97,7 @@ def _scatter(g: Gaussian, n: int, mean: Matrix) -> Matrix:
     return scatter
 
 
-def _bias(
+def _seen(
     side: int,
     gaussians: Sequence[Gaussian],
     transport: Transport,
@@ -98,17 +105,18 @@ def _bias(
     sample: Indices,
     diagonal: Matrix,
     take: Callable[[Indices], Matrix],
-) -> float:
-    """Return the jackknife's estimate of the bias of a side, from a sample of its rows.
+) -> tuple[float, float]:
+    """Return the jackknife's estimate of the bias of a side and the variance, from a sample of its rows.
 
-    Two things about all rows make the sample precise: their influences have the mean 0, and the second-order share of a
+    Two things about all rows make the bias precise: their influences have the mean 0, and the second-order share of a
     row is nearly proportional to the kernel k(z, z).
     """
     found = Sweep.of(side, len(rows), gaussians, transport).values(side, 0, take(sample))
     shares = (len(rows) - 1) * found.change + found.influence
     known = diagonal[sample]
     slope = np.cov(shares, known)[0, 1] / known.var(ddof=1)
-    return float(shares.mean() + slope * (diagonal[rows].mean() - known.mean()))
+    bias = shares.mean() + slope * (diagonal[rows].mean() - known.mean())
+    return float(bias), found.variance(len(rows))
 
 
 def _taken(sides: Sequence[Given], indices: Indices) -> Matrix:

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from statistics import NormalDist
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +107,16 @@ class Kernel:
         return float(apart @ apart + np.sum(np.square(difference) * weights) / 2)
 
 
+class Pairwise(Protocol):
+    """A kernel, centred in the population of all rows together."""
+
+    def coordinates(self, rows: Matrix) -> Matrix:
+        """Return rows in the form that `of_pairs` takes."""
+
+    def of_pairs(self, z: Matrix, other: Matrix) -> Matrix:
+        """Return the kernel of each row with the same row of `other`."""
+
+
 @dataclass(frozen=True)
 class Law:
     """The first three moments of the statistic if both sides come from one population."""
@@ -118,7 +128,7 @@ class Law:
     @classmethod
     def of(
         cls,
-        kernel: Kernel,
+        kernel: Pairwise,
         diagonal: Matrix,
         order: Indices,
         take: Callable[[Indices], Matrix],
@@ -146,12 +156,27 @@ class Law:
         mean = g * average * (n / (n - 1) if pooled else 1)
         return cls(mean, float(variance), float(8 * third / (2 * second) ** 1.5))
 
+    def apart(self, value: float, slope: float) -> "Law":
+        """Return the law if the populations are `value` apart and the variance grows by `slope` times as much.
+
+        The estimate is |u|² less its mean under one population, where u has the mean D with |D|² = `value` and the
+        covariance M. Its variance is 2 tr M² + 4 D·MD, so D·MD is value slope / 4, and its third central moment is
+        8 tr M³ + 24 |MD|². Of the last term this takes the least that D·MD allows, 24 (D·MD)² / |D|².
+        """
+        variance = self.variance + slope * value
+        third = self.skewness * self.variance**1.5 + 1.5 * slope**2 * value
+        return Law(self.mean + value, variance, third / variance**1.5)
+
     def p_value(self, value: float) -> float:
         """Return the probability of a statistic of at least `value`."""
-        z = (value - self.mean) / self.variance**0.5
+        return NormalDist().cdf(-self.score(value))
+
+    def score(self, value: float) -> float:
+        """Return the quantile of the standard normal distribution that corresponds to `value`."""
+        z = (value - self.mean) / float(self.variance**0.5)
         skewness = min(self.skewness, _MOST_SKEW)
         if skewness > 0.01:  # cube roots of chi-squares are nearly normal (Wilson & Hilferty 1931)
             degrees = 8 / skewness**2
-            root = max(0.0, 1 + z * (2 / degrees) ** 0.5) ** (1 / 3)
+            root = float(max(0.0, 1 + z * (2 / degrees) ** 0.5) ** (1 / 3))
             z = (root - 1 + 2 / (9 * degrees)) / (2 / (9 * degrees)) ** 0.5
-        return NormalDist().cdf(-z)
+        return z

@@ -3,14 +3,20 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from ..checks import truth
 from .base import Metric, Need, Score
+from .certainty import LEVEL, Certainty
+from .feature_blocks import Given
+from .fid_certainty import certainty_of
 from .frechet import check_method, distance
 from .moments import Statistics
+from .rows import Rows
 
 if TYPE_CHECKING:
     from ..fit import Fit
 
 SPATIAL = Need("spatial", Statistics)
+_ROWS = Need("spatial", Rows, optional=True)  # saved statistics, which lack these, count as exactly known
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,8 @@ class SFID(Metric):
     ----------
     method : {"auto", "schur"}
         How to compute the trace term; see `frechet_distance`. ADM's own is "schur".
+    certainty : bool
+        Whether to compute the bias, the noise and the limits as well, as `FID` does. That needs 6069 images a side.
 
     Notes
     -----
@@ -41,13 +49,19 @@ class SFID(Metric):
     """
 
     method: str = "auto"
+    certainty: bool = False
 
     name: ClassVar[str] = "sfid"
-    needs = (SPATIAL,)
 
     def __post_init__(self) -> None:
         """Check the parameters."""
         check_method(self.method)
+        truth("certainty", self.certainty)
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """The moments, and the rows for the certainty."""
+        return (SPATIAL, *([_ROWS] if self.certainty else []))
 
     def value(self, a: "Fit", b: "Fit") -> Score:
         """Compute the distance, its terms and its error estimate."""
@@ -69,4 +83,16 @@ class SFID(Metric):
             n=(sides[0].n, sides[1].n),
             better="lower",
             warnings=tuple(warnings),
+            certainty=self._certainty(a, b),
         )
+
+    def _certainty(self, *sides: "Fit") -> Certainty | None:
+        if not self.certainty:
+            return None
+        x, y = (_given(side, name) for side, name in zip(sides, ("the first side", "the second side"), strict=True))
+        return certainty_of(x, y, LEVEL)
+
+
+def _given(side: "Fit", name: str) -> Given:
+    moments, rows = cast(Statistics, side[SPATIAL]), cast(Rows | None, side.get(_ROWS))
+    return Given(name, moments.gaussian(), moments.n, None if rows is None else rows.matrix)
