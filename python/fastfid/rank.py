@@ -16,7 +16,6 @@ from .metrics.certainty import LEVEL
 from .metrics.feature_blocks import Given
 from .metrics.fid_difference import Difference, Measured, images_to_tell
 from .metrics.frechet import distance
-from .metrics.limits import limits
 from .one_against_many import read_against
 from .options import Options, names
 from .ranking import BETTER, UNSURE, WORSE, Ranking, Standing
@@ -149,7 +148,7 @@ def _alone(one: _Read, level: float) -> Standing:
     if isinstance(one.measured, str):
         return Standing(one.name, one.n, one.fid, reason=one.measured)
     parts = one.measured.parts
-    values = [parts.corrected, parts.bias, parts.error, *limits(parts.corrected, parts.error, level, parts.p_value)]
+    values = [parts.corrected, parts.bias, parts.error, *parts.limits(level)]
     corrected, bias, error, low, high = map(float, np.ldexp(values, 2 * parts.exponent))
     return Standing(one.name, one.n, one.fid, corrected, bias, error, low, high)
 

@@ -1,6 +1,6 @@
 """The difference of two FIDs to one reference: its standard error, and how it falls with the number of images.
 
-The variance follows the same rule as that of one FID (`fid_certainty.variance`), applied to the row values of the
+The variance follows the same rule as that of one FID (`fid_certainty.Parts.error`), applied to the row values of the
 difference: those of each generator, and on the reference the values by one generator minus those by the other. For
 generators made from the same seeds, the values of the two images of a seed are subtracted as well.
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .feature_blocks import Given
-from .fid_certainty import Pair, Parts, variance
+from .fid_certainty import Pair, Parts
 from .leave_one_out import Values
 from .same_population import Kernel
 
@@ -132,10 +132,12 @@ class Difference:
         if paired:
             second -= 2 * (alone_a * alone_b) ** 0.5 * _cosine(a.among, b.among)
             second -= 2 * (with_a * with_b) ** 0.5 * _cosine(a.across, b.across)
-        whole = variance(values, second)
-        second = min(whole, second)
+        shown = sum(value.variance(len(value.change)) for value in values)
+        inflation = (a.parts.inflation + b.parts.inflation) / 2
+        excess = max(0.0, shown - 2 * second * inflation)
+        second *= inflation**0.5
         corrected = [np.ldexp(one.parts.corrected, 2 * (one.parts.exponent - exponent)) for one in (a, b)]
-        found = [corrected[0] - corrected[1], whole - second, second]
+        found = [corrected[0] - corrected[1], excess, second]
         with np.errstate(over="ignore"):
             value, first, second = np.ldexp(found, [2 * exponent, 4 * exponent, 4 * exponent])
         if not np.isfinite([value, first, second]).all():

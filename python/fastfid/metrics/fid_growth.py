@@ -63,20 +63,20 @@ class Growth(Noise):
         """Take the coefficients from a pilot: two sets of images of any size."""
         counts = [side.count for side in pair.sides]
         g = sum(1 / n for n in counts)
-        share, shares = parts.second_order / g**2, []
+        share, shares = parts.null_variance / g**2, []
         tilt = []
         for n, values in zip(counts, parts.values, strict=True):
             if values is None:
                 shares.append(0.0)
                 tilt.append(0.0)
                 continue
-            both = (n - 1) ** 2 * values.change.var(ddof=1) + values.held_out.var(ddof=1)
-            shares.append(max(0.0, float(both) / (2 * n) - 2 * share * g / n))  # it holds the second-order part twice
+            twice = 2 * parts.second_order / g / n * parts.inflation  # the second-order part, which rows hold twice
+            shares.append(max(0.0, values.variance(len(values.change)) - twice))
             tilt.append((n - 1) * float(values.change.mean()))
         # What the jackknife misses is minus the second-order part of the bias, which it counts twice.
         missed = parts.bias - sum(tilt)
         tilt = [bias + 2 * missed / n / g if n < inf else 0.0 for n, bias in zip(counts, tilt, strict=True)]
-        rest = max(parts.error**2 - parts.second_order, 0.0)
+        rest = max(parts.error**2 - parts.null_variance, 0.0)
         scale = rest / sum(shares) if sum(shares) else 0.0
         first = [n * scale * own if n < inf else 0.0 for n, own in zip(counts, shares, strict=True)]
         unit = 2 * parts.exponent
