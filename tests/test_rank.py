@@ -65,7 +65,7 @@ def test_the_jackknife_half_is_that_of_the_difference_itself(paired):
     held = [[v.held_out * u for v in parts.values] for parts, u in zip(pairs, unit, strict=True)]
     own = [held[0][0] - held[1][0]] if paired else [held[0][0], held[1][0]]
     by_influence = sum(v.var(ddof=1) / 40 for v in (*own, held[0][1] - held[1][1]))
-    gauged = 2 * np.mean([parts.inflation for parts in pairs]) ** 0.5
+    gauged = 2 * np.mean([parts.inflation for parts in pairs]) ** 0.25
     assert found.first + gauged * found.second == pytest.approx((wanted + by_influence) / 2, rel=1e-6)
 
 

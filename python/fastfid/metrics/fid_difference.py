@@ -133,7 +133,8 @@ class Difference:
             second -= 2 * (alone_a * alone_b) ** 0.5 * _cosine(a.among, b.among)
             second -= 2 * (with_a * with_b) ** 0.5 * _cosine(a.across, b.across)
         shown = sum(value.variance(len(value.change)) for value in values)
-        inflation = (a.parts.inflation + b.parts.inflation) / 2
+        # In a difference less is inflated than in a FID; between that and nothing is close (bench/rank.py).
+        inflation = ((a.parts.inflation + b.parts.inflation) / 2) ** 0.5
         excess = max(0.0, shown - 2 * second * inflation)
         second *= inflation**0.5
         corrected = [np.ldexp(one.parts.corrected, 2 * (one.parts.exponent - exponent)) for one in (a, b)]
