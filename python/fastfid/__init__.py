@@ -41,7 +41,11 @@ from .metrics.saved import load, save
 from .metrics.sfid import SFID
 from .metrics.vendi import Vendi
 from .one_side import fit, statistics
+from .plan import plan
+from .planned import Plan, Reading
 from .provenance import Provenance
+from .rank import rank
+from .ranking import Ranking, Standing
 from .reference import reference
 from .sharding import merge, shard
 from .sources import Item, Piece, Source
@@ -78,11 +82,15 @@ __all__ = [
     "ModelError",
     "Need",
     "Piece",
+    "Plan",
     "Preprocessing",
     "Provenance",
+    "Ranking",
+    "Reading",
     "Score",
     "Side",
     "Source",
+    "Standing",
     "Statistics",
     "StatisticsMismatch",
     "Vendi",
@@ -96,6 +104,8 @@ __all__ = [
     "frechet_distance_from_features",
     "load",
     "merge",
+    "plan",
+    "rank",
     "reference",
     "save",
     "score",

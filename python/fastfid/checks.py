@@ -72,6 +72,14 @@ def real_number(value: Any) -> float:
         return float("nan")
 
 
+def level_number(value: Any) -> float:
+    """Return a confidence level as a float between 0 and 1, or raise `InputError`."""
+    level = real_number(value)
+    if not 0.5 < (1 + level) / 2 < 1:
+        raise InputError(f"level must be a number between 0 and 1, got {shown(value)}")
+    return level
+
+
 def whole_text(text: str) -> int:
     """Read a whole number from text, or raise `InputError`."""
     digits = text.removeprefix("-")

@@ -6,13 +6,15 @@ from collections.abc import Callable, Sequence
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import demo, fdr, merge, models, reference, score, shard
+from . import demo, fdr, merge, models, plan, rank, reference, score, shard
 from .signals import Ended, ending_as_ctrl_c
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "fdr": fdr.command,
     "merge": merge.command,
     "models": models.command,
+    "plan": plan.command,
+    "rank": rank.command,
     "reference": reference.command,
     "shard": shard.command,
     "demo": demo.command,

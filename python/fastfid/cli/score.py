@@ -18,6 +18,8 @@ _MOST_PAIRS = 5
 _EPILOG = """\
 other commands:
   fastfid fdr A B --network NAME=NUMBER   distances by several networks
+  fastfid rank REAL A B C...              which generator is best, and how sure
+  fastfid plan A B --sd NUMBER            how many images are needed
   fastfid merge OUT.npz IN...             merge statistics of disjoint sets
   fastfid shard SRC DIR --index I --of N  compute one part of a set
   fastfid reference FOLDER OUT.npz        write a reference for ADM's evaluator

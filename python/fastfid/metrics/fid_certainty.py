@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..checks import real_number, shown
+from ..checks import level_number
 from ..errors import InputError
 from ..fit import Fit
 from .certainty import LEVEL, Certainty
@@ -78,9 +78,8 @@ def certainty(
     >>> sure.corrected < sure.fid
     True
     """
-    if not 0.5 < (1 + (checked := real_number(level))) / 2 < 1:
-        raise InputError(f"level must be a number between 0 and 1, got {shown(level)}")
-    return certainty_of(Given.of(x, "x"), Given.of(y, "y"), checked)
+    level = level_number(level)
+    return certainty_of(Given.of(x, "x"), Given.of(y, "y"), level)
 
 
 def certainty_of(x: Given, y: Given, level: float) -> Certainty:

@@ -1,0 +1,75 @@
+"""`fastfid plan A B --sd NUMBER`: how many images a FID needs."""
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from ..checks import real_number, shown, whole_text
+from ..errors import InputError
+from ..metrics.certainty import LEVEL
+from ..options import names
+from ..terminal import check_stdout, show
+from .parser import IMAGES, Parser, add_option, add_silence, given_options, passing, silence
+from .rank import NOT_OPTIONS, level_text
+
+
+def command(arguments: Sequence[str]) -> None:
+    """Run the command."""
+    from ..plan import plan
+
+    parser = _make_parser()
+    typed = parser.parse_args(arguments)
+    if len(typed.path) not in (0, 2):
+        parser.error(f"give the generated and the real images of a pilot, or --fid alone; not {len(typed.path)} paths")
+    silence(typed)
+    check_stdout()
+    a, b = typed.path or (None, None)
+    own = {name: getattr(typed, name) for name in ("fid", "sd", "half_width", "level", "reference")}
+    result = plan(a, b, **own, **given_options(typed, "compare"))
+    if typed.json:
+        show(json.dumps(result.as_dict()))
+        return
+    for line in (*result.table().splitlines(), *result.conclusion, result.citation):
+        show(line)
+
+
+def _make_parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="fastfid plan",
+        usage="fastfid plan [options] A B, or fastfid plan --fid NUMBER [options]",
+        description="How many images a FID needs, from a pilot of two sets of images or by a rule of thumb; and what "
+        "the FID of fewer or more images will read.",
+    )
+    parser.add_argument("path", nargs="*", help=f"the pilot, generated images first, then real ones: {IMAGES}")
+    for flag, text in (
+        ("--fid", "instead of a pilot: about what FID you expect with 50,000 images on each side"),
+        ("--sd", "the standard deviation that the FID is to have at most"),
+        ("--half-width", "the FID is to be known to plus or minus this"),
+    ):
+        parser.add_argument(flag, type=passing(_number), metavar="NUMBER", help=text)
+    parser.add_argument(
+        "--level",
+        type=passing(level_text),
+        default=LEVEL,
+        metavar="P",
+        help=f"confidence level of --half-width, between 0 and 1 (default: {LEVEL})",
+    )
+    parser.add_argument(
+        "--reference",
+        type=passing(whole_text),
+        metavar="N",
+        help="the real side has N images, and only the generated images grow (default: both sides have equally many)",
+    )
+    for name in names("compare"):
+        if name not in NOT_OPTIONS:
+            add_option(parser, name)
+    add_silence(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    return parser
+
+
+def _number(text: str) -> float:
+    try:
+        return real_number(float(text))
+    except ValueError:
+        raise InputError(f"must be a number, got {shown(text)}") from None

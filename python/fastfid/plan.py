@@ -1,0 +1,216 @@
+"""`plan`: how many images a FID needs."""
+
+from collections.abc import Callable, Iterator
+from math import inf
+from statistics import NormalDist, fmean
+from typing import Any
+
+import numpy as np
+
+from .checks import level_number, real_number, shown, whole_number
+from .errors import InputError
+from .messages_of_pairs import MessagesOfPairs
+from .metrics.certainty import LEVEL
+from .metrics.feature_blocks import Given
+from .metrics.fid_certainty import ROWS_PER_DIM, Pair
+from .metrics.fid_growth import Growth, Noise
+from .metrics.frechet import Gaussian, distance, gaussian_from_rows
+from .metrics.inception_noise import DIMS, RuleOfThumb
+from .one_against_many import read_against
+from .planned import Plan, Reading
+from .rank import checked_options
+
+SIZES = (1000, 2000, 5000, 10_000, 50_000)
+_SUBSETS = 4  # of a pilot
+Sizes = Callable[[float], tuple[float, float]]
+
+
+def plan(
+    a: Any = None,
+    b: Any = None,
+    *,
+    fid: float | None = None,
+    sd: float | None = None,
+    half_width: float | None = None,
+    level: float = LEVEL,
+    reference: int | None = None,
+    features: bool = False,
+    **options: Any,
+) -> Plan:
+    """How many images a FID needs, and what the FID of fewer or more images will read.
+
+    Give two sets of images as a pilot. Or give `fid` alone, for a rule of thumb about the 2048 features of Inception.
+
+    Parameters
+    ----------
+    a, b : path, array, Statistics, Fit or iterable, optional
+        Generated and real images, as for `score`: at least 3 d on each side. Statistics without rows count as exactly
+        known, and only the other side grows.
+    fid : float, optional
+        Instead of a pilot: about what FID is expected with 50,000 images on each side.
+    sd : float, optional
+        The standard deviation that the FID is to have at most.
+    half_width : float, optional
+        Instead of `sd`: the FID is to be known to plus or minus this.
+    level : float
+        Confidence level of `half_width`.
+    reference : int, optional
+        The real side has this many images, and only the generated images grow. By default both sides have equally many.
+    features : bool
+        Both sides are matrices of features, shape (n, dims).
+    **options
+        Options about the images and the run, as for `rank`.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    InputError
+        If the pilot is too small, or arguments are missing or contradict each other.
+
+    See Also
+    --------
+    rank : ``images_to_tell`` says how many images tell two generators apart, which is fewer: they share the real side.
+
+    Notes
+    -----
+    The variance is one part over the number of images, from the images' influence, and one over its square [1]_. So is
+    the bias. Below 3 d images this expansion fails, and the FID is measured on subsets of the pilot.
+
+    References
+    ----------
+    .. [1] B. Efron and C. Stein (1981), "The jackknife estimate of variance".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastfid
+    >>> rng = np.random.RandomState(0)
+    >>> pilot = rng.randn(400, 8) + 0.5, rng.randn(400, 8)
+    >>> planned = fastfid.plan(*pilot, features=True, half_width=0.1)
+    >>> 5_000 < planned.n < 30_000
+    True
+    >>> few, *_, many = planned.readings
+    >>> few.n, few.fid > many.fid, few.standard_deviation > 5 * many.standard_deviation
+    (1000, True, True)
+    >>> fastfid.plan(fid=3, sd=0.1).rule_of_thumb
+    True
+    """
+    level = level_number(level)
+    if sd is not None and half_width is not None:
+        raise InputError("give sd or half_width, not both")
+    wanted = sd if half_width is None else half_width
+    if wanted is not None:
+        _positive("sd" if half_width is None else "half_width", wanted)
+        wanted = float(wanted) / (NormalDist().inv_cdf((1 + level) / 2) if half_width is not None else 1.0)
+    if reference is not None:
+        reference = whole_number("reference", reference, 2)
+    if (a is None) != (b is None) or (a is None) == (fid is None):
+        raise InputError("give two sets of images as a pilot, or fid=... alone for a rule of thumb")
+    if fid is not None:
+        if options or features:
+            name = next(iter(options), "features")
+            raise InputError(f"{name} is about the images of a pilot, and fid=... takes none: leave it out")
+        rule = RuleOfThumb.of(_positive("fid", fid))
+        return _planned(rule, _sizes((False, False), reference), wanted, half_width, level, DIMS)
+    return _from_pilot(a, b, wanted, half_width, level, reference, {**options, "features": features})
+
+
+def _from_pilot(
+    a: Any,
+    b: Any,
+    wanted: float | None,
+    half_width: float | None,
+    level: float,
+    reference: int | None,
+    options: dict[str, Any],
+) -> Plan:
+    said = MessagesOfPairs()
+    ((generated, real),) = read_against(b, [a], checked_options("plan", options), said)
+    pair = Pair(Given.of(generated.fit, generated.name), Given.of(real.fit, real.name))
+    fixed = pair.sides[0].fixed, pair.sides[1].fixed
+    if reference is not None and any(fixed):
+        name = (generated if fixed[0] else real).name
+        raise InputError(f"{name} has no images and counts as exactly known: leave reference={reference} out")
+    parts = pair.parts()
+    if isinstance(parts, str):
+        raise InputError(f"no plan from this pilot: {parts.split(';')[0]}; plan(fid=...) gives a rule of thumb")
+    growth = Growth.of(pair, parts)
+    error = float(np.ldexp(parts.error, 2 * parts.exponent))
+    sizes = _sizes(fixed, reference)
+    found = _planned(growth, sizes, wanted, half_width, level, pair.sides[0].dims, pair)
+    return found.of_pilot(generated.result(), real.result(), error, *said.texts())
+
+
+def _sizes(fixed: tuple[bool, bool], reference: int | None) -> Sizes:
+    """Return the numbers of images of both sides as a function of the number that grows."""
+
+    def sizes(n: float) -> tuple[float, float]:
+        return inf if fixed[0] else n, inf if fixed[1] else n if reference is None else reference
+
+    return sizes
+
+
+def _planned(
+    noise: Noise,
+    sizes: Sizes,
+    wanted: float | None,
+    half_width: float | None,
+    level: float,
+    dims: int,
+    pilot: Pair | None = None,
+) -> Plan:
+    n, reason = None, ""
+    if wanted is not None:
+        found = noise.needed(wanted, sizes)
+        n = int(found) if found < inf else None
+        if n is None:
+            left = noise.variance(*sizes(inf)) ** 0.5
+            reason = f"the real images alone leave a standard deviation of {left:.3g}"
+    readings = tuple(_reading(noise, *sizes(size), dims, pilot) for size in SIZES)
+    return Plan(
+        fid=noise.distance,
+        n=n,
+        standard_deviation=wanted,
+        half_width=half_width,
+        level=level,
+        reference=None if sizes(inf)[1] == inf else int(sizes(inf)[1]),
+        dims=dims,
+        readings=readings,
+        rule_of_thumb=pilot is None,
+        reason=reason,
+    )
+
+
+def _reading(noise: Noise, n: float, m: float, dims: int, pilot: Pair | None) -> Reading:
+    fid = noise.distance + noise.bias(n, m)
+    if pilot is not None and min(n, m) < ROWS_PER_DIM * dims:
+        fid = fmean(_of_subsets(pilot, n, m, noise))
+    count_n, count_m = (None if count == inf else int(count) for count in (n, m))
+    return Reading(count_n, count_m, fid, noise.variance(n, m) ** 0.5, fid - noise.distance)
+
+
+def _of_subsets(pilot: Pair, n: float, m: float, noise: Noise) -> Iterator[float]:
+    """Yield the FIDs of disjoint random subsets of n and m rows; a side with fewer rows than that is taken whole."""
+    sizes = [min(size, side.count) for size, side in zip((n, m), pilot.sides, strict=True)]
+    drawn = [side.count // size for size, side in zip(sizes, pilot.sides, strict=True) if size < side.count]
+    for i in range(int(min(_SUBSETS, *drawn))):
+        gaussians = [_subset(side, size, i) for size, side in zip(sizes, pilot.sides, strict=True)]
+        yield distance(*gaussians).value + noise.bias(n, m) - noise.bias(*sizes)
+
+
+def _subset(side: Given, size: float, i: int) -> Gaussian:
+    """Return the Gaussian of the i-th of disjoint random subsets, or that of the side if it is no larger."""
+    if size >= side.count:
+        return side.gaussian
+    order, n = np.random.RandomState(0).permutation(int(side.count)), int(size)
+    return gaussian_from_rows(side.taken(np.sort(order[i * n : (i + 1) * n])))
+
+
+def _positive(name: str, value: Any) -> float:
+    number = real_number(value)
+    if not 0 < number < inf:
+        raise InputError(f"{name} must be a number above 0, got {shown(value)}")
+    return number
