@@ -55,6 +55,7 @@ def offline(tmp_path, monkeypatch):
     """A folder with two sets, where the official weights are the built-in ones and nothing is downloaded."""
     folder(tmp_path / "generated", pictures(10))  # enough for k = 5 and 10 splits
     folder(tmp_path / "real", pictures(10, seed=1))
+    folder(tmp_path / "other", pictures(10, seed=2))
     write_network(tmp_path / "dinov2.onnx", "dinov2")
     write_network(tmp_path / "own.onnx", "clip")
     plain = networks.load
