@@ -138,7 +138,7 @@ def test_record():
     assert (result.n, result.standard_deviation, result.reason) == (None, None, "")
     assert result.standard_error == pytest.approx(fastfid.certainty(a, b).standard_error, rel=1e-5)
     assert [reading.n for reading in result.readings] == [1000, 2000, 5000, 10_000, 50_000]
-    assert result.citation.endswith("pilot of 200 and 200 images; 6 dims")
+    assert result.citation.endswith("pilot of 200 images and 200 images; 6 dims")
     told = json.loads(json.dumps(planned(a, b, half_width=0.1, level=0.9).as_dict()))
     assert (told["half_width"], told["level"], told["a"]["n"]) == (0.1, 0.9, 200)
     assert "90 % limits of ± 0.1" in told["conclusion"][1]
@@ -153,7 +153,7 @@ def test_record():
         ({"sd": 1, "half_width": 1}, "sd or half_width, not both"),
         ({"sd": 0}, "sd must be a number above 0, got 0"),
         ({"half_width": "1"}, "half_width must be a number above 0"),
-        ({"level": 95}, "level must be a number between 0 and 1"),
+        ({"level": 95}, "level must be a number between 0.5 and 0.9999"),
         ({"reference": 1}, "reference must be at least 2"),
         ({"fid": 3}, "give two sets of images as a pilot, or fid"),
         ({"metrics": ["kid"]}, "plan does not take metrics"),
@@ -196,7 +196,12 @@ def test_the_rule_of_thumb():
     assert fids[0] > 30  # the known trap: a FID of 1,000 images
     assert any("rule of thumb" in line for line in result.conclusion)
     assert fastfid.plan(fid=3, sd=0.1, reference=50_000).n < result.n
-    assert fastfid.plan(fid=0.1).fid == 0
+    for bad, text in ((0.1, "from one source have a FID of 0.84, so 0.1 is too small"), (1e9, "at most 1e.06")):
+        with pytest.raises(fastfid.InputError, match=text):
+            fastfid.plan(fid=bad)
+    with pytest.raises(fastfid.InputError, match="must be at most 1e.06"):
+        fastfid.plan(fid=3, sd=1e300)
+    assert fastfid.plan(fid=1e6, sd=1e-9).reason == "it would take more than a million million images"
     biases = [rule.bias(n, n) * n for n in (1e5, 1e6)]
     assert biases[0] == pytest.approx(biases[1])  # beyond the table in proportion
 

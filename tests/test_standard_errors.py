@@ -79,14 +79,15 @@ def centred(x, y):
 
 def test_centred_kernel_and_its_law_are_those_of_all_pairs():
     x, y = draw(2, 90, 60)
-    expected, g = centred(x, y), 1 / 90 + 1 / 60
+    expected = centred(x, y)
     kernel, diagonal = _Centred.of(x, y, PairSums.of(x, y))
     np.testing.assert_allclose(diagonal, np.diag(expected), rtol=1e-8)
     first, second = np.array([3, 100, 89, 90]), np.array([140, 5, 90, 90])
     found = kernel.of_pairs(kernel.taken(first), kernel.taken(second))
     np.testing.assert_allclose(found, expected[first, second], rtol=1e-8)
-    law = Law.of(kernel, diagonal, np.arange(150), kernel.taken, g)
+    law = Law.of(kernel, diagonal, np.arange(150), kernel.taken, (75, 75))
     np.fill_diagonal(expected, 0)
+    g = 2 / 75
     two, three = np.sum(expected**2) / 150**2, np.trace(expected @ expected @ expected) / 150**3
     assert law.variance == pytest.approx(2 * g**2 * two, rel=0.05)
     assert law.skewness == pytest.approx(8 * three / (2 * two) ** 1.5, rel=0.1)
@@ -286,7 +287,7 @@ def test_one_face(tmp_path, capsys):
     assert (
         main([str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), "--features", "--metrics", "kid", "--certainty"]) == 0
     )
-    assert "how sure the KID is (U-statistic):" in capsys.readouterr().out
+    assert "certainty of the KID (U-statistic):" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", [KID, InceptionScore, SFID])

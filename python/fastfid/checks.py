@@ -73,10 +73,10 @@ def real_number(value: Any) -> float:
 
 
 def level_number(value: Any) -> float:
-    """Return a confidence level as a float between 0 and 1, or raise `InputError`."""
+    """Return a confidence level as a float, or raise `InputError`."""
     level = real_number(value)
-    if not 0.5 < (1 + level) / 2 < 1:
-        raise InputError(f"level must be a number between 0 and 1, got {shown(value)}")
+    if not 0.5 <= level <= 0.9999:
+        raise InputError(f"level must be a number between 0.5 and 0.9999, got {shown(value)}")
     return level
 
 

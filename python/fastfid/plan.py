@@ -15,13 +15,14 @@ from .metrics.feature_blocks import Given
 from .metrics.fid_certainty import ROWS_PER_DIM, Pair
 from .metrics.fid_growth import Growth, Noise
 from .metrics.frechet import Gaussian, distance, gaussian_from_rows
-from .metrics.inception_noise import DIMS, RuleOfThumb
+from .metrics.inception_noise import DIMS, USUAL, RuleOfThumb
 from .one_against_many import read_against
 from .planned import Plan, Reading
 from .rank import checked_options
 
 SIZES = (1000, 2000, 5000, 10_000, 50_000)
 _SUBSETS = 4  # of a pilot
+_LARGEST = 1e6  # FID
 Sizes = Callable[[float], tuple[float, float]]
 
 
@@ -104,6 +105,8 @@ def plan(
     wanted = sd if half_width is None else half_width
     if wanted is not None:
         _positive("sd" if half_width is None else "half_width", wanted)
+        if not wanted <= _LARGEST:
+            raise InputError(f"sd and half_width must be at most {_LARGEST:g}, got {shown(wanted)}")
         wanted = float(wanted) / (NormalDist().inv_cdf((1 + level) / 2) if half_width is not None else 1.0)
     if reference is not None:
         reference = whole_number("reference", reference, 2)
@@ -113,7 +116,14 @@ def plan(
         if options or features:
             name = next(iter(options), "features")
             raise InputError(f"{name} is about the images of a pilot, and fid=... takes none: leave it out")
-        rule = RuleOfThumb.of(_positive("fid", fid))
+        if not _positive("fid", fid) <= _LARGEST:
+            raise InputError(f"fid must be at most {_LARGEST:g}, got {shown(fid)}")
+        rule = RuleOfThumb.of(float(fid))
+        if not rule.distance:
+            raise InputError(
+                "by the rule of thumb two sets of 50,000 images from one source have a FID of "
+                f"{rule.bias(USUAL, USUAL):.2g}, so {shown(fid)} is too small; a pilot of your own images is surer"
+            )
         return _planned(rule, _sizes((False, False), reference), wanted, half_width, level, DIMS)
     return _from_pilot(a, b, wanted, half_width, level, reference, {**options, "features": features})
 
@@ -168,7 +178,9 @@ def _planned(
         n = int(found) if found < inf else None
         if n is None:
             left = noise.variance(*sizes(inf)) ** 0.5
-            reason = f"the real images alone leave a standard deviation of {left:.3g}"
+            reason = "it would take more than a million million images"
+            if left > 0:
+                reason = f"the real images alone leave a standard deviation of {left:.3g}"
     readings = tuple(_reading(noise, *sizes(size), dims, pilot) for size in SIZES)
     return Plan(
         fid=noise.distance,
@@ -185,11 +197,12 @@ def _planned(
 
 
 def _reading(noise: Noise, n: float, m: float, dims: int, pilot: Pair | None) -> Reading:
-    fid = noise.distance + noise.bias(n, m)
+    bias = noise.bias(n, m)
+    fid = max(noise.distance, 0.0) + max(bias, 0.0)
     if pilot is not None and min(n, m) < ROWS_PER_DIM * dims:
         fid = fmean(_of_subsets(pilot, n, m, noise))
     count_n, count_m = (None if count == inf else int(count) for count in (n, m))
-    return Reading(count_n, count_m, fid, noise.variance(n, m) ** 0.5, fid - noise.distance)
+    return Reading(count_n, count_m, fid, noise.variance(n, m) ** 0.5, fid - max(noise.distance, 0.0))
 
 
 def _of_subsets(pilot: Pair, n: float, m: float, noise: Noise) -> Iterator[float]:

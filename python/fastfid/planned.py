@@ -7,7 +7,8 @@ from typing import Any
 from ._core import __version__
 from .fit import Side
 from .metrics.inception_noise import BIAS_TIMES, NOISE_TIMES
-from .ranking import decimals, markdown, rounded_up
+from .numbers_shown import decimals
+from .ranking import markdown, rounded_up
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,10 @@ class Plan:
     @property
     def citation(self) -> str:
         """What to state beside the numbers."""
-        pilot = f"pilot of {self.a.n} and {self.b.n} images" if self.a and self.b else "rule of thumb"
+        pilot = "rule of thumb"
+        if self.a and self.b:
+            counts = ("exact statistics" if n is None else f"{n} images" for n in (self.a.n, self.b.n))
+            pilot = f"pilot of {' and '.join(counts)}"
         return f"fastfid {__version__}; {pilot}; {self.dims} dims"
 
     @property
@@ -116,6 +120,8 @@ def _sentences(plan: Plan) -> Iterator[str]:
     if plan.standard_error is not None:
         digits = decimals(plan.standard_error)
         yield f"FID without bias: {plan.fid:.{digits}f} ± {plan.standard_error:.{digits}f}, from this pilot."
+        if plan.fid < 2 * plan.standard_error:
+            yield "The pilot cannot tell it from 0: the numbers below and in the table are too small if it is not."
     if plan.standard_deviation is not None:
         wanted = f"a standard deviation of {plan.standard_deviation:.3g}"
         if plan.half_width is not None:

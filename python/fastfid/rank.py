@@ -45,7 +45,7 @@ def rank(
     *generators : path, array, Fit or iterable
         The images of at least two generators.
     level : float
-        Confidence level of all limits, between 0 and 1.
+        Confidence level of all limits, from 0.5 to 0.9999.
     paired : bool
         Image i of each generator was made from the same seed, or the same noise or caption. If the images are files,
         their names have to be the same.

@@ -7,6 +7,7 @@ from typing import Any
 
 from ._core import __version__
 from .fit import Side
+from .numbers_shown import decimals
 from .provenance import Provenance
 
 BETTER, WORSE, UNSURE = "better", "worse", "cannot tell"
@@ -149,17 +150,6 @@ def rounded_up(n: int) -> int:
     return -(-n // unit) * unit
 
 
-def decimals(error: float) -> int:
-    """Return how many decimals show an error of this size with two digits.
-
-    Examples
-    --------
-    >>> decimals(0.0523), decimals(0.5), decimals(31.0)
-    (3, 2, 0)
-    """
-    return max(0, 1 - floor(log10(error))) if error > 0 else 6
-
-
 def markdown(cells: Sequence[str]) -> str:
     """Return a row of a Markdown table."""
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -217,3 +207,5 @@ def _sentences(result: Ranking) -> Iterator[str]:
         )
     if result.fixed:
         yield f"{result.real.name} has no images and counts as exactly known."
+    else:
+        yield f"{result.real.name} counts as a sample of {_count(result.real.n)} images."

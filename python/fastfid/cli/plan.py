@@ -52,7 +52,7 @@ def _make_parser() -> argparse.ArgumentParser:
         type=passing(level_text),
         default=LEVEL,
         metavar="P",
-        help=f"confidence level of --half-width, between 0 and 1 (default: {LEVEL})",
+        help=f"confidence level of --half-width, from 0.5 to 0.9999 (default: {LEVEL})",
     )
     parser.add_argument(
         "--reference",

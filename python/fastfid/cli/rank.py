@@ -49,7 +49,7 @@ def _make_parser() -> argparse.ArgumentParser:
         type=passing(level_text),
         default=LEVEL,
         metavar="P",
-        help=f"confidence level of the limits and verdicts, between 0 and 1 (default: {LEVEL})",
+        help=f"confidence level of the limits and verdicts, from 0.5 to 0.9999 (default: {LEVEL})",
     )
     for name in names("compare"):
         if name not in NOT_OPTIONS:

@@ -9,12 +9,14 @@ from ..checks import list_text
 from ..comparison import Comparison
 from ..metrics.base import Score
 from ..metrics.foreign_files import FORMATS
+from ..numbers_shown import decimals
 from ..options import checked, names, option_of
 from ..terminal import check_stdout, printable, say, show
 from .parser import IMAGES, Parser, add_option, add_silence, expand, flag_of, given_options, passing, silence
 from .save_stats import save_stats
 
 _MOST_PAIRS = 5
+_LEAST_P = 1e-15
 _EPILOG = """\
 other commands:
   fastfid fdr A B --network NAME=NUMBER   distances by several networks
@@ -131,18 +133,22 @@ def _lines_of_certainty(name: str, score: Score) -> Iterator[str]:
     sure = score.certainty
     if sure is None:
         return
-    if sure.reason:
-        yield f"how sure the {name.upper()} is, is not known: {sure.reason}"
+    if sure.standard_error is None:
+        yield f"certainty of the {name.upper()}: not available, because {sure.reason}"
         return
-    yield f"how sure the {name.upper()} is ({sure.method}):"
-    yield f"  {sure.corrected:.6g} ± {sure.standard_error:.2g} for infinitely many images; {sure.bias:.4g} is bias"
-    yield f"  {sure.low:.6g} to {sure.high:.6g} at {sure.level:.0%} confidence"
-    if sure.noise_floor is not None:
-        yield f"  {sure.noise_floor:.4g} would be the mean of such sets from one population"
+    digits = decimals(sure.standard_error)
+    yield f"certainty of the {name.upper()} ({sure.method}):"
+    yield f"  without bias {sure.corrected:.{digits}f} ± {sure.standard_error:.{digits}f} (standard error)"
+    yield f"  {sure.level:.0%} limits {sure.low:.{digits}f} to {sure.high:.{digits}f}, for infinitely many images"
+    if sure.bias:
+        yield f"  bias of so few images {sure.bias:.{digits}f}"
+    if sure.noise_floor:
+        yield f"  two sets of these sizes from one source would get {sure.noise_floor:.{digits}f}"
     if sure.p_value is not None:
-        yield f"  p = {sure.p_value:.2g} that two sets from one population differ as much"
+        p = f"= {sure.p_value:.2g}" if sure.p_value > _LEAST_P else f"< {_LEAST_P:g}"
+        yield f"  p {p}: the chance of so large a value if both sets came from one source"
     for side in sure.fixed:
-        yield f"  side {side} has no images and counts as exactly known"
+        yield f"  the {'first' if side == 'a' else 'second'} side has no images and counts as exactly known"
 
 
 def _table_of_classes(result: Comparison) -> Iterator[str]:

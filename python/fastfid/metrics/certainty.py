@@ -32,7 +32,7 @@ class Certainty:
         ``value - bias``, an estimate for infinitely many images. That of a FID can be below 0, and is on half of all
         pairs of sets from one population.
     noise_floor : float or None
-        The expected score of two sets of these sizes from one population.
+        The expected score of two sets of these sizes from one population; None beside a side that is exactly known.
     standard_error : float or None
         Of `corrected`.
     low, high : float or None

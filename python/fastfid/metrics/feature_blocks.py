@@ -59,6 +59,17 @@ class Given:
             moments.update(block)
         return cls(name, gaussian_of(moments), len(matrix), matrix)
 
+    def is_coarse(self) -> bool:
+        """Whether the rows have other variances than the moments, which were taken before the rows were rounded."""
+        if self._matrix is None or self._matrix.dtype != np.float32:
+            return False
+        squares = np.zeros(self.dims)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for _, rows in self.blocks():
+                squares += np.square(rows - self.gaussian.mu).sum(axis=0)
+        variances = np.diagonal(self.gaussian.covariance)
+        return not np.allclose(squares / (self.count - 1), variances, rtol=1e-5, atol=0)
+
     @property
     def count(self) -> float:
         """The number of rows, or infinity."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Saved statistics, which lack these, count as exactly known.
 _GROUPS = Need("features", Blocks, optional=True)
 _ROWS = Need("features", Rows, optional=True)
+_TOO_ALIKE = 0.9999  # a p-value
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class FID(Metric):
         if self.bootstrap:
             groups = [cast(Blocks | None, side.get(_GROUPS)) for side in (a, b)]
             interval = interval_of(gaussians, groups, result.value, self.bootstrap, self.seed)
+        sure = self._certainty(a, b)
         return Score(
             value=result.value,
             parts={**result.parts(), "interval": interval},
@@ -72,8 +74,8 @@ class FID(Metric):
             parameters={"method": self.method},
             n=(a.n, b.n),
             better="lower",
-            warnings=_warnings(result.offset),
-            certainty=self._certainty(a, b),
+            warnings=_warnings(result.offset, sure),
+            certainty=sure,
         )
 
     def _certainty(self, a: "Fit", b: "Fit") -> Certainty | None:
@@ -82,7 +84,13 @@ class FID(Metric):
         return certainty_of(Given.of(a, "the first side"), Given.of(b, "the second side"), LEVEL)
 
 
-def _warnings(offset: float) -> tuple[str, ...]:
-    if not offset:
-        return ()
-    return (f"no usable square root: {offset:g} was added to the diagonals of both covariances",)
+def _warnings(offset: float, sure: Certainty | None) -> tuple[str, ...]:
+    found = []
+    if offset:
+        found.append(f"no usable square root: {offset:g} was added to the diagonals of both covariances")
+    if sure is not None and sure.p_value is not None and sure.p_value > _TOO_ALIKE:
+        found.append(
+            "the sets are more alike than independent sets from one source: if they share images, or one was made from "
+            "the other, the limits of the FID do not hold"
+        )
+    return tuple(found)

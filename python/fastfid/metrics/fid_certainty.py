@@ -19,6 +19,7 @@ from .relabelling import one_population
 from .rows import Rows
 
 ROWS_PER_DIM = 3  # below this the corrections fail
+LEAST_ROWS = 30
 
 
 def certainty(
@@ -41,7 +42,7 @@ def certainty(
         Features, one row per image. Memory maps are read in blocks, several times. A side without rows, as
         `Statistics` are, counts as exactly known, and its FIDs are then about that very mean and covariance.
     level : float
-        Confidence level of `low` and `high`, between 0 and 1.
+        Confidence level of `low` and `high`, from 0.5 to 0.9999.
 
     Returns
     -------
@@ -100,7 +101,7 @@ def certainty_of(x: Given, y: Given, level: float) -> Certainty:
         *facts,
         bias=bias,
         corrected=corrected,
-        noise_floor=floor,
+        noise_floor=None if fixed else floor,
         standard_error=error,
         low=low,
         high=high,
@@ -175,12 +176,18 @@ class Pair:
         dims = self.sides[0].dims
         if all(side.fixed for side in self.sides):
             return "both sides are statistics without their images, so that nothing says how much they vary"
-        fewest = min(self.sides, key=lambda side: side.count)
-        if fewest.count < ROWS_PER_DIM * dims:
+        fewest, least = min(self.sides, key=lambda side: side.count), max(ROWS_PER_DIM * dims, LEAST_ROWS)
+        if fewest.count < least:
             return (
-                f"{fewest.name} has {fewest.n} rows of {dims} dims, and the corrections need at least "
-                f"{ROWS_PER_DIM * dims}; compare(bootstrap=...) works for any number of images"
+                f"{fewest.name} has {fewest.n} rows of {dims} dims, and the corrections need at least {least}; "
+                "an interval by bootstrap works for any number of images"
             )
+        for side in self.sides:
+            if side.is_coarse():
+                return (
+                    f"the features of {side.name} were kept as float32, which is too coarse for their mean or scale; "
+                    "give certainty() the matrices"
+                )
         for side in self.sides:
             if constant := int(np.count_nonzero(np.diagonal(side.gaussian.covariance) == 0)):
                 return f"{constant} of the {dims} dims of {side.name} are constant; leave them out"

@@ -1,6 +1,6 @@
 """What a distance would be if both sides came from one population, from the same rows with other labels."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from .. import _core
 from .feature_blocks import Given
 from .frechet import Gaussian, distance, gaussian_of
-from .leave_one_out import Singular, Sweep, Transport
+from .leave_one_out import Singular, Sweep, Transport, swept
 from .same_population import Kernel, Law
 
+_BLOCK = 64 << 20  # bytes
+_INFLATIONS = 0.25, 16.0  # beyond them a labelling is an accident
 _SAMPLE = 4096  # rows of each new side whose exact distances are computed
 
 Matrix = NDArray[np.float64]
@@ -41,7 +43,8 @@ def one_population(sides: Sequence[Given], influences: Sequence[Matrix]) -> Alik
     The mean over all labellings is known exactly of the second-order distance only. Its difference to the Fréchet
     distance varies little, and is taken from one new labelling. So is what the jackknife misses.
 
-    If one side is exactly known, the law is that of the other's rows about it, and nothing is labelled anew.
+    If one side is exactly known, the law is that of the other's rows about it. As many normal rows with the known mean
+    and covariance take the place of a new labelling.
     """
     gaussians, drawn = [side.gaussian for side in sides], [side for side in sides if not side.fixed]
     counts = [side.count for side in sides]
@@ -49,10 +52,10 @@ def one_population(sides: Sequence[Given], influences: Sequence[Matrix]) -> Alik
     order = np.argsort(np.concatenate(influences))  # the same for any order of the given rows
     diagonal = np.concatenate([kernel.diagonal(rows) for side in drawn for _, rows in side.blocks()])
     take = partial(_taken, drawn)
-    law = Law.of(kernel, diagonal, order, take, sum(1 / n for n in counts), pooled=len(drawn) > 1)
+    law = Law.of(kernel, diagonal, order, take, counts, pooled=len(drawn) > 1)
     p_value = law.p_value(kernel.statistic(counts, gaussians))
     if len(drawn) < 2:
-        return Alike(p_value, law.variance, law.mean)
+        return _beside_a_known_side(sides, kernel, law, p_value)
     dealt = order[np.random.RandomState(0).permutation(len(order))]
     smaller = int(min(counts))
     new = np.sort(dealt[:smaller]), np.sort(dealt[smaller:])
@@ -69,8 +72,44 @@ def one_population(sides: Sequence[Given], influences: Sequence[Matrix]) -> Alik
         return "a covariance is singular without one row if the rows of both sides are dealt anew"
     bias, variance = (sum(each) for each in zip(*seen, strict=True))
     # The variance is proportional to the distance, which is not the mean one on this labelling.
-    inflation = variance * floor / dealt_distance / (2 * law.variance) if dealt_distance > 0 else 1.0
+    usual = max(floor, 0.0) / dealt_distance if dealt_distance > 0 else 1.0
+    inflation = float(np.clip(variance * usual / (2 * law.variance), *_INFLATIONS))
     return Alike(p_value, law.variance, floor, floor - bias, inflation)
+
+
+class _NormalRows:
+    """Normal rows with a mean and a covariance, in blocks; the same ones each time."""
+
+    def __init__(self, gaussian: Gaussian, count: int) -> None:
+        self.count, self._mean, self._factor = count, gaussian.mu, np.linalg.cholesky(gaussian.covariance).T
+
+    def blocks(self) -> Iterator[tuple[int, Matrix]]:
+        """Yield the index of the first row, and rows."""
+        rng, step = np.random.RandomState(0), max(1, _BLOCK // (8 * len(self._mean)))
+        for first in range(0, self.count, step):
+            noise = rng.standard_normal((min(step, self.count - first), len(self._mean)))
+            yield first, self._mean + noise @ self._factor
+
+
+def _beside_a_known_side(sides: Sequence[Given], kernel: Kernel, law: Law, p_value: float) -> Alike | str:
+    """Return the same if one side is exactly known."""
+    gaussians, known = [side.gaussian for side in sides], int(sides[1].fixed)
+    rows = _NormalRows(gaussians[known], int(sides[1 - known].count))
+    moments = _core.Moments(sides[0].dims)
+    for _, block in rows.blocks():
+        moments.update(block)
+    gaussians[1 - known] = gaussian_of(moments)
+    transport = Transport.between(*(g.covariance for g in gaussians))
+    if transport is None:
+        return "the covariance of the known side is nearly singular"
+    try:
+        found = swept([None if side.fixed else rows for side in sides], gaussians, transport)[1 - known]
+    except Singular:
+        return "the covariance of the known side is nearly singular"
+    assert found is not None
+    beyond = distance(*gaussians).value - kernel.statistic([side.count for side in sides], gaussians)
+    unseen = kernel.normal_mean / rows.count + beyond - (rows.count - 1) * float(found.change.mean())
+    return Alike(p_value, law.variance, law.mean + beyond, unseen)
 
 
 def _relabelled(sides: Sequence[Given], first: Indices, total: int) -> tuple[Gaussian, Gaussian]:

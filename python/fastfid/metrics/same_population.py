@@ -71,6 +71,12 @@ class Kernel:
         weights[0] /= -np.expm1(-_STEP)
         return np.exp(-np.exp(u)[:, None] * self.eigenvalues), weights
 
+    @property
+    def normal_mean(self) -> float:
+        """The mean of k(z, z) over normal rows with the kernel's mean and covariance."""
+        s = self.eigenvalues
+        return float(s.sum() + np.sum(np.outer(s, s) / np.add.outer(s, s)) / 2 + s.sum() / 4)
+
     def coordinates(self, rows: Matrix) -> Matrix:
         """Return rows (k, d) in the eigenbasis."""
         z: Matrix = (rows - self.mean) @ self.vectors
@@ -132,16 +138,16 @@ class Law:
         diagonal: Matrix,
         order: Indices,
         take: Callable[[Indices], Matrix],
-        g: float,
+        counts: Sequence[float],
         *,
         pooled: bool = True,
     ) -> Self:
-        """Return the law; `diagonal` is k(z, z) of all rows, `take` returns rows by their indices, g is 1/n + 1/m.
+        """Return the law; `diagonal` is k(z, z) of all rows, `take` returns rows by their indices.
 
         `order` is an order of the rows that does not depend on the order in which they were given. `pooled` says that
         the kernel's mean and covariance are those of these rows.
         """
-        average = float(diagonal.mean())
+        average, g = float(diagonal.mean()), sum(1 / count for count in counts)
         rng = np.random.RandomState(0)
         chosen = order[rng.choice(len(diagonal), _DRAWS, p=diagonal[order] / diagonal.sum())]
         z, length = kernel.coordinates(take(chosen)), np.sqrt(diagonal[chosen])
@@ -153,8 +159,15 @@ class Law:
         third = np.mean([np.mean(cosines[k] * np.roll(cosines[k], -k) * cosines[2 * k]) for k in range(1, 5)])
         n = len(diagonal)
         variance = 2 * second * (g * average) ** 2
+        skew = 8 * third * (g * average) ** 3
+        if pooled:  # k(z, z) weighs 1/n² on one side and 1/m² on the other
+            own = diagonal - average
+            unequal = 1 / counts[0] ** 2 - 1 / counts[1] ** 2
+            share = counts[0] * counts[1] / n
+            variance += unequal**2 * share * np.square(own).mean()
+            skew += unequal**3 * share * (counts[1] - counts[0]) / n * (own**3).mean()
         mean = g * average * (n / (n - 1) if pooled else 1)
-        return cls(mean, float(variance), float(8 * third / (2 * second) ** 1.5))
+        return cls(mean, float(variance), float(skew / variance**1.5))
 
     def apart(self, value: float, slope: float) -> "Law":
         """Return the law if the populations are `value` apart and the variance grows by `slope` times as much.
