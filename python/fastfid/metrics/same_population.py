@@ -71,12 +71,6 @@ class Kernel:
         weights[0] /= -np.expm1(-_STEP)
         return np.exp(-np.exp(u)[:, None] * self.eigenvalues), weights
 
-    @property
-    def normal_mean(self) -> float:
-        """The mean of k(z, z) over normal rows with the kernel's mean and covariance."""
-        s = self.eigenvalues
-        return float(s.sum() + np.sum(np.outer(s, s) / np.add.outer(s, s)) / 2 + s.sum() / 4)
-
     def coordinates(self, rows: Matrix) -> Matrix:
         """Return rows (k, d) in the eigenbasis."""
         z: Matrix = (rows - self.mean) @ self.vectors
