@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 Model = Union[str, os.PathLike[str], "Extractor"]
 OF_METRICS = ("method", "bootstrap", "certainty")  # parameters of metrics
+OF_SCORES = (*OF_METRICS, "metrics", "protocol", "per_class")  # what is computed, not from which images
 ENGINES = ("local", "processes", "ray")
 
 

@@ -17,11 +17,8 @@ from .metrics.feature_blocks import Given
 from .metrics.fid_difference import Difference, Measured, images_to_tell
 from .metrics.frechet import distance
 from .one_against_many import read_against
-from .options import Options, names
+from .options import OF_SCORES, Options, names
 from .ranking import BETTER, UNSURE, WORSE, Ranking, Standing
-
-# Options of `compare` that would make the numbers something else than FIDs, or that rank sets itself.
-_FIXED = ("method", "metrics", "protocol", "bootstrap", "certainty", "per_class")
 
 
 def rank(
@@ -169,7 +166,7 @@ def _behind(own: Standing, difference: Difference, z: float) -> Standing:
 
 def checked_options(function: str, given: Mapping[str, Any]) -> Options:
     """Check the options, before any file is opened."""
-    if wrong := [name for name in given if name in _FIXED]:
+    if wrong := [name for name in given if name in OF_SCORES]:
         raise InputError(f"{function} does not take {wrong[0]}: it computes FIDs, and how sure they are")
     if unknown := [name for name in given if name not in names("compare")]:
         raise TypeError(f"{function}() got an unexpected keyword argument {unknown[0]!r}")

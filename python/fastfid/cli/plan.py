@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from ..checks import real_number, shown, whole_text
 from ..errors import InputError
-from ..metrics.certainty import LEVEL
-from ..options import names
 from ..terminal import check_stdout, show
-from .parser import IMAGES, Parser, add_option, add_silence, given_options, passing, silence
-from .rank import NOT_OPTIONS, level_text
+from .parser import IMAGES, Parser, given_options, passing, silence
+from .rank import add_level_and_options
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -48,23 +46,12 @@ def _make_parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(flag, type=passing(_number), metavar="NUMBER", help=text)
     parser.add_argument(
-        "--level",
-        type=passing(level_text),
-        default=LEVEL,
-        metavar="P",
-        help=f"confidence level of --half-width, from 0.5 to 0.9999 (default: {LEVEL})",
-    )
-    parser.add_argument(
         "--reference",
         type=passing(whole_text),
         metavar="N",
         help="the real side has N images, and only the generated images grow (default: both sides have equally many)",
     )
-    for name in names("compare"):
-        if name not in NOT_OPTIONS:
-            add_option(parser, name)
-    add_silence(parser)
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    add_level_and_options(parser, "--half-width")
     return parser
 
 

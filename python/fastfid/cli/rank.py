@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from ..checks import level_number
 from ..metrics.certainty import LEVEL
-from ..options import names
+from ..options import OF_SCORES, names
 from ..terminal import check_stdout, show
 from .parser import IMAGES, Parser, add_option, add_silence, given_options, passing, silence
-
-NOT_OPTIONS = ("method", "metrics", "protocol", "bootstrap", "certainty", "per_class")
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -44,22 +42,27 @@ def _make_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="image i of each generator was made from the same seed; files must have the same names",
     )
-    parser.add_argument(
-        "--level",
-        type=passing(level_text),
-        default=LEVEL,
-        metavar="P",
-        help=f"confidence level of the limits and verdicts, from 0.5 to 0.9999 (default: {LEVEL})",
-    )
-    for name in names("compare"):
-        if name not in NOT_OPTIONS:
-            add_option(parser, name)
-    add_silence(parser)
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    add_level_and_options(parser, "the limits and verdicts")
     return parser
 
 
-def level_text(text: str) -> float:
+def add_level_and_options(parser: argparse.ArgumentParser, of: str) -> None:
+    """Add --level, the options about the images and the run, and --json."""
+    parser.add_argument(
+        "--level",
+        type=passing(_level_text),
+        default=LEVEL,
+        metavar="P",
+        help=f"confidence level of {of}, from 0.5 to 0.9999 (default: {LEVEL})",
+    )
+    for name in names("compare"):
+        if name not in OF_SCORES:
+            add_option(parser, name)
+    add_silence(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def _level_text(text: str) -> float:
     """Read a confidence level from text, or raise `InputError`."""
     try:
         return level_number(float(text))

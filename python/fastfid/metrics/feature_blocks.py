@@ -99,7 +99,12 @@ class Given:
         return np.ldexp(rows, -self._exponent) if self._exponent else rows
 
 
+def rows_at_once(dims: int) -> int:
+    """Return how many rows of a block fit the memory for it."""
+    return max(1, _BLOCK // (8 * dims))
+
+
 def _blocks(matrix: "NDArray[Any]") -> Iterator[tuple[int, Matrix]]:
-    step = max(1, _BLOCK // (8 * matrix.shape[1]))
+    step = rows_at_once(matrix.shape[1])
     for first in range(0, len(matrix), step):
         yield first, np.ascontiguousarray(matrix[first : first + step], dtype=np.float64)

@@ -8,12 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _core
-from .feature_blocks import Given
+from .feature_blocks import Given, rows_at_once
 from .frechet import Gaussian, distance, gaussian_of
 from .leave_one_out import Singular, Sweep, Transport, swept
 from .same_population import Kernel, Law
 
-_BLOCK = 64 << 20  # bytes
 _INFLATIONS = 0.25, 16.0  # beyond them a labelling is an accident
 _SAMPLE = 4096  # rows of each new side whose exact distances are computed
 
@@ -85,7 +84,7 @@ class _NormalRows:
 
     def blocks(self) -> Iterator[tuple[int, Matrix]]:
         """Yield the index of the first row, and rows."""
-        rng, step = np.random.RandomState(0), max(1, _BLOCK // (8 * len(self._mean)))
+        rng, step = np.random.RandomState(0), rows_at_once(len(self._mean))
         for first in range(0, self.count, step):
             noise = rng.standard_normal((min(step, self.count - first), len(self._mean)))
             yield first, self._mean + noise @ self._factor
@@ -95,9 +94,10 @@ def _beside_a_known_side(sides: Sequence[Given], kernel: Kernel, law: Law, p_val
     """Return the same if one side is exactly known."""
     gaussians, known = [side.gaussian for side in sides], int(sides[1].fixed)
     rows = _NormalRows(gaussians[known], int(sides[1 - known].count))
-    moments = _core.Moments(sides[0].dims)
+    moments, diagonal = _core.Moments(sides[0].dims), []
     for _, block in rows.blocks():
         moments.update(block)
+        diagonal.append(kernel.diagonal(block))
     gaussians[1 - known] = gaussian_of(moments)
     transport = Transport.between(*(g.covariance for g in gaussians))
     if transport is None:
@@ -109,7 +109,7 @@ def _beside_a_known_side(sides: Sequence[Given], kernel: Kernel, law: Law, p_val
     assert found is not None
     beyond = distance(*gaussians).value - kernel.statistic([side.count for side in sides], gaussians)
     # The kernel's own mean over these rows, not over all normal rows, varies as what the jackknife finds.
-    own = float(np.mean(np.concatenate([kernel.diagonal(block) for _, block in rows.blocks()])))
+    own = float(np.concatenate(diagonal).mean())
     unseen = own / rows.count + beyond - (rows.count - 1) * float(found.change.mean())
     return Alike(p_value, law.variance, law.mean + beyond, unseen)
 
