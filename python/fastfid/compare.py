@@ -18,12 +18,15 @@ from .messages import Messages, tell_of_scores, tell_of_sides
 from .metrics.authpct import AuthPct
 from .metrics.base import Metric, Score
 from .metrics.fid import FID
-from .metrics.registry import METRICS, asked_for, needs_of, score_of
+from .metrics.registry import METRICS, asked_for, needs_of, score_of, with_certainty
 from .options import OF_METRICS, Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .protocols import protocol_of
-from .sides import Namer, check_sides, fitted, glanced, namer, open_side, resumable, with_names
+from .report.command import command_of
+from .report.evidence import gather
+from .report.html import check_report
+from .sides import Namer, check_sides, fitted, glanced, namer, open_side, placer, resumable, with_names
 
 
 def score(
@@ -203,6 +206,8 @@ def compare(
     metrics: Sequence[str | Metric] = ("fid",),
     protocol: str | None = None,
     per_class: bool = False,
+    report: bool | str | os.PathLike[str] = False,
+    thumbnails: bool = True,
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
@@ -234,6 +239,12 @@ def compare(
     per_class : bool
         Also compute the metrics of each class. The class of an image is the name of the subfolder that it is in, and
         both sides need folders or archives. ``Comparison.classes`` has the scores.
+    report : bool or path
+        Also gather what a report shows: how sure the scores are, as with `certainty`, and the images behind them.
+        ``Comparison.to_html`` returns the page, and a path is a file that it is written to; a report that is there
+        already is replaced. Needs jinja2: ``pip install 'fastfid[report]'``.
+    thumbnails : bool
+        Whether a report shows images. The names of files are in it in any case.
 
     Returns
     -------
@@ -244,6 +255,11 @@ def compare(
     for name in OF_METRICS:
         if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
             raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
+    if options.report is False and not options.thumbnails:
+        raise InputError("thumbnails are of a report, and none is asked for")
+    if options.report is not False:
+        check_report(options.report)
+        asked = [with_certainty(metric) for metric in asked]
     followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = _opened(asked, (a, b), options, messages)
@@ -274,8 +290,12 @@ def compare(
         scores = {metric.name: _named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
         of_classes = scores_of_classes(common, sides, asked, partial(_named_in_class, namers))
+        evidence = None
+        if options.report is not False:
+            places = [placer(side, options) for side in sides]
+            evidence = gather(sides, scores, namers, places, thumbnails=options.thumbnails)
     tell_of_classes(of_classes, facts.roles.get("features", 0) if fid else 0, messages)
-    return Comparison(
+    result = Comparison(
         scores=scores,
         classes=of_classes,
         a=sides[0].result(),
@@ -286,7 +306,12 @@ def compare(
         warnings=tuple(messages.warnings),
         notes=tuple(messages.notes),
         protocol=followed,
+        command=command_of((a, b), options),
+        evidence=evidence,
     )
+    if not isinstance(options.report, bool):
+        result.to_html(options.report, thumbnails=options.thumbnails)
+    return result
 
 
 def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, messages: Messages) -> list[Side]:

@@ -1,14 +1,16 @@
 """The result of a comparison of two sets of images."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, is_dataclass
 from math import isnan
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ._core import __version__
+from .checks import truth
 from .errors import InputError
 from .fit import Side
 from .metrics.base import Score
@@ -16,6 +18,10 @@ from .metrics.certainty import Certainty
 from .metrics.intervals import Interval
 from .protocols import Protocol
 from .provenance import Provenance
+from .report.html import can_report, framed, report_of, write_report
+
+if TYPE_CHECKING:
+    from .report.evidence import Evidence
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,10 @@ class Comparison:
         The result of each metric for each class, by the names of both; empty without ``per_class``.
     protocol : Protocol or None
         The published protocol that was followed.
+    command : str
+        The command, or the call, that repeats the comparison; without credentials.
+    evidence : Evidence or None
+        What a report shows beyond the scores; None without ``report``.
     """
 
     scores: Mapping[str, Score]
@@ -52,6 +62,8 @@ class Comparison:
     notes: tuple[str, ...]
     classes: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     protocol: Protocol | None = None
+    command: str = ""
+    evidence: "Evidence | None" = field(default=None, repr=False, compare=False)
 
     @property
     def citation(self) -> str:
@@ -118,6 +130,46 @@ class Comparison:
         """Confidence interval; None if `bootstrap` is 0."""
         interval: Interval | None = self._fid.parts["interval"]
         return interval
+
+    def to_html(self, path: str | os.PathLike[str] | None = None, *, thumbnails: bool = True) -> str:
+        """Return the report of the comparison: one page that needs no other file and no script.
+
+        A part that was not computed says what to ask for; ``compare(..., report=True)`` computes all of them.
+
+        Parameters
+        ----------
+        path : path, optional
+            A file that the page is written to as well. A report that is there already is replaced.
+        thumbnails : bool
+            False leaves images out. The names of files stay.
+
+        Returns
+        -------
+        str
+            The page. Equal comparisons give equal pages.
+
+        Raises
+        ------
+        InputError
+            If jinja2 is not installed, or the file cannot be written, or is there and is not a report.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastfid
+        >>> a, b = np.random.RandomState(0).standard_normal((2, 500, 8))
+        >>> page = fastfid.compare(a, b, features=True, report=True).to_html()
+        >>> page.startswith("<!DOCTYPE html>")
+        True
+        """
+        page = report_of(self, thumbnails=truth("thumbnails", thumbnails))
+        if path is not None:
+            write_report(page, path)
+        return page
+
+    def _repr_html_(self) -> str | None:
+        """Return the report for a notebook, in a frame of its own; None without jinja2."""
+        return framed(report_of(self)) if can_report() else None
 
     def _over_classes(self) -> dict[str, dict[str, Any]]:
         summaries = {name: self.over_classes(name) for name in self.scores}

@@ -50,7 +50,14 @@ if TYPE_CHECKING:
 
 Model = Union[str, os.PathLike[str], "Extractor"]
 OF_METRICS = ("method", "bootstrap", "certainty")  # parameters of metrics
-OF_SCORES = (*OF_METRICS, "metrics", "protocol", "per_class")  # what is computed, not from which images
+OF_SCORES = (
+    *OF_METRICS,
+    "metrics",
+    "protocol",
+    "per_class",
+    "report",
+    "thumbnails",
+)  # what is computed, not from which images
 ENGINES = ("local", "processes", "ray")
 
 
@@ -72,6 +79,14 @@ def _engine(value: object) -> None:
     named = isinstance(value, str) and value in ENGINES
     if not (value is None or named or isinstance(value, Engine)):
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, or an Engine; got {shown(value)}")
+
+
+def _report(value: object) -> str | None:
+    if is_upath(value):
+        raise InputError(f"report must be a file on a disk, got {value}")
+    if not (isinstance(value, bool) or (isinstance(value, str | os.PathLike) and os.fspath(value))):
+        raise InputError(f"report must be True or the file to write, got {shown(value)}")
+    return None
 
 
 def _resume(value: object) -> str | None:
@@ -310,6 +325,25 @@ class Options:
         good=(True,),
         functions=("compare",),
         switch=True,
+    )
+    report: bool | str | os.PathLike[str] = option(
+        False,
+        help="also write a page with the result, how sure it is and where it comes from, as one .html file",
+        check=_report,
+        bad=("", 5, None),
+        good=(True, "out.html"),
+        functions=("compare",),
+        metavar="FILE",
+    )
+    thumbnails: bool = option(
+        True,
+        help="show no images on the page of --report",
+        check=partial(truth, "thumbnails"),
+        bad=("no", None, 2),
+        good=(False,),
+        functions=("compare",),
+        flag="--no-thumbnails",
+        switch=False,
     )
     engine: str | Engine | None = option(
         None,

@@ -262,22 +262,30 @@ def with_names(score: Score, namers: Sequence[Namer]) -> Score:
     return replace(score, parts={**score.parts, "copies": named})
 
 
-def namer(side: Side, options: Options) -> Namer:
-    """Return a function that names the image of a row of a side that has been read."""
+def placer(side: Side, options: Options) -> Callable[[int], int] | None:
+    """Return a function that gives the index in the source of the image of a row; None for a side without images."""
     source, seen = side.source, side.seen
     if source is None or seen is None:
-        return lambda row: f"row {row} of {side.name}"
+        return None
     classes = side.shelf.classes if side.shelf else None
 
     @cache
-    def order() -> Indices | None:  # only for those who ask for a name
+    def order() -> Indices | None:  # only for those who ask for a place
         return np.concatenate(list(classes.values())) if classes else choose(source, options.limit, options.seed)
 
-    def name(row: int) -> str:
-        place, chosen = seen.place_of(row), order()
-        return source.name_of(place if chosen is None else int(chosen[place]))
+    def place(row: int) -> int:
+        among, chosen = seen.place_of(row), order()
+        return among if chosen is None else int(chosen[among])
 
-    return name
+    return place
+
+
+def namer(side: Side, options: Options) -> Namer:
+    """Return a function that names the image of a row of a side that has been read."""
+    source, place = side.source, placer(side, options)
+    if source is None or place is None:
+        return lambda row: f"row {row} of {side.name}"
+    return lambda row: source.name_of(place(row))
 
 
 def read(

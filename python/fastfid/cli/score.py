@@ -101,6 +101,8 @@ def print_score(typed: argparse.Namespace) -> None:
 
     check_stdout()
     result = compare(*typed.path, **given_options(typed, "compare"))
+    if "report" in typed:
+        say(f"wrote the report to {typed.report}")
     if typed.json:
         show(json.dumps(result.as_dict()))
     else:

@@ -54,6 +54,13 @@ def asked_for(metrics: Any, options: object) -> list[Metric]:
     return found
 
 
+def with_certainty(metric: Metric) -> Metric:
+    """Return a metric that also says how sure its score is, if it can."""
+    if type(metric) in METRICS.values() and hasattr(metric, "certainty"):
+        return cast(Metric, replace(cast(Any, metric), certainty=True))
+    return metric
+
+
 def score_of(metric: Metric, sides: Sequence[Any]) -> Score:
     """Compute a metric from the fits of the sides.
 
