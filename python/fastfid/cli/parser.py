@@ -24,6 +24,8 @@ _PYTORCH_FID = ("--batch-size", "--num-workers", "--device", "--dims", "--save-s
 _EARLIER = {
     "--e": "--endings",
     "--en": "--endings",
+    "--no": "--no-recursive",
+    "--no-": "--no-recursive",
     "--me": "--method",
     "--met": "--method",
     "--f": "--force",

@@ -10,6 +10,7 @@ eigenvectors divide the distance into parts that add up. This holds for covarian
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,7 @@ def _root(gaussian: Gaussian) -> Matrix:
         return centred.T
     covariance = gaussian.covariance
     try:
-        root: Matrix = np.linalg.cholesky(covariance)
+        return cast(Matrix, np.linalg.cholesky(covariance))
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(covariance)
-        root = vectors * np.maximum(values, 0) ** 0.5
-    return root
+        return cast(Matrix, vectors * np.maximum(values, 0) ** 0.5)

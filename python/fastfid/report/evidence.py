@@ -19,6 +19,7 @@ from .subsets import Subset, subsets
 from .thumbnails import Picture, pictures, reason_for_none
 
 _INFLUENTIAL = 6  # images of each side
+_OF_FID = ("directions", "subsets", "influential")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def gather(
     `namers` name the image of a row of each side, and `places` give its index in the source.
     """
     parts: dict[str, Any] = {}
-    absent: dict[str, str] = {}
+    absent = {} if "fid" in scores else dict.fromkeys(_OF_FID, "the FID was not asked for")
     fits = [cast(Fit, side.fit) for side in sides]
     for name, part in _parts(fits, scores):
         try:

@@ -48,6 +48,7 @@ def page_of(result: "Comparison", *, thumbnails: bool) -> dict[str, Any]:
         "sides": [_side(side, letter) for side, letter in zip(sides, "AB", strict=False)],
         "facts": list(_facts(result)),
         "ruler": _ruler(result),
+        "floor": "fid" in result.scores and result.certainty is not None and result.certainty.noise_floor is not None,
         "scores": list(_scores(result)),
         "warnings": [advice_on(warning) for warning in result.warnings],
         "notes": result.notes,

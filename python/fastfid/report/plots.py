@@ -99,7 +99,7 @@ def ruler(sure: Certainty) -> Plot:
     return Plot(
         "ruler",
         bottom + 24,
-        "The FID beside its noise floor and its value without bias",
+        f"The FID beside {'its noise floor and ' if beside else ''}its value without bias",
         f"The FID reads {number(value)}.{beside} Without bias it is {number(corrected)}, with {sure.level:.0%} limits "
         f"{number(low)} to {number(high)}.",
         marks,
