@@ -209,7 +209,7 @@ def test_the_same_pixels_are_told(network, tmp_path):
     result = fastfid.compare(tmp_path / "a", tmp_path / "b", model=network, report=True)
     page = checked(result.to_html())
     assert page.words.count("the same pixels") == 1
-    assert "0 exact copies within A, 0 exact copies within B, 1 images in both A and B" in page.words
+    assert "Exact copies, by the bytes of the images: 0 within A, 0 within B, 1 in both A and B." in page.words
     first = result.evidence.closest["ab"].pairs[0]
     named = [pictures[row].name for pictures, row in zip(result.evidence.pictures, first.rows, strict=True)]
     assert [Path(name).name for name in named] == ["2.png", "copy.png"]
@@ -521,3 +521,12 @@ def test_closest_pairs(monkeypatch, work):
         assert len({frozenset(pair.rows) if x is y else pair.rows for pair in found[name].pairs}) == 6
     if asked == 400:
         assert {(7, 11), (7, 300)} <= {pair.rows for pair in found["aa"].pairs}
+
+
+def test_the_docs_explain_every_part(images):
+    result, _ = images
+    page = re.findall("<h2[^>]*>(.*?)</h2>", result.to_html())
+    docs = (Path(__file__).parents[1] / "docs" / "reading-a-report.md").read_text(encoding="utf-8")
+    assert page == [heading for heading in re.findall("^## (.*)", docs, re.MULTILINE) if heading in page]
+    for text in ("The two sets differ", "This number may be noise", "How sure this is cannot be said"):
+        assert f"**{text}**" in docs

@@ -9,7 +9,7 @@ BY_CODE = {
     "damaged": "Download or copy these files again; their pixels may be wrong.",
     "duplicates": "Remove the copies, or state them: copies make a set look less varied, and shared images make two "
     "sets look more alike than they are.",
-    "few-images": "Use more images, and compare only numbers of equally many images; `fastfid plan` says how many are "
+    "few-images": "Use more images, and compare only numbers of equally many images; fastfid plan says how many are "
     "needed.",
     "unequal-n": "Compare only with numbers from the same numbers of images, or use the value without bias.",
     "classes": "Check whether a folder is missing or has another name.",

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from .._core import __version__
+from ..checks import counted
 from ..fit import Side
 from ..metrics.base import Score
 from . import plots
@@ -184,7 +185,7 @@ def _pairs(name: str, found: Closest, gallery: _Gallery) -> dict[str, Any]:
 
 
 def _copies(copies: Mapping[str, int]) -> list[str]:
-    texts = {"a": "exact copies within A", "b": "exact copies within B", "ab": "images in both A and B"}
+    texts = {"a": "within A", "b": "within B", "ab": "in both A and B"}
     return [f"{copies[name]:,} {text}" for name, text in texts.items() if name in copies]
 
 
@@ -199,7 +200,7 @@ def _classes(result: "Comparison") -> dict[str, Any] | None:
         {
             "name": name,
             "n": " / ".join(f"{n:,}" for n in scores[metric].n if n is not None),
-            "values": [(plain(scores[each].value), scores[each].value) for each in result.scores],
+            "values": [(_with_error(scores[each]), scores[each].value) for each in result.scores],
             "width": f"{100 * max(scores[metric].value, 0.0) / most:.1f}",
         }
         for name, scores in found
@@ -213,10 +214,18 @@ def _classes(result: "Comparison") -> dict[str, Any] | None:
     }
 
 
+def _with_error(score: Score) -> str:
+    sure = score.certainty
+    if sure is None or sure.standard_error is None:
+        return plain(score.value)
+    number = shown_as(sure)
+    return f"{number(score.value)} ± {number(sure.standard_error)}"
+
+
 def _left_out(side: Side, letter: str) -> dict[str, Any]:
     return {
         "letter": letter,
-        "count": f"{len(side.rejected):,}",
+        "count": counted(len(side.rejected), "file"),
         "files": side.rejected[:_MOST_LISTED],
         "more": max(0, len(side.rejected) - _MOST_LISTED),
     }

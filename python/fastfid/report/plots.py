@@ -108,7 +108,7 @@ def ruler(sure: Certainty) -> Plot:
 
 def _beside(x: float, y: float, words: str) -> Mark:
     if x + 10 + 7.0 * len(words) > WIDTH:
-        return text(x - 10, y - 6, words, "value", "end")
+        return text(x - 10, y - 8, words, "value", "end")
     return text(x + 10, y + 4, words, "value")
 
 
@@ -215,7 +215,7 @@ class Scale:
 
     def grid(self, left: float, right: float, unit: str = "") -> Iterator[Mark]:
         """Yield horizontal lines with numbers on the left."""
-        for value in ticks(self.low, self.high, 4):
+        for value in ticks(self.low, self.high, 5):
             yield line(left, self(value), right, self(value), "grid" if value else "axis")
             yield text(left - 7, self(value) + 4, f"{value:.3g}" if not unit else f"{100 * value:.3g} %", "tick", "end")
 
