@@ -46,7 +46,7 @@ def drawn(folder: Path, names: list[str], low: int, high: int, seed: int) -> Pat
 
 
 def of_images(out: Path, images: list[str], features: str) -> Iterator[tuple[str, str]]:
-    full = fastfid.compare(*images, limit=1000, metrics=["fid", "kid", "is", "prdc", "authpct"], report=True, **COMMON)
+    full = fastfid.compare(*images, limit=500, metrics=["fid", "kid", "prdc", "authpct"], report=True, **COMMON)
     yield "full", full.to_html()
     yield "without-thumbnails", full.to_html(thumbnails=False)
     yield "without-evidence", replace(full, evidence=None).to_html()
