@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Union
 
-from .arguments import Option, default, given, keeping_value, option, optional
+from .arguments import Option, default, given, keeping_value, option, optional, spelled
 from .checks import (
     json_object,
     list_text,
@@ -371,10 +371,10 @@ def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
         own, usual = asked[name], getattr(Options, name)
         explicit = own != usual if given(usual) else given(own)
         if explicit and own != value:
-            raise InputError(f"protocol {protocol.name} fixes {name}; leave {name}={shown(own)} out")
+            raise InputError(f"protocol {protocol.name} fixes {name}; leave {spelled(name, own)} out")
     for name in OF_METRICS:
         if asked.get(name, getattr(Options, name)) != getattr(Options, name):
-            raise InputError(f"protocol {protocol.name} fixes the metrics; leave {name}={shown(asked[name])} out")
+            raise InputError(f"protocol {protocol.name} fixes the metrics; leave {spelled(name, asked[name])} out")
     return {name: value for name, value in protocol.fixed.items() if name in asked}
 
 

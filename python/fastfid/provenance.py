@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_origin, get_type_hints
 
+from .arguments import spelled
 from .errors import InputError, StatisticsMismatch
 from .files.reading import failures
 
@@ -106,7 +107,7 @@ def differences(
         if getattr(a, name) != getattr(b, name)
     ]
     if clashes and not force:
-        raise StatisticsMismatch(f"these cannot be compared: {'; '.join(clashes)} (force=True or --force overrides)")
+        raise StatisticsMismatch(f"these cannot be compared: {'; '.join(clashes)} ({spelled('force', True)} overrides)")
     warnings = [f"compared because of force although they differ: {'; '.join(clashes)}"] if clashes else []
     soft = _circumstances(a, b)
     if soft:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from .arguments import spelled
 from .engines.base import Engine, How
 from .engines.piece_files import keep_of
 from .engines.resume import resumed
@@ -100,7 +101,7 @@ def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Op
         raise InputError(f"{name} has no {missing[0]}: give the images, or statistics {saved}")
     if options.limit is not None:
         why = "it has no images to choose from" if source is None else "only its images are chosen from"
-        messages.warn(f"limit={options.limit} does not apply to the statistics in {name}: {why}")
+        messages.warn(f"{spelled('limit', options.limit)} does not apply to the statistics in {name}: {why}")
     provenance = fit.provenance or getattr(fit.get(MOMENTS), "provenance", None)
     return Side(name, fit.n, needs=missing, source=source, fit=fit, provenance=provenance)
 
