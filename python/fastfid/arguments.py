@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any, TypeVar, cast
 
 from .checks import shown
@@ -141,4 +142,4 @@ def spelled(name: str, *value: Any) -> str:
 
 
 def _typed(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    return quote(",".join(map(str, value)) if isinstance(value, tuple | list) else str(value))

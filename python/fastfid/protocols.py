@@ -158,7 +158,7 @@ class Protocol:
         if self.network is None:
             return f"use the Inception network with {spelled('dims', _DIMS)}"
         return (
-            f"it needs {self.network.name}, {self.network.dims} dims ({self.network.output}), as an ONNX file for "
+            f"it needs {self.network.name}, {self.network.dims} dims ({self.network.output}), as an ONNX file given as "
             f"{spelled('model')}; python models/export_torch.py {self.network.export} --protocol {self.name} NAME.onnx "
             "writes one (docs/protocols.md)"
         )

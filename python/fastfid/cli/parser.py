@@ -24,6 +24,7 @@ _PYTORCH_FID = ("--batch-size", "--num-workers", "--device", "--dims", "--save-s
 _EARLIER = {
     "--e": "--endings",
     "--en": "--endings",
+    "--l": "--limit",
     "--me": "--method",
     "--met": "--method",
     "--f": "--force",

@@ -86,7 +86,8 @@ def _devices_of_ray(names: Sequence[str], asked: str) -> Sequence[str]:
     """Return the device as an actor of Ray sees it, to which Ray shows its own GPUs only."""
     if len(names) > 1 or names[0] not in ("auto", "cpu", "cuda", "cuda:0", "cuda:all"):
         raise InputError(
-            f"{spelled('engine', 'ray')} chooses among the GPUs itself: give {spelled('device', 'cuda')} or 'cpu', not {asked!r}"
+            f"{spelled('engine', 'ray')} chooses among the GPUs itself: give {spelled('device', 'cuda')} or 'cpu', "
+            f"not {asked!r}"
         )
     return ("cuda",) if names[0] == "cuda:all" else names
 

@@ -221,9 +221,8 @@ def _load_onnx(path: Path, data: bytes, asked: _Asked) -> Network:
         )
     known = facts.get("dims")
     if known is not None and known != str(dims):
-        raise ModelError(
-            f"{path} gives {known:.20} features, and {dims} were asked for: pass " + spelled("dims", known)
-        )
+        fitting = f"{spelled('dims')} {known:.20}"
+        raise ModelError(f"{path} gives {known:.20} features, and {dims} were asked for: pass {fitting}")
     claim, content = facts.get("weights_sha256"), onnx_file.content_sha256(data)
     checked = claim is not None and (claim == content or content in _graphs_of(claim, dims))
     sha256 = claim if claim is not None and checked else content

@@ -57,7 +57,8 @@ def check_limit(source: Source, limit: int | None, seed: int) -> None:
     if source.size is None:
         way_out = source.way_out.replace("{limit}", str(limit))
         raise InputError(
-            f"{spelled('limit', limit)} needs to know how many images there are, and {source.name} does not say: {way_out}"
+            f"{spelled('limit', limit)} needs to know how many images there are, and {source.name} does not say: "
+            f"{way_out}"
         )
     seed_number(seed)
 
