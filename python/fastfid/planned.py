@@ -7,8 +7,7 @@ from typing import Any
 from ._core import __version__
 from .fit import Side
 from .metrics.inception_noise import BIAS_TIMES, NOISE_TIMES
-from .numbers_shown import decimals
-from .ranking import markdown, rounded_up
+from .numbers_shown import decimals, markdown, rounded_up
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,9 @@ class Plan:
     standard_error: float | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join([self.table(), *self.conclusion, self.citation])
 
     def of_pilot(self, a: Side, b: Side, error: float, warnings: tuple[str, ...], notes: tuple[str, ...]) -> "Plan":
         """Return the plan with what is known about its pilot."""

@@ -1,6 +1,7 @@
 """Records how statistics were made, and checks whether two of them can be compared."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_origin, get_type_hints
 
@@ -100,7 +101,7 @@ def differences(
     """
     unknown = [name for name, p in zip(names, (a, b), strict=True) if p is None]
     if a is None or b is None:
-        return [f"{' and '.join(unknown)}: no record of the model and mode that made these statistics"], False
+        return [without_record(unknown)], False
     clashes = [
         f"{label} {_shown(a, name)} in {names[0]}, {_shown(b, name)} in {names[1]}"
         for name, label in _IDENTITY.items()
@@ -113,6 +114,12 @@ def differences(
     if soft:
         warnings.append(f"{names[0]} and {names[1]} were made differently: {'; '.join(soft)}")
     return warnings, bool(clashes)
+
+
+def without_record(names: Sequence[str]) -> str:
+    """Return the warning about sides of which nothing says how they were made."""
+    listed = ", ".join([*names[:-2], " and ".join(names[-2:])])
+    return f"{listed}: no record of the model and mode that made these statistics"
 
 
 def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:

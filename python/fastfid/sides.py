@@ -123,8 +123,12 @@ def require_roles(sides: Sequence[Side], facts: Facts) -> None:
         )
 
 
-def check_sides(sides: Sequence[Side], facts: Facts, force: bool, messages: Messages) -> tuple[list[Side], bool]:
+def check_sides(
+    sides: Sequence[Side], facts: Facts, force: bool, messages: Messages, *, tell_unknown: bool = True
+) -> tuple[list[Side], bool]:
     """Add the provenance to each side, and check that two can be compared.
+
+    Without `tell_unknown` there is no warning about sides of which nothing says how they were made.
 
     Returns
     -------
@@ -154,6 +158,8 @@ def check_sides(sides: Sequence[Side], facts: Facts, force: bool, messages: Mess
         pairs.append(((a.provenance, b.provenance), (a.name, b.name)))
     forced = False
     for (one_made, other_made), names in pairs:
+        if not tell_unknown and (one_made is None or other_made is None):
+            continue
         texts, by_force = differences(one_made, other_made, names, force=force)
         forced |= by_force
         for text in texts:
