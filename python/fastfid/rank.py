@@ -1,6 +1,5 @@
 """`rank`: which of several generators has the lowest FID, and which of them cannot be told apart."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
@@ -101,12 +100,11 @@ def rank(
         raise InputError(f"rank compares at least two generators with the real images, got {len(generators)}")
     asked, said = checked_options("rank", {**options, "features": features}), MessagesOfPairs()
     found, made, fixed = [], None, False
-    paths = map(_path, generators)
     for side, reference in read_against(real, generators, asked, said, paired=paired):
         against, made = Given.of(reference.fit, reference.name), made or side.provenance or reference.provenance
         fixed, result = against.fixed, reference.result()
-        found.append(_Read.of(side, against, next(paths), paired))
-        if found[-1].marks & _marks(against, _path(real)):
+        found.append(_Read.of(side, against, paired))
+        if found[-1].bits == _bits(against):
             same = f"{side.name} has the very images of {reference.name}, and certainty is about independent sets"
             said.of(0).warn(f"{same}: its numbers and its verdict mean nothing")
         del side, reference, against  # before the next generator is read
@@ -118,32 +116,27 @@ def rank(
 class _Read:
     """A generator that has been read: its name, its number of images, its FID, and what differences need.
 
-    Two sets of images are the same if they have one of their `marks` in common: the path, or the bits of the moments.
+    Two sets with the same `bits` of their moments are the same: to read a set twice gives the same bits.
     """
 
     name: str
     n: int | None
     fid: float
     measured: Measured | str  # or the reason why not
-    marks: frozenset[Any]
+    bits: tuple[int | None, bytes, float]
 
     @classmethod
-    def of(cls, side: Side, real: Given, path: str | None, paired: bool) -> "_Read":
+    def of(cls, side: Side, real: Given, paired: bool) -> "_Read":
         own = Given.of(side.fit, side.name)
-        marks, measured = _marks(own, path), Measured.of(own, real, paired=paired)
+        bits, measured = _bits(own), Measured.of(own, real, paired=paired)
         if isinstance(measured, str):
-            return cls(side.name, side.n, distance(own.gaussian, real.gaussian).value, measured, marks)
+            return cls(side.name, side.n, distance(own.gaussian, real.gaussian).value, measured, bits)
         fid = float(np.ldexp(measured.parts.distance, 2 * measured.parts.exponent))
-        return cls(side.name, side.n, fid, measured, marks)
+        return cls(side.name, side.n, fid, measured, bits)
 
 
-def _marks(side: Given, path: str | None) -> frozenset[Any]:
-    moments = (side.n, side.gaussian.mu.tobytes(), side.gaussian.trace())
-    return frozenset[Any]({moments} if path is None else {moments, path})
-
-
-def _path(given: Any) -> str | None:
-    return os.path.realpath(given) if isinstance(given, str | os.PathLike) else None
+def _bits(side: Given) -> tuple[int | None, bytes, float]:
+    return side.n, side.gaussian.mu.tobytes(), side.gaussian.trace()
 
 
 def _standings(
@@ -153,7 +146,7 @@ def _standings(
     alone = [(_alone(one, level), one) for one in found]
     alone.sort(key=lambda pair: (inf if pair[0].corrected is None else pair[0].corrected, pair[0].fid))
     result, rows = [own for own, _ in alone], [one for _, one in alone]
-    twins = [next(j for j in range(i + 1) if rows[j].marks & rows[i].marks) for i in range(len(rows))]
+    twins = [next(j for j in range(i + 1) if rows[j].bits == rows[i].bits) for i in range(len(rows))]
     judged = [(i, one.measured) for i, one in enumerate(rows) if twins[i] == i and isinstance(one.measured, Measured)]
     each = shared_level(level, len(judged) - 1)
     for i, measured in judged[1:]:
