@@ -301,7 +301,7 @@ def test_no_thumbnails(images, network, tmp_path):
     draw(tmp_path / "a", map(str, range(4)))
     result = fastfid.compare(tmp_path / "a", tmp_path / "a", model=network, report=True, thumbnails=False)
     assert not any(picture.thumbnail for pictures in result.evidence.pictures for picture in pictures.values())
-    with pytest.raises(fastfid.InputError, match="thumbnails are of a report, and none is asked for"):
+    with pytest.raises(fastfid.InputError, match="thumbnails=False is about a report, and none is asked for"):
         fastfid.compare("no-such", "no-such", thumbnails=False)
 
 
@@ -530,3 +530,11 @@ def test_the_docs_explain_every_part(images):
     assert page == [heading for heading in re.findall("^## (.*)", docs, re.MULTILINE) if heading in page]
     for text in ("The two sets differ", "This number may be noise", "How sure this is cannot be said"):
         assert f"**{text}**" in docs
+
+
+def test_the_level_of_the_limits():
+    result = of_rows(rows(0), rows(1, shift=1), level=0.99)
+    page = checked(result.to_html())
+    assert "99% limits" in page.words
+    assert "95%" not in page.words
+    assert "level=0.99" in result.command

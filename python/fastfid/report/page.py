@@ -51,6 +51,7 @@ def page_of(result: "Comparison", *, thumbnails: bool) -> dict[str, Any]:
         "ruler": _ruler(result),
         "floor": "fid" in result.scores and result.certainty is not None and result.certainty.noise_floor is not None,
         "scores": list(_scores(result)),
+        "level": f"{100 * max((s.certainty.level for s in result.scores.values() if s.certainty), default=0.95):g}%",
         "warnings": [advice_on(warning) for warning in result.warnings],
         "notes": result.notes,
         "absent": evidence.absent,
@@ -96,7 +97,7 @@ def _facts(result: "Comparison") -> Iterator[tuple[str, str, float | None]]:
     number = shown_as(sure)
     yield "FID", number(result.fid), result.fid
     yield "without bias", f"{number(sure.corrected)} ± {number(sure.standard_error)}", sure.corrected
-    yield f"{sure.level:.0%} limits", f"{number(sure.low)} to {number(sure.high)}", None
+    yield f"{100 * sure.level:g}% limits", f"{number(sure.low)} to {number(sure.high)}", None
     if sure.noise_floor is not None:
         yield "noise floor", number(sure.noise_floor), sure.noise_floor
     if sure.p_value is not None:

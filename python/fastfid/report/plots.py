@@ -100,8 +100,8 @@ def ruler(sure: Certainty) -> Plot:
         "ruler",
         bottom + 24,
         f"The FID beside {'its noise floor and ' if beside else ''}its value without bias",
-        f"The FID reads {number(value)}.{beside} Without bias it is {number(corrected)}, with {sure.level:.0%} limits "
-        f"{number(low)} to {number(high)}.",
+        f"The FID reads {number(value)}.{beside} Without bias it is {number(corrected)}, with "
+        f"{100 * sure.level:g}% limits {number(low)} to {number(high)}.",
         marks,
     )
 

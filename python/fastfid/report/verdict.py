@@ -35,7 +35,7 @@ def verdict_of(result: "Comparison") -> Verdict:
         return _unsure(result, score, title)
     if score.better == "higher":
         number = shown_as(sure)
-        limits = f"{sure.level:.0%} limits {number(sure.low)} to {number(sure.high)}"
+        limits = f"{100 * sure.level:g}% limits {number(sure.low)} to {number(sure.high)}"
         text = f"The {title} is {number(sure.value)}; without the bias of so few images {number(sure.corrected)}, "
         text += f"{limits}."
         return Verdict(f"{title} {number(sure.value)}, {limits}", text)
@@ -44,7 +44,7 @@ def verdict_of(result: "Comparison") -> Verdict:
 
 def _of_distance(sure: Certainty, title: str) -> Verdict:
     number = shown_as(sure)
-    limits = f"between {number(sure.low)} and {number(sure.high)} ({sure.level:.0%} limits)"
+    limits = f"between {number(sure.low)} and {number(sure.high)} ({100 * sure.level:g}% limits)"
     without = f"without the bias of so few images it is {number(sure.corrected)}, {limits}"
     if sure.p_value is not None and sure.p_value > _TOO_ALIKE:
         return Verdict(
@@ -73,7 +73,7 @@ def _unsure(result: "Comparison", score: Score, title: str) -> Verdict:
     if interval is not None:
         text += (
             f"; with as many images it would be between {plain(interval.low)} and {plain(interval.high)} "
-            f"({interval.level:.0%} interval, bias included)"
+            f"({100 * interval.level:g}% interval, bias included)"
         )
     if sure is not None:
         return Verdict("How sure this is cannot be said", f"{text}. {_sentence(sure.reason)}")
