@@ -453,14 +453,14 @@ def test_every_kind_of_warning_has_advice():
 # --- where a distance comes from
 
 
-@pytest.mark.parametrize(("n", "m", "dims"), [(40, 50, 6), (5, 7, 10), (9, 60, 10), (60, 4, 10)])
+@pytest.mark.parametrize(("n", "m", "dims"), [(40, 50, 6), (5, 7, 10), (9, 60, 10), (60, 4, 10), (3, 4, 30)])
 def test_the_parts_of_a_distance_add_up(n, m, dims):
     a, b = (gaussian_from_rows(rows(seed, count, dims, seed).astype(float)) for seed, count in ((0, n), (1, m)))
     found = displacement(a, b)
     assert found.distance == pytest.approx(distance(a, b).value, rel=1e-10)
     assert found.shares.sum() == pytest.approx(1, rel=1e-12)
     assert (np.diff(found.shares) <= 0).all()
-    np.testing.assert_allclose(found.directions @ found.directions.T, np.eye(dims), atol=1e-12)
+    np.testing.assert_allclose(found.directions @ found.directions.T, np.eye(min(dims, n + m + 1)), atol=1e-12)
     assert ((found.directions @ (a.mu - b.mu)) >= 0).all()
 
 
@@ -475,6 +475,10 @@ def test_the_parts_are_those_of_the_directions(scale):
     np.testing.assert_allclose(np.abs(found.directions[:2] @ turn.T), np.eye(4)[[0, 2]], atol=1e-6)
 
 
+def first_axis(a, b):
+    return displacement(*(gaussian_from_rows(side.astype(float)) for side in (a, b))).directions[0]
+
+
 def test_directions_hold_the_images_far_along_them():
     a, b = rows(0), rows(1)
     a[:, 2] += 3
@@ -482,6 +486,7 @@ def test_directions_hold_the_images_far_along_them():
     first = result.evidence.directions[0]
     assert first.share == result.evidence.shares[0] > 0.9
     assert sum(first.counts[0]) == pytest.approx(1)
+    assert first.deviations[1] == pytest.approx((b @ first_axis(a, b)).std(ddof=1), rel=1e-6)
     assert first.means[0] - first.means[1] == pytest.approx(3, abs=0.2)
     top = {each.row for each in first.farthest[0]}
     assert len(top & set(np.argsort(-a[:, 2])[:12].tolist())) >= 5

@@ -30,9 +30,9 @@ class Displacement:
     ----------
     distance : float
         The sum of the parts.
-    shares : ndarray, shape (d,)
+    shares : ndarray, shape (k,)
         The share of the distance along each direction; they sum to 1.
-    directions : ndarray, shape (d, d)
+    directions : ndarray, shape (k, d)
         Row k is a unit vector of features. The mean of the first set is the larger one along it.
     """
 
@@ -53,10 +53,14 @@ def displacement(a: Gaussian, b: Gaussian) -> Displacement | None:
     (10.0, array([0.9, 0.1]), array([1., 0.]))
     """
     exponent = int(np.frexp(max(np.abs(g.mu).max() for g in (a, b)) + sum(g.trace() ** 0.5 for g in (a, b)))[1])
-    roots = [np.ldexp(_root(g), -exponent) for g in (a, b)]  # so that no product overflows
+    roots = [np.ldexp(root_of(g), -exponent) for g in (a, b)]  # so that no product overflows
+    shift, basis = np.ldexp(a.mu - b.mu, -exponent), None
+    if roots[0].shape[1] + roots[1].shape[1] + 1 < a.mu.size:  # few rows: the problem is that of the space they span
+        basis, inside = np.linalg.qr(np.column_stack([*roots, shift]))
+        roots = [inside[:, : roots[0].shape[1]], inside[:, roots[0].shape[1] : -1]]
+        shift = inside[:, -1]
     u, _, vt = np.linalg.svd(roots[0].T @ roots[1], full_matrices=False)
     coupled = roots[0] @ u @ vt @ roots[1].T
-    shift = np.ldexp(a.mu - b.mu, -exponent)
     own = sum(root @ root.T for root in roots)
     moments = np.outer(shift, shift) + own - coupled - coupled.T
     if not np.trace(moments) > _NOTHING * np.trace(own):
@@ -65,10 +69,12 @@ def displacement(a: Gaussian, b: Gaussian) -> Displacement | None:
     shares, directions = np.maximum(values[::-1], 0), vectors.T[::-1]
     along = directions @ shift
     directions = directions * np.where(along < 0, -1.0, 1.0)[:, None]
+    if basis is not None:
+        directions = directions @ basis.T
     return Displacement(float(np.ldexp(shares.sum(), 2 * exponent)), shares / shares.sum(), directions)
 
 
-def _root(gaussian: Gaussian) -> Matrix:
+def root_of(gaussian: Gaussian) -> Matrix:
     """Return F with F Fᵀ = S."""
     if gaussian.rows is not None:
         centred: Matrix = (gaussian.rows - gaussian.mu) / (len(gaussian.rows) - 1) ** 0.5

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..metrics.displacement import displacement
+from ..metrics.displacement import displacement, root_of
 from ..metrics.feature_blocks import Given
 
 SHARES = 20  # directions whose share is shown
@@ -66,8 +66,7 @@ def directions(sides: Sequence[Given]) -> tuple[tuple[float, ...], tuple[Directi
         raise InputError("the two sides have the same mean and covariance, apart from rounding")
     axes = found.directions[:_DIRECTIONS]
     means = np.array([axes @ g.mu for g in gaussians])
-    covariances = [g.covariance for g in gaussians]
-    deviations = np.array([np.sqrt(np.maximum(((axes @ c) * axes).sum(axis=1), 0)) for c in covariances])
+    deviations = np.array([np.linalg.norm(axes @ root_of(g), axis=1) for g in gaussians])
     along = [None if side.fixed else _along(side, axes) for side in sides]
     shown = [
         _direction(float(found.shares[k]), means[:, k], deviations[:, k], [a if a is None else a[:, k] for a in along])
