@@ -160,7 +160,7 @@ class _Gallery:
 
     def cards(self, side: int, shown: Sequence[Shown], note: str) -> list[Card]:
         """Return the cards of several images."""
-        return [self.card(side, each.row, note.format(each.value)) for each in shown]
+        return [self.card(side, each.row, note.format(each.value).replace("-", "−")) for each in shown]
 
     def same(self, sides: tuple[int, int], rows: tuple[int, int]) -> bool:
         """Whether two images are known to have the same pixels."""
