@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import demo, fdr, merge, models, plan, rank, reference, score, shard
+from . import demo, fdr, merge, models, plan, prepare, protocols, rank, reference, score, shard
 from .signals import Ended, ending_as_ctrl_c
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
@@ -14,6 +14,8 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
     "merge": merge.command,
     "models": models.command,
     "plan": plan.command,
+    "prepare": prepare.command,
+    "protocols": protocols.command,
     "rank": rank.command,
     "reference": reference.command,
     "shard": shard.command,
