@@ -213,7 +213,7 @@ class Side:
     rejected : tuple of str
         The images that could not be decoded, with the reason.
     chosen : (int, int) or None
-        If a protocol chose some of the images: the number that there were, and the seed.
+        If some of the images were chosen: the number that there are, and the seed.
     """
 
     name: str

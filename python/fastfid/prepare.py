@@ -5,11 +5,11 @@ import os
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from functools import partial
-from itertools import count
+from itertools import count as endless
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .checks import text
+from .checks import agreeing, counted, text
 from .errors import ImageError, InputError
 from .extraction.opened import MOST_WORKERS
 from .extraction.workers import ahead
@@ -123,7 +123,7 @@ class _Task(NamedTuple):
 
     def indices(self) -> Any:
         chosen = choose(self.source, self.limit, self.seed)
-        return count() if chosen is None else chosen if isinstance(chosen, range) else chosen.tolist()
+        return endless() if chosen is None else chosen if isinstance(chosen, range) else chosen.tolist()
 
     def plan(self) -> dict[str, Any]:
         """Return what must be the same for a run to be continued by another."""
@@ -225,7 +225,8 @@ def _one(task: _Task, into: Folder | Zip, numbered: tuple[int, Item]) -> _Done:
 
 def _tell(made: Prepared, protocol: Protocol, target: Path, messages: Messages) -> None:
     if made.rejected:
-        messages.warn(f"{target}: {len(made.rejected)} images were left out; {target} lists them")
+        were = agreeing(len(made.rejected), "was", "were")
+        messages.warn(f"{target}: {counted(len(made.rejected), 'image')} {were} left out; prepared.json lists them")
     wanted = protocol.n[1]
     if wanted is not None and made.n != wanted:
         messages.warn(

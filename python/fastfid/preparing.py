@@ -2,18 +2,19 @@
 
 import io
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import FastFIDError, InputError
-from .files.reading import failures, read_regular
+from .files.reading import cause, failures, read_regular
 from .files.writing import atomic_write, check_writable, exclusive
 from .images.decode import decode
 from .messages import Messages
@@ -24,19 +25,6 @@ _MOST_PLAN = 1 << 20  # bytes
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the time of every member, so that equal images give equal zips
 
 Pixels = NDArray[np.uint8]
-
-
-class Target(Protocol):
-    """Takes the images one by one, in order."""
-
-    def kept(self, name: str) -> Pixels | None:
-        """Return an image that an earlier run made; None if there is none."""
-
-    def make(self, name: str, png: bytes) -> None:
-        """Take an image; it may be called in any thread."""
-
-    def take(self, name: str, png: bytes) -> None:
-        """Take an image; it is called in the order of the images, in one thread."""
 
 
 def check_target(target: Path, *, overwrite: bool) -> None:
@@ -62,15 +50,19 @@ def is_zip(target: Path) -> bool:
 @contextmanager
 def opened(target: Path, plan: dict[str, Any], messages: Messages, *, overwrite: bool) -> Iterator["Folder | Zip"]:
     """Yield what takes the images. They are at `target` once `finish` was called and the ``with`` ends well."""
-    with failures(f"cannot write {target}"):
+    try:
         if is_zip(target):
             with atomic_write(target, replace=overwrite) as file, zipfile.ZipFile(file, "w") as archive:
                 yield Zip(archive)
             return
-        part = target.absolute().with_name(f".{target.name}.part")
+        whole = Path(os.path.abspath(target))  # noqa: PTH100 - without "..", so that it has a name
+        part = whole.with_name(f".{whole.name}.part")
         lock = part.with_name(f"{part.name}.lock")
         with exclusive(lock, lambda: messages.note(f"waiting for another process that makes {target}")):
-            yield _folder(part, target, plan, messages, overwrite=overwrite)
+            check_target(target, overwrite=overwrite)  # again: the other process may have made it
+            yield _folder(part, whole, plan, messages, overwrite=overwrite)
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {cause(error)}") from error
 
 
 class Zip:
@@ -160,6 +152,6 @@ def png_of(pixels: Pixels) -> bytes:
     """Return an image as a PNG file."""
     from PIL import Image
 
-    file: IO[bytes] = io.BytesIO()
+    file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return file.getvalue()

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
-from ..errors import InputError
 from ..files.reading import failures, read_regular
 
 NAME = "prepared.json"
@@ -61,7 +60,7 @@ class Prepared:
         """Read the text that `to_json` wrote; raise any exception for another text."""
         data: dict[str, Any] = json.loads(text)
         if data.pop("format") != _FORMAT:
-            raise InputError("it was written by another version of fastfid")
+            raise ValueError("it was written by another version of fastfid")
         made = cls(**{**data, "rejected": tuple(data["rejected"])})
         for name, kind in get_type_hints(cls).items():
             if name != "rejected" and not isinstance(getattr(made, name), kind):

@@ -129,15 +129,17 @@ def _in_cache(protocol: Protocol, wanted: Reference) -> Path:
 
 def _identify(protocol: Protocol, wanted: Reference, real: Any, messages: Messages, *, force: bool) -> Used:
     path = Path(split_entry(real)[0]) if isinstance(real, str | os.PathLike) else None
-    if path is not None and path.is_file():
+    made = prepared_of(path) if path is not None and path.exists() else None
+    if made is not None and path is not None:
+        _tell_of_preparation(protocol, path.name, made, messages)
+        used = Used(path.name, made.listing, "own", made.n)
+    elif path is not None and path.is_file():
         sha256, git = hashes(path)
         used = Used(path.name, sha256, "own")
-        return _checked(protocol, wanted, used, git, messages, force=force) if wanted.url else used
-    used = Used(Path(without_secrets(str(path))).name if path is not None else type_of(real))
-    made = prepared_of(path) if path is not None and path.exists() else None
-    if made is not None:
-        _tell_of_preparation(protocol, used, made, messages)
-        used = replace(used, sha256=made.listing, standing="own", n=made.n)
+        if wanted.url:
+            return _checked(protocol, wanted, used, git, messages, force=force)
+    else:
+        used = Used(type_of(real) if path is None else Path(without_secrets(str(path))).name)
     if wanted.url:
         messages.warn(
             f"protocol-reference: protocol {protocol.name} compares with the published file {wanted.file}, and "
@@ -147,10 +149,10 @@ def _identify(protocol: Protocol, wanted: Reference, real: Any, messages: Messag
     return used
 
 
-def _tell_of_preparation(protocol: Protocol, used: Used, made: Prepared, messages: Messages) -> None:
+def _tell_of_preparation(protocol: Protocol, name: str, made: Prepared, messages: Messages) -> None:
     if (made.crop, made.size) != (protocol.crop, protocol.size):
         messages.warn(
-            f"protocol-reference: {used.name} was prepared for {made.protocol} ({made.crop}, {made.size} pixels), not "
+            f"protocol-reference: {name} was prepared for {made.protocol} ({made.crop}, {made.size} pixels), not "
             f"for {protocol.name} ({protocol.crop}, {protocol.size} pixels); state it beside the result"
         )
 
@@ -172,6 +174,12 @@ def _checked(protocol: Protocol, wanted: Reference, used: Used, git: str, messag
         return replace(used, standing="published")
     record = folder() / f"{wanted.file}.sha256"
     earlier = _recorded(record)
+    if earlier is None and used.name != wanted.file:
+        messages.warn(
+            f"protocol-reference: {used.name} is not called {wanted.file}, and no source states that one's SHA-256: it "
+            "is not known to be the reference"
+        )
+        return replace(used, standing="unknown")
     if earlier is None:
         _record(record, used.sha256, wanted.file, messages)
         messages.note(
@@ -211,7 +219,7 @@ def _recorded(record: Path) -> str | None:
     with failures(f"cannot read {record}"):
         try:
             text = read_regular(record, _MOST_RECORD)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         digest = text.decode("ascii").split()[0]
         if len(bytes.fromhex(digest)) != hashlib.sha256().digest_size:
