@@ -1,12 +1,12 @@
 """The record that `fastfid prepare` leaves beside the images it made: what was done, and a hash of the result."""
 
 import json
-import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
-from ..files.reading import failures, read_regular
+from ..files.reading import failures, open_regular, read_regular
+from ..files.unzip import listing, read_member
 
 NAME = "prepared.json"
 _FORMAT = 1
@@ -81,12 +81,8 @@ def prepared_of(path: Path) -> Prepared | None:
             if not (path / NAME).exists():
                 return None
             return Prepared.from_json(read_regular(path / NAME, _MOST))
-        if path.suffix.lower() != ".zip":
+        if path.suffix.lower() != ".zip" or not path.is_file():
             return None
-        with zipfile.ZipFile(path) as archive:
-            if NAME not in archive.namelist():
-                return None
-            if archive.getinfo(NAME).file_size > _MOST:
-                raise ValueError("it is too large")
-            with archive.open(NAME) as file:
-                return Prepared.from_json(file.read(_MOST))
+        with open_regular(path) as file:
+            entry = next((entry for name, _, entry in listing(file) if name == NAME), None)
+            return None if entry is None else Prepared.from_json(read_member(file, entry, _MOST))

@@ -139,7 +139,7 @@ def _identify(protocol: Protocol, wanted: Reference, real: Any, messages: Messag
         if wanted.url:
             return _checked(protocol, wanted, used, git, messages, force=force)
     else:
-        used = Used(type_of(real) if path is None else Path(without_secrets(str(path))).name)
+        used = Used(type_of(real) if path is None else Path(without_secrets(str(path)).partition("?")[0]).name)
     if wanted.url:
         messages.warn(
             f"protocol-reference: protocol {protocol.name} compares with the published file {wanted.file}, and "
