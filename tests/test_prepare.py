@@ -151,6 +151,7 @@ def test_a_zip_has_the_same_images_and_the_same_bytes_each_time(source, tmp_path
         assert fastfid.prepare(source, tmp_path / name, protocol=ADM, num_workers=3) == in_folder
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.ZIP").read_bytes()
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         archive.extractall(tmp_path / "unpacked")
     assert listing(read(tmp_path / "unpacked")) == in_folder.listing
     assert prepared_of(tmp_path / "one.zip") == in_folder

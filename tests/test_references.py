@@ -299,22 +299,23 @@ def test_the_right_size_is_not_told_of(tmp_path, statistics):
     assert "onnxruntime 1.2.3, pillow 4.5.6" in result.citation
 
 
-def fewer(monkeypatch, n):
-    monkeypatch.setitem(PROTOCOLS, NAME, replace(PROTOCOLS[NAME], n=(n, None)))
+def fewer(monkeypatch, n, seed=0):
+    monkeypatch.setitem(PROTOCOLS, NAME, replace(PROTOCOLS[NAME], n=(n, None), seed=seed))
 
 
 def test_the_protocol_chooses_from_more_images(tmp_path, statistics, monkeypatch):
     images = pictures(9)
     folder(tmp_path / "gen", images)
-    fewer(monkeypatch, 5)
+    assert PROTOCOLS[NAME].seed == 0  # as by --seed of EDM's fid.py
+    fewer(monkeypatch, 5, seed=4)
     theirs = np.arange(9)  # EDM's training/dataset.py
-    np.random.RandomState(0).shuffle(theirs)
+    np.random.RandomState(4).shuffle(theirs)
     result = fastfid.compare(tmp_path / "gen", statistics, protocol=NAME, **OFFLINE)
     expected = fastfid.compare(images[np.sort(theirs[:5])], statistics, **OFFLINE)
     assert result.fid == expected.fid
-    assert (result.a.n, result.a.chosen) == (5, (9, 0))
-    assert "n 5 (of 9, seed 0) and 9" in result.citation
-    assert result.as_dict()["a"]["chosen"] == {"of": 9, "seed": 0}
+    assert (result.a.n, result.a.chosen) == (5, (9, 4))
+    assert "n 5 (of 9, seed 4) and 9" in result.citation
+    assert result.as_dict()["a"]["chosen"] == {"of": 9, "seed": 4}
     assert not told(result, "protocol-n")
     real = fastfid.compare(tmp_path / "gen", tmp_path / "gen", protocol=NAME, **OFFLINE)
     assert (real.a.n, real.b.n) == (5, 9)
