@@ -171,7 +171,7 @@ def test_a_stated_hash(which, generated, statistics, cache, monkeypatch):
     with pytest.raises(fastfid.InputError, match=rf"its .* is \w+ instead of {getattr(right, which)}. Get it from"):
         fastfid.compare(generated, statistics, protocol=NAME)
     forced = fastfid.compare(generated, statistics, protocol=NAME, force=True)
-    assert forced.reference.standing == "unknown"
+    assert forced.reference.standing == "other"
     assert "compared because of force although" in told(forced)[0]
 
 
@@ -190,14 +190,14 @@ def test_the_hash_of_the_first_use_is_recorded(generated, statistics, cache, tmp
         fastfid.compare(generated, other, protocol=NAME)
     for fact in (sha256, hashes(other)[0], f"remove {record}"):
         assert fact in str(error.value)
-    assert fastfid.compare(generated, other, protocol=NAME, force=True).reference.standing == "unknown"
+    assert fastfid.compare(generated, other, protocol=NAME, force=True).reference.standing == "other"
     record.unlink()
     assert fastfid.compare(generated, other, protocol=NAME).reference.standing == "first use"
 
 
 def test_a_file_of_another_name_is_not_recorded(generated, tmp_path, cache):
     result = fastfid.compare(generated, written(tmp_path / "mine.npz"), protocol=NAME)
-    assert result.reference.standing == "unknown"
+    assert result.reference.standing == "other"
     assert f"mine.npz is not called {FILE}" in told(result)[0]
     assert not cache.exists()
 
@@ -221,7 +221,7 @@ def test_what_is_not_the_published_file_is_told_of(generated, statistics):
     for real in (fastfid.Statistics.load(statistics), fastfid.fit(ROWS[1], features=True)):
         result = fastfid.compare(generated, real, protocol=NAME)
         assert f"compares with the published file {FILE}" in told(result)[0]
-        assert result.reference.standing == "unknown"
+        assert result.reference.standing == "other"
         assert "(no hash)" in result.citation
 
 
@@ -353,7 +353,7 @@ def test_the_command_with_one_path(tmp_path, capsys):
     generated, real = written(tmp_path / "gen.npz", seed=0), written(tmp_path / FILE)
     command = [str(generated), "--protocol", NAME, "--quiet"]
     assert main(command) == 1
-    assert "get it from" in capsys.readouterr().err
+    assert f"get {FILE} from" in capsys.readouterr().err
     assert main([*command, "--reference", str(real)]) == 0
     fid, citation = capsys.readouterr().out.splitlines()
     assert fid.startswith("FID: ")

@@ -39,21 +39,21 @@ class Used:
         SHA-256 of the file, or of the listing of a prepared folder; "" if there is none.
     standing : str
         "published" if a source states its hash; "recorded" if it has the hash that it had when it was used first;
-        "first use" if that is now; "own" if everyone makes it; "unknown" if it is not the published file, or no file.
+        "first use" if that is now; "own" if everyone makes it; "other" if it is not known to be the published file.
     n : int or None
         Number of images that the prepared folder had when it was made.
     """
 
     name: str
     sha256: str = ""
-    standing: str = "unknown"
+    standing: str = "own"
     n: int | None = None
 
     def __str__(self) -> str:
-        if not self.sha256:
-            return f"reference {self.name} (no hash)"
         kind = "SHA-256 of its listing" if self.n is not None else "SHA-256"
-        return f"reference {self.name} ({kind} {self.sha256[:12]})"
+        known = f"{kind} {self.sha256[:12]}" if self.sha256 else "no hash"
+        other = ", not known to be the published file" if self.standing == "other" else ""
+        return f"reference {self.name} ({known}){other}"
 
 
 def folder() -> Path:
@@ -104,7 +104,7 @@ def confirmed(used: Used, real: Side, messages: Messages) -> Used:
         f"protocol-reference: {real.name} has {real.n} images, and had {used.n} when it was prepared: it is cited "
         "without its hash"
     )
-    return Used(used.name)
+    return replace(used, sha256="", n=None)
 
 
 def _in_cache(protocol: Protocol, wanted: Reference) -> Path:
@@ -116,14 +116,16 @@ def _in_cache(protocol: Protocol, wanted: Reference) -> Path:
     with contextlib.suppress(OSError):  # so that the file can be put there
         folder().mkdir(parents=True, exist_ok=True)
     if wanted.url:
-        way = f"get it from {wanted.url}, and put it there, or"
+        way = f"get {wanted.file} from {wanted.url}, and put it there, or give its path"
     else:
         prepare = f"`fastfid prepare IMAGES OUT --protocol {protocol.name}`, " if protocol.crop else ""
         mode = protocol.settings["mode"]
-        way = f"make it once from {protocol.data}: {prepare}`fastfid --save-stats OUT {places[0]} --mode {mode}`; or"
+        way = (
+            f"make it once from {protocol.data}: {prepare}`fastfid --save-stats OUT {places[0]} --mode {mode}`; or give "
+            "the prepared images"
+        )
     raise InputError(
-        f"protocol {protocol.name} compares with {wanted.file}, which is not in {folder()}: {way} give its path as "
-        "reference= or --reference"
+        f"the reference of protocol {protocol.name} is not in {folder()}: {way} as reference= or --reference"
     )
 
 
@@ -145,7 +147,7 @@ def _identify(protocol: Protocol, wanted: Reference, real: Any, messages: Messag
             f"protocol-reference: protocol {protocol.name} compares with the published file {wanted.file}, and "
             f"{used.name} is not that file; state it beside the result"
         )
-        return replace(used, standing="unknown")
+        return replace(used, standing="other")
     return used
 
 
@@ -169,7 +171,7 @@ def _checked(protocol: Protocol, wanted: Reference, used: Used, git: str, messag
                 messages,
                 force=force,
             )
-            return replace(used, standing="unknown")
+            return replace(used, standing="other")
     if known:
         return replace(used, standing="published")
     record = folder() / f"{wanted.file}.sha256"
@@ -179,7 +181,7 @@ def _checked(protocol: Protocol, wanted: Reference, used: Used, git: str, messag
             f"protocol-reference: {used.name} is not called {wanted.file}, and no source states that one's SHA-256: it "
             "is not known to be the reference"
         )
-        return replace(used, standing="unknown")
+        return replace(used, standing="other")
     if earlier is None:
         _record(record, used.sha256, wanted.file, messages)
         messages.note(
@@ -194,7 +196,7 @@ def _checked(protocol: Protocol, wanted: Reference, used: Used, git: str, messag
             messages,
             force=force,
         )
-        return replace(used, standing="unknown")
+        return replace(used, standing="other")
     return replace(used, standing="recorded")
 
 
