@@ -112,7 +112,7 @@ CROPS = {
     "square": Crop("centre square, odd margins rounded down at the left and top; Pillow's Lanczos", _square),
     "square-to-even": Crop("centre square, odd margins rounded to even; Pillow's Lanczos", _square_to_even),
     "adm": Crop(
-        "halved by Pillow's box filter while at least twice the size; shorter side by bicubic; centre square", _adm
+        "halved by Pillow's box filter until below twice the size; shorter side by bicubic; centre square", _adm
     ),
     "adm-lsun": Crop("shorter side by Pillow's box filter; centre square", _adm_lsun),
 }

@@ -120,10 +120,8 @@ def _in_cache(protocol: Protocol, wanted: Reference) -> Path:
     else:
         prepare = f"`fastfid prepare IMAGES OUT --protocol {protocol.name}`, " if protocol.crop else ""
         mode = protocol.settings["mode"]
-        way = (
-            f"make it once from {protocol.data}: {prepare}`fastfid --save-stats OUT {places[0]} --mode {mode}`; or give "
-            "the prepared images"
-        )
+        save = f"`fastfid --save-stats OUT {places[0]} --mode {mode}`"
+        way = f"make it once from {protocol.data}: {prepare}{save}; or give the prepared images"
     raise InputError(
         f"the reference of protocol {protocol.name} is not in {folder()}: {way} as reference= or --reference"
     )
