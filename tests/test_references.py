@@ -108,7 +108,7 @@ def test_the_same_number_however_it_is_given(generated, statistics, cache):
 def test_nothing_in_the_cache(generated, cache):
     with pytest.raises(fastfid.InputError) as error:
         fastfid.compare(generated, protocol=NAME)
-    for fact in (NAME, FILE, str(cache), PROTOCOLS[NAME].reference.url, "--reference"):
+    for fact in (NAME, FILE, str(cache), PROTOCOLS[NAME].reference.url, "reference"):
         assert fact in str(error.value)
     assert cache.is_dir()  # so that the file can be put there
 

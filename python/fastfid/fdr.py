@@ -22,7 +22,7 @@ from .sources import is_statistics_file
 # Options of `compare` that would make the distances something else.
 _FIXED = (
     *("model", "mode", "dims", "metrics", "protocol", "reference"),
-    *("bootstrap", "certainty", "per_class", "features"),
+    *("bootstrap", "certainty", "level", "per_class", "features"),
 )
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from ..arguments import spelled
 from ..errors import FastFIDError, InputError, ModelError, StatisticsMismatch
 from ..fit import Facts, Side
 from ..images.modes import resolve
@@ -184,7 +185,9 @@ class Protocol:
                 continue
             text = f"{side.name} was made with mode {side.provenance.mode}; protocol {self.name} fixes mode {mode}"
             if not force:
-                raise StatisticsMismatch(f"{text}: make it again with this protocol's mode (force=True overrides)")
+                raise StatisticsMismatch(
+                    f"{text}: make it again with this protocol's mode ({spelled('force', True)} overrides)"
+                )
             messages.warn_once(("protocol", side.name), f"compared because of force although {text}")
 
     def choosing(self, generated: Side, options: "Options", messages: Messages) -> tuple[Side, "Options"]:
@@ -201,7 +204,7 @@ class Protocol:
             return generated, options
         if options.limit is not None or options.per_class or generated.fit is not None:
             return generated, options
-        messages.note(f"{generated.name}: {n} of {size} images, chosen as by limit={n} and seed={self.seed}")
+        messages.note(f"{generated.name}: {n} of {size} images, {_chosen(n, self.seed)}")
         return replace(generated, n=n, chosen=(size, self.seed)), replace(options, limit=n, seed=self.seed)
 
     def tell_of_n(self, sides: Sequence[Side], messages: Messages) -> None:
@@ -212,7 +215,7 @@ class Protocol:
             kind = ("generated", "real")[place]
             text = f"protocol-n: {side.name}: {side.n} images; protocol {self.name} takes {wanted:,} {kind} images"
             if (side.n or 0) > wanted and self.seed is not None:
-                text += f", chosen as by limit={wanted} and seed={self.seed}"
+                text += f", {_chosen(wanted, self.seed)}"
             messages.warn_once(("protocol-n", place), f"{text}; state the number beside the result")
 
     def check_sizes(self, sides: Sequence[Side], messages: Messages, *, force: bool) -> None:
@@ -233,17 +236,21 @@ class Protocol:
             )
             if not force:
                 way_out = f"`fastfid prepare` with --protocol {self.name} makes them; " if self.crop else ""
-                raise InputError(f"{text}: {way_out}force=True, or --force, compares them as they are")
+                raise InputError(f"{text}: {way_out}{spelled('force', True)} compares them as they are")
             messages.warn_once(("protocol-size", side.name), f"protocol-size: {text}; state it beside the result")
 
     def _way_out(self) -> str:
         if self.network is None:
-            return f"use the Inception network with dims={DIMS}"
+            return f"use the Inception network with {spelled('dims', DIMS)}"
         return (
-            f"it needs {self.network.name}, {self.network.dims} dims ({self.network.output}), as an ONNX file for "
-            f"model= or --model; python models/export_torch.py {self.network.export} --protocol "
+            f"it needs {self.network.name}, {self.network.dims} dims ({self.network.output}), as an ONNX file given as "
+            f"{spelled('model')}; python models/export_torch.py {self.network.export} --protocol "
             f"{self.base or self.name} NAME.onnx writes one (docs/protocols.md)"
         )
+
+
+def _chosen(n: int, seed: int) -> str:
+    return f"chosen as by {spelled('limit', n)} and {spelled('seed', seed)}"
 
 
 def _sizes(side: Side) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ..arguments import spelled
 from ..checks import type_of
 from ..errors import InputError
 from ..files.layouts import PICKLES, split_entry
@@ -80,11 +81,10 @@ def given(
     wanted = protocol.reference if protocol else None
     if reference is not None and (protocol is None or wanted is None):
         own = f"protocol {protocol.name} has none" if protocol else "there is no protocol"
-        raise InputError(
-            f"reference is the real side of a protocol of one data set, and {own}: give it as the second side"
-        )
+        what = f"{spelled('reference')} is the real side of a protocol of one data set"
+        raise InputError(f"{what}, and {own}: give it as the second side")
     if reference is not None and b is not None:
-        raise InputError("the real side is given twice: leave out the second side, or reference")
+        raise InputError(f"the real side is given twice: leave out the second side, or {spelled('reference')}")
     if protocol is None or wanted is None:
         return b, None
     real = next((each for each in (b, reference) if each is not None), None)
@@ -122,9 +122,7 @@ def _in_cache(protocol: Protocol, wanted: Reference) -> Path:
         mode = protocol.settings["mode"]
         save = f"`fastfid --save-stats OUT {places[0]} --mode {mode}`"
         way = f"make it once from {protocol.data}: {prepare}{save}; or give the prepared images"
-    raise InputError(
-        f"the reference of protocol {protocol.name} is not in {folder()}: {way} as reference= or --reference"
-    )
+    raise InputError(f"the reference of protocol {protocol.name} is not in {folder()}: {way} as {spelled('reference')}")
 
 
 def _identify(protocol: Protocol, wanted: Reference, real: Any, messages: Messages, *, force: bool) -> Used:
@@ -200,7 +198,7 @@ def _checked(protocol: Protocol, wanted: Reference, used: Used, git: str, messag
 
 def _refuse(text: str, messages: Messages, *, force: bool) -> None:
     if not force:
-        raise InputError(f"{text} (force=True or --force overrides)")
+        raise InputError(f"{text} ({spelled('force', True)} overrides)")
     messages.warn(f"protocol-reference: compared because of force although {text}")
 
 
