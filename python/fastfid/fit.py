@@ -57,12 +57,15 @@ class Fit:
         What was observed about the images while they were decoded.
     provenance : Provenance or None
         How the features were made; None if it is not known.
+    name : str
+        How messages name the images; "" if it is not known.
     """
 
     states: dict[Need, Accumulator]
     n: int | None = 0
     seen: Tally = field(default_factory=Tally)
     provenance: Provenance | None = None
+    name: str = ""
 
     def __repr__(self) -> str:
         made_by = f", {self.provenance.model}, {self.provenance.mode}" if self.provenance else ""

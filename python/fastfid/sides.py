@@ -74,7 +74,7 @@ def _address(given: Any, options: Options) -> tuple[Any, Options]:
 def _name(given: Any, otherwise: str) -> str:
     if isinstance(given, str | os.PathLike):
         return without_secrets(os.fspath(given))
-    own = getattr(given, "name", None) if isinstance(given, Source) else None
+    own = given.name if isinstance(given, Source | Fit) else None
     return own or f"{otherwise} ({type(given).__name__})"
 
 
@@ -102,7 +102,7 @@ def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Op
         why = "it has no images to choose from" if source is None else "only its images are chosen from"
         messages.warn(f"limit={options.limit} does not apply to the statistics in {name}: {why}")
     provenance = fit.provenance or getattr(fit.get(MOMENTS), "provenance", None)
-    return Side(name, fit.n, needs=missing, source=source, fit=fit, provenance=provenance)
+    return Side(name, fit.n, needs=missing, source=source, fit=fit, seen=fit.seen, provenance=provenance)
 
 
 def moments_of(side: Side) -> Statistics:
@@ -235,6 +235,7 @@ def fitted(
     with closing(fits_of(side, engine, facts, options, messages)) as fits:
         fit = fold(side.shelf.keep(fits) if side.shelf else fits, Fit.empty(side.needs, facts.roles))
     give_provenance(fit, fit.provenance or facts.provenance)
+    fit.name = source.name
     if (fit.n or 0) < 2:
         raise InputError(f"{source.name} gave {fit.n} readable images; a covariance needs at least 2")
     tell_of_run(source.name, fit.seen, fit.provenance, messages)
