@@ -23,7 +23,7 @@ from .options import OF_METRICS, Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .protocols import protocol_of
-from .sides import Namer, check_sides, fitted, glanced, namer, open_side, resumable, with_names
+from .sides import Namer, cached, check_sides, fitted, glanced, namer, open_side, resumable, with_names
 
 
 def score(
@@ -53,6 +53,7 @@ def score(
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    cache: bool = False,
 ) -> float:
     """Fréchet Inception Distance between two sets of images.
 
@@ -115,6 +116,10 @@ def score(
     resume : path, optional
         A folder, or an address, that keeps the results of each piece of the images. A run that ended early continues
         from those that are there.
+    cache : bool
+        Keep the results of the second side, the real images, in fastfid's cache folder. A later run with the same
+        images and options reads none of them: names, sizes and times of the files tell whether they are the same.
+        ``fastfid cache`` lists what is kept.
 
     Returns
     -------
@@ -171,6 +176,7 @@ def score(
         engine=engine,
         engine_options=engine_options,
         resume=resume,
+        cache=cache,
     ).fid
 
 
@@ -206,6 +212,7 @@ def compare(
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    cache: bool = False,
 ) -> Comparison:
     """Fréchet Inception Distance with its terms, its error estimate and its provenance; and other metrics.
 
@@ -262,6 +269,7 @@ def compare(
         if options.per_class:
             shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
             sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
+        sides = [sides[0], *(cached(side, engine, facts, options, messages) for side in sides[1:])]
         sides = [resumable(side, facts, options) for side in sides]
         sides = [glanced(side, options) for side in sides]
         tell_of_sides(sides, facts, messages, fid=fid)

@@ -15,6 +15,7 @@ from .provenance import Provenance, merged
 from .sources import Piece, Source
 
 if TYPE_CHECKING:
+    from .engines.fit_cache import Entry
     from .engines.piece_files import PieceFiles
     from .per_class import Shelf
 
@@ -229,6 +230,7 @@ class Side:
     provenance: Provenance | None = field(default=None, repr=False, compare=False)
     store: Store | None = field(default=None, repr=False, compare=False)  # where the fits of its pieces are kept
     keep: "PieceFiles | None" = field(default=None, repr=False, compare=False)  # the files there
+    entry: "Entry | None" = field(default=None, repr=False, compare=False)  # its place in the cache
     shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
 
     def result(self) -> "Side":

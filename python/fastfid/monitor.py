@@ -14,7 +14,7 @@ from .arguments import default
 from .checks import type_of
 from .compare import compare
 from .comparison import Comparison
-from .engines.choose import check_brought, opened_engine
+from .engines.choose import check_brought, opened_engine, tell_of_model
 from .engines.packed import DamagedError, opened, packed, unpacked
 from .engines.run_facts import text_of
 from .errors import InputError
@@ -53,7 +53,7 @@ class Monitor:
     real : path, array, Statistics, Fit or iterable, optional
         The real images, or their statistics: anything that `compare` takes. It can be left out if all metrics take one
         side, as ``metrics=["is"]`` does. To read real images with other options, give what `fit` returns.
-    model, mode, dims, batch_size, device, precision, value_range, quantise, force, progress
+    model, mode, dims, batch_size, device, precision, value_range, quantise, force, progress, cache
         As in `score`. With one process per GPU, give each its own device, such as "cuda:3".
     certainty, metrics
         As in `compare`.
@@ -96,6 +96,7 @@ class Monitor:
         progress: ProgressOption = None,
         certainty: bool = False,
         metrics: Sequence[str | Metric] = ("fid",),
+        cache: bool = False,
     ) -> None:
         options, messages = Options.of(locals()), Messages()
         self._metrics = asked_for(options.metrics, options)
@@ -113,6 +114,9 @@ class Monitor:
 
     def _read(self, real: Any, options: Options, messages: Messages) -> Fit | None:
         """Return what the metrics need of the real side; it is checked before its images are read."""
+        network = self._extractor
+        facts = Facts(network.opened.roles, network.provenance, network.comparable)
+        tell_of_model(facts, messages)
         if not (needs := needs_of(self._metrics, 1)):
             if real is not None:
                 messages.note(f"the real side is not read: {', '.join(self._names())} takes one side")
@@ -120,10 +124,9 @@ class Monitor:
         if real is None:
             raise InputError(f"{self._names()[0]} compares two sides: give the real one")
         side = open_side(real, "the real side", needs, options, messages)
-        facts = Facts(self._extractor.opened.roles, self._extractor.provenance)
         ours = Side(_NAME, None, needs=self._needs, provenance=facts.provenance)
         check_sides([ours, side], facts, options.force, messages)
-        with opened_engine([side], replace(options, model=self._extractor), messages) as (engine, facts):
+        with opened_engine([side], replace(options, model=network), messages) as (engine, facts):
             fit = read(side, engine, facts, options, messages).fit
         assert fit is not None
         return replace(fit, name=side.name)
@@ -222,7 +225,7 @@ class Monitor:
         merged(self._extractor.provenance, made)  # raises if they differ
         if fit is None:
             raise InputError(f"{name} is of a monitor of other metrics: it has {found}, and this one {ours}")
-        return fit
+        return replace(fit, name=_NAME)
 
     def _empty(self) -> Fit:
         fit = Fit.empty(self._needs, self._extractor.opened.roles)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import demo, fdr, merge, models, plan, rank, reference, score, shard
+from . import cache, demo, fdr, merge, models, plan, rank, reference, score, shard
 from .signals import Ended, ending_as_ctrl_c
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "cache": cache.command,
     "fdr": fdr.command,
     "merge": merge.command,
     "models": models.command,

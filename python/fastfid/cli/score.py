@@ -26,6 +26,7 @@ other commands:
   fastfid shard SRC DIR --index I --of N  compute one part of a set
   fastfid reference FOLDER OUT.npz        write a reference for ADM's evaluator
   fastfid models list|fetch|path|export   find, download and export models
+  fastfid cache [clear]                   list or remove what --cache keeps
   fastfid demo                            a tour that downloads nothing
 For a folder that has the name of a command, write ./demo.
 """

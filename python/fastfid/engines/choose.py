@@ -46,9 +46,15 @@ def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -
             raise InputError(f"{type(engine).__name__}.open must return Facts, got a {type(facts).__name__}")
         require_roles(sides, facts)
         followed = protocol_of(options.protocol)
-        if not facts.comparable and facts.provenance and not (followed and followed.network):
-            messages.note(f"made with {facts.provenance.model}: not comparable with published FIDs")
+        if not (followed and followed.network):
+            tell_of_model(facts, messages)
         yield engine, facts
+
+
+def tell_of_model(facts: Facts, messages: Messages) -> None:
+    """Note that scores cannot be compared with published ones, if so."""
+    if not facts.comparable and facts.provenance:
+        messages.note(f"made with {facts.provenance.model}: not comparable with published FIDs")
 
 
 def _engine(options: Options, devices: Sequence[str], own: Extractor | None) -> AbstractContextManager[Engine]:

@@ -33,11 +33,12 @@ class DamagedError(Exception):
     """A file that does not hold what its name says."""
 
 
-def packed(fit: Fit, needs: Sequence[Need], facts: Mapping[str, Any]) -> bytes:
-    """Return a fit as bytes.
+def pack(file: IO[bytes], fit: Fit, needs: Sequence[Need], facts: Mapping[str, Any]) -> None:
+    """Write a fit to an open file.
 
     Parameters
     ----------
+    file : IO
     fit : Fit
     needs : sequence of Need
         What to keep of it.
@@ -62,14 +63,19 @@ def packed(fit: Fit, needs: Sequence[Need], facts: Mapping[str, Any]) -> bytes:
         "states": states,
     }
     arrays["digests"] = np.array(sorted(fit.seen.digests), np.uint64)
-    file = io.BytesIO()
     write_npz(file, [("piece", np.array(json.dumps(whole))), *arrays.items()])
+
+
+def packed(fit: Fit, needs: Sequence[Need], facts: Mapping[str, Any]) -> bytes:
+    """Return a fit as the bytes that `pack` writes."""
+    file = io.BytesIO()
+    pack(file, fit, needs, facts)
     return file.getvalue()
 
 
 @contextmanager
 def opened(open_file: Callable[[], IO[bytes]], name: str) -> Iterator[tuple[dict[str, Any], Npz]]:
-    """Yield the facts and the arrays of what `packed` wrote, for the block of a ``with``.
+    """Yield the facts and the arrays of what `pack` wrote, for the block of a ``with``.
 
     Raises
     ------
