@@ -80,6 +80,7 @@ def test_a_second_run_reads_no_real_image(model, generated, real, unread, tmp_pa
     unread()
     second = fastfid.compare(generated, real, model=model, metrics=metrics, cache=True, **options, **QUIET)
     assert (is_hit(first), is_hit(second)) == (False, True)
+    assert not (tmp_path / "pieces" / "b").exists()
     np.testing.assert_equal(plain(second), plain(first))
     assert sorted(second.warnings) == sorted(first.warnings)
     assert "limit" in options or any("transparency" in text for text in first.warnings)

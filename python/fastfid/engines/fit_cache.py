@@ -161,7 +161,7 @@ def make_room(most: int, but: Path | None = None) -> int:
     left, removed = most, 0
     for file in sorted(kept(), key=lambda file: file.path != but):
         left -= file.size
-        if left < 0 and file.path != but:
+        if left < 0:
             with suppress(OSError):
                 file.path.unlink()
                 removed += 1
