@@ -2,9 +2,16 @@
 
 import copy
 import inspect
+import json
 import os
 import pickle
+import re
+import runpy
+import subprocess
+import sys
 import threading
+import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +27,7 @@ from stand_in import stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 FLOATS = {"value_range": (-1, 1), "quantise": "round"}
+EXAMPLES = Path(__file__).parents[1] / "examples"
 BATCH = 16  # of the network on a CPU
 
 
@@ -302,3 +310,58 @@ def test_its_options_are_those_of_the_table():
     for name in names:
         value, usual = found[name].default, getattr(Options, name)
         assert (value, given(value)) == (usual, given(usual))
+
+
+# --- what the documentation shows
+
+
+def test_the_page_about_training(model, real, images, monkeypatch, tmp_path):
+    monitor_of, logged = fastfid.Monitor, []
+    folder(tmp_path / "real", pictures(20, 16, 1))
+    (tmp_path / "real.npz").symlink_to(real)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fastfid, "Monitor", lambda real, **options: monitor_of(real, model=model, **options))
+    page = (EXAMPLES.parent / "docs" / "training.md").read_text()
+    loop, cached, gathered = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    scope = {
+        "train": len,
+        "generator": lambda: images[:2].transpose(0, 3, 1, 2) / 127.5 - 1,
+        "log": lambda scores, step: logged.append((step, *scores)),
+    }
+    exec(loop.replace("train(step)", "train(str(step))"), scope)
+    assert logged == [(step, "fid", "kid") for step in (5000, 10_000, 15_000, 20_000)]
+    exec(cached, scope)
+    scope["monitor"].update(images)
+
+    def gather(states, state):
+        states[:] = [state, state]
+
+    group = types.SimpleNamespace(get_world_size=lambda: 2, all_gather_object=gather)
+    exec(gathered.replace("import torch.distributed as dist\n", ""), {**scope, "dist": group})
+
+
+def test_the_loop_of_the_examples(model, monkeypatch, capsys):
+    monitor_of = fastfid.Monitor
+
+    def smaller(real, **options):
+        return monitor_of(real, **{**options, "model": model, "dims": 6})
+
+    monkeypatch.setattr(fastfid, "Monitor", smaller)
+    monkeypatch.setattr("sys.argv", ["training_loop.py"])
+    runpy.run_path(str(EXAMPLES / "training_loop.py"), run_name="__main__")
+    fids = [float(fid) for fid in re.findall(r"'fid': ([\d.]+)", capsys.readouterr().out)]
+    assert len(fids) == 3
+    assert fids == sorted(fids, reverse=True)
+
+
+def test_the_nightly_job(tmp_path, model):
+    """With a small network, and a limit that any FID is above."""
+    sides = [folder(tmp_path / name, pictures(20, 16, seed)) for seed, name in enumerate(("night", "real"))]
+    script = (EXAMPLES / "nightly.sh").read_text().replace("12.5", "1e-9")
+    script = script.replace("fastfid ", f"{sys.executable} -m fastfid --model {model.recipe.model} ", 3)
+    (tmp_path / "nightly.sh").write_text(script)
+    command = ["sh", tmp_path / "nightly.sh", *sides, tmp_path / "history.jsonl"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 1, done.stderr
+    (line,) = (tmp_path / "history.jsonl").read_text().splitlines()
+    assert done.stdout.startswith(f"FID {json.loads(line)['fid']}")
