@@ -1,6 +1,6 @@
 """The examples of training, with torch, Lightning and transformers: run them, and compare what they print.
 
-    python -m pip install torch lightning transformers accelerate && python bench/training.py
+    python -m pip install torch lightning transformers accelerate jax && python bench/training.py
 
 The project's tests have no torch. They test the monitor with arrays, and this script tests it in the frameworks: the
 bits of one, two and three processes are compared, tensors with arrays, and each callback with a plain comparison.
@@ -100,9 +100,27 @@ def tensors() -> str:
     return f"{', '.join(pairs)}: the FID of the same array, {whole!r}"
 
 
+def jax_arrays() -> str:
+    """Give one batch as arrays of JAX, and as NumPy's."""
+    import jax
+
+    images = jax.random.uniform(jax.random.key(0), (40, 32, 32, 3), minval=-1, maxval=1)
+    half = images.astype("bfloat16")
+    monitor = fastfid.Monitor(np.random.RandomState(0).randint(0, 256, (80, 32, 32, 3)), **OPTIONS, **FLOATS)
+    fids = []
+    for batch in (images, np.asarray(images), half, np.asarray(half).astype(np.float32)):
+        monitor.reset()
+        monitor.update(batch)
+        fids.append(monitor.compute().fid)
+    assert fids[0] == fids[1], fids
+    assert fids[2] == fids[3], fids
+    return "float32, bfloat16: the FID of NumPy's array"
+
+
 CHECKS: dict[str, tuple[Callable[[], str], tuple[str, ...]]] = {
     "training_loop.py": (loop, ("numpy",)),
     "Monitor.update": (tensors, ("torch",)),
+    "Monitor.update of JAX": (jax_arrays, ("jax",)),
     "distributed.py (gloo)": (distributed, ("torch",)),
     "lightning_callback.py": (lightning, ("lightning",)),
     "trainer_callback.py": (trainer, ("transformers",)),

@@ -3,7 +3,7 @@
     torchrun --nproc-per-node 2 examples/distributed.py
 
 The images come in blocks that do not depend on the number of processes. Each block gives one state, and the states are
-put together in the order of the blocks. A block of a few thousand images makes the states cheap: 17 MB each at 2048
+put together in the order of the blocks. A block of a few thousand images makes the states cheap: 20 MB each at 2048
 dims. If the last bits do not matter, one state for each process will do.
 """
 
