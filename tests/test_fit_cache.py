@@ -180,6 +180,12 @@ def test_another_version_is_another_set(model, generated, real, monkeypatch):
     assert not is_hit(fastfid.compare(generated, real, model=model, cache=True, **QUIET))
 
 
+def test_what_pillow_does_with_truncated_files_counts(model, generated, real, monkeypatch):
+    fastfid.statistics(real, model=model, cache=True, **QUIET)
+    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    assert not is_hit(fastfid.compare(generated, real, model=model, cache=True, **QUIET))
+
+
 def test_how_floats_are_read_counts(model, generated, tmp_path):
     np.save(tmp_path / "real.npy", pictures(20, 16) / 255)
     fids = set()

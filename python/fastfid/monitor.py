@@ -203,8 +203,8 @@ class Monitor:
     def state(self) -> bytes:
         """Return the images so far as bytes, for ``compute(states)`` in another process of the same settings.
 
-        At 2048 dims they are about 20 MB for the FID, and 8 KiB per image for metrics that keep the features. Reading them
-        unpickles nothing, so they may travel in any way; a process can also save its state and go on later.
+        At 2048 dims they are about 20 MB for the FID, and 8 KiB per image for metrics that keep the features. Reading
+        them unpickles nothing, so they may travel in any way; a process can also save its state and go on later.
         """
         facts = {"format": _FORMAT, "needs": list(map(text_of, self._needs))}
         with self._lock:

@@ -15,6 +15,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from PIL import ImageFile
+
 from ..errors import FastFIDError, InputError
 from ..files.reading import cause, open_regular
 from ..files.writing import atomic_write
@@ -108,6 +110,7 @@ def entry_of(
         "device": sorted({device.partition(":")[0] for device in made.device.split(" + ")}),
         "place": os.path.abspath(name) if os.path.exists(name) else name,  # noqa: PTH100, PTH110 - may be an address
         "stamps": stamps,
+        "truncated": bool(ImageFile.LOAD_TRUNCATED_IMAGES),  # Pillow then decodes what else is an error
     }
     fit = None
     try:
