@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import ImageFile
-
 from ..errors import FastFIDError, InputError
 from ..files.reading import cause, open_regular
 from ..files.writing import atomic_write
@@ -98,6 +96,8 @@ def entry_of(
         How the images are read, as plain data.
     messages : Messages
     """
+    from PIL import ImageFile
+
     name, made = pieces[0].source.name, facts.provenance
     assert made is not None
     stamps = _stamps(pieces)
