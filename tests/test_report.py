@@ -221,7 +221,12 @@ def test_the_same_pixels_are_told(network, tmp_path):
 def test_without_evidence_each_part_says_what_to_ask_for():
     result = fastfid.compare(rows(0), rows(1, shift=1), features=True)
     page = checked(result.to_html())
-    assert page.words.count("compare(..., report=True), or --report on the command line, computes this part.") == 4
+    assert (
+        page.words.count(
+            "Not asked for; compare(..., report=True), or --report on the command line, computes this part."
+        )
+        == 4
+    )
     assert "How sure it is was not asked for." in page.words
     assert {result.fid} <= set(page.values())
 
@@ -230,14 +235,14 @@ def test_few_images_have_no_influence_and_say_why():
     page = checked(of_rows(rows(0, n=14), rows(1, n=14)).to_html())
     assert "How sure this is cannot be said" in page.words
     assert "the first side has 14 rows of 5 dims, and the corrections need at least 30" in page.words
-    assert "the first side has 14 images, and subsets need at least 20" in page.words
+    assert "The first side has 14 images, and subsets need at least 20" in page.words
 
 
 def test_sets_that_are_the_same():
     same = rows(0)
     page = checked(of_rows(same, same).to_html())
     assert "The sets are too much alike to be independent" in page.words
-    assert "the two sides have the same mean and covariance, apart from rounding" in page.words
+    assert "The two sides have the same mean and covariance, apart from rounding" in page.words
 
 
 def test_statistics_are_exactly_known():
@@ -248,13 +253,13 @@ def test_statistics_are_exactly_known():
     assert result.evidence.subsets[-1].n == (400, None)
     assert result.evidence.influential[1] == ()
     both = checked(of_rows(fastfid.Statistics(5).update(rows(0)), real).to_html())
-    assert "both sides are statistics without their images" in both.words
-    assert "no metric that was asked for keeps the features of the images" in both.words
+    assert "Both sides are statistics without their images" in both.words
+    assert "No metric that was asked for keeps the features of the images" in both.words
 
 
 def test_other_metrics_alone():
     page = checked(of_rows(rows(0), rows(1), metrics=["kid"]).to_html())
-    assert page.words.count("the FID was not asked for") == 3
+    assert page.words.count("The FID was not asked for") == 3
     assert "Between A and B" in page.words
     one = fastfid.compare(rows(0), features=True, metrics=["vendi"], report=True)
     assert one.scores["vendi"].value in checked(one.to_html()).values()

@@ -14,12 +14,12 @@ from .closest import Closest
 from .directions import Shown
 from .evidence import Evidence
 from .thumbnails import Picture
-from .verdict import TITLES, chance, plain, shown_as, verdict_of
+from .verdict import TITLES, chance, plain, sentence, shown_as, verdict_of
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
 
-_ASK = "compare(..., report=True), or --report on the command line, computes this part."
+_ASK = "not asked for; compare(..., report=True), or --report on the command line, computes this part"
 _MOST_LISTED = 50  # files that were left out
 _MOST_CLASSES = 30  # shown at once; the others can be unfolded
 _PAIRS = {"ab": "Between A and B", "aa": "Within A", "bb": "Within B"}
@@ -54,7 +54,7 @@ def page_of(result: "Comparison", *, thumbnails: bool) -> dict[str, Any]:
         "level": f"{100 * max((s.certainty.level for s in result.scores.values() if s.certainty), default=0.95):g}%",
         "warnings": [advice_on(warning) for warning in result.warnings],
         "notes": result.notes,
-        "absent": evidence.absent,
+        "absent": {name: sentence(reason) for name, reason in evidence.absent.items()},
         "terms": plots.terms(result.mean_term, result.trace_term) if "fid" in result.scores else None,
         **_plots(result, evidence),
         "directions": [

@@ -76,7 +76,7 @@ def _unsure(result: "Comparison", score: Score, title: str) -> Verdict:
             f"({100 * interval.level:g}% interval, bias included)"
         )
     if sure is not None:
-        return Verdict("How sure this is cannot be said", f"{text}. {_sentence(sure.reason)}")
+        return Verdict("How sure this is cannot be said", f"{text}. {sentence(sure.reason)}")
     asked = result.evidence is not None
     why = "There is no formula for how sure it is." if asked else "How sure it is was not asked for."
     return Verdict(f"{title} {plain(score.value)}", f"{text}. {why}")
@@ -98,5 +98,6 @@ def chance(p: float) -> str:
     return f"{p:.2g}" if p > _LEAST_P else f"< {_LEAST_P:g}"
 
 
-def _sentence(text: str) -> str:
+def sentence(text: str) -> str:
+    """Return a reason as a sentence."""
     return f"{text[:1].upper()}{text[1:]}." if text else ""
