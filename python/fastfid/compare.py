@@ -23,16 +23,11 @@ from .metrics.registry import METRICS, asked_for, needs_of, score_of, with_certa
 from .options import OF_METRICS, Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
-<<<<<<< HEAD
-from .protocols import protocol_of
+from .protocols import protocol_of, references
 from .report.command import command_of
 from .report.evidence import gather
 from .report.html import check_report
-from .sides import Namer, check_sides, fitted, glanced, namer, open_side, placer, resumable, with_names
-=======
-from .protocols import protocol_of, references
-from .sides import Namer, cached, check_sides, fitted, glanced, namer, open_side, resumable, with_names
->>>>>>> fcea78e314089d13a821763859b5c029e9f84a44
+from .sides import Namer, cached, check_sides, fitted, glanced, namer, open_side, placer, resumable, with_names
 
 
 def score(
@@ -283,6 +278,7 @@ def compare(
     if options.report is not False:
         check_report(options.report)
         asked = [with_certainty(metric) for metric in asked]
+    command = command_of((a, b), options)
     followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
     b, used = references.given(followed, b, options.reference, messages, force=options.force)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
@@ -328,7 +324,7 @@ def compare(
         of_classes = scores_of_classes(common, sides, asked, partial(_named_in_class, namers))
         evidence = None
         if options.report is not False:
-            places = [placer(side, options) for side in sides]
+            places = [placer(side, own) for side, own in zip(sides, each, strict=True)]
             evidence = gather(sides, scores, namers, places, thumbnails=options.thumbnails)
     tell_of_classes(of_classes, facts.roles.get("features", 0) if fid else 0, messages)
     result = Comparison(
@@ -342,12 +338,9 @@ def compare(
         warnings=tuple(messages.warnings),
         notes=tuple(messages.notes),
         protocol=followed,
-<<<<<<< HEAD
-        command=command_of((a, b), options),
+        command=command,
         evidence=evidence,
-=======
         reference=used,
->>>>>>> fcea78e314089d13a821763859b5c029e9f84a44
     )
     if not isinstance(options.report, bool):
         result.to_html(options.report, thumbnails=options.thumbnails)

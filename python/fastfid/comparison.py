@@ -49,15 +49,12 @@ class Comparison:
         The result of each metric for each class, by the names of both; empty without ``per_class``.
     protocol : Protocol or None
         The published protocol that was followed.
-<<<<<<< HEAD
     command : str
         The command, or the call, that repeats the comparison; without credentials.
     evidence : Evidence or None
         What a report shows beyond the scores; None without ``report``.
-=======
     reference : Used or None
         The real side of a protocol of one data set: its name, its SHA-256, and how surely it is the published one.
->>>>>>> fcea78e314089d13a821763859b5c029e9f84a44
     """
 
     scores: Mapping[str, Score]
@@ -70,12 +67,9 @@ class Comparison:
     notes: tuple[str, ...]
     classes: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     protocol: Protocol | None = None
-<<<<<<< HEAD
     command: str = ""
     evidence: "Evidence | None" = field(default=None, repr=False, compare=False)
-=======
     reference: Used | None = None
->>>>>>> fcea78e314089d13a821763859b5c029e9f84a44
 
     @property
     def citation(self) -> str:

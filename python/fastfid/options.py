@@ -53,17 +53,13 @@ if TYPE_CHECKING:
 
 Model = Union[str, os.PathLike[str], "Extractor"]
 OF_METRICS = ("method", "bootstrap", "certainty", "level")  # parameters of metrics
-<<<<<<< HEAD
 # What is computed, not from which images.
-OF_SCORES = (*OF_METRICS, "metrics", "protocol", "per_class", "report", "thumbnails")
-=======
-OF_SCORES = (*OF_METRICS, "metrics", "protocol", "reference", "per_class")  # what is computed, not from which images
+OF_SCORES = (*OF_METRICS, "metrics", "protocol", "reference", "per_class", "report", "thumbnails")
 # Options of one side that the other facts of a kept result tell, or that do not change it.
 _NOT_OF_IMAGES = (
     *("model", "mode", "dims", "batch_size", "device", "precision", "num_workers", "limit", "seed", "storage_options"),
     *("features", "progress", "metrics", "engine", "engine_options", "resume", "cache"),
 )
->>>>>>> fcea78e314089d13a821763859b5c029e9f84a44
 ENGINES = ("local", "processes", "ray")
 
 
@@ -87,18 +83,17 @@ def _engine(value: object) -> None:
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, or an Engine; got {shown(value)}")
 
 
-<<<<<<< HEAD
 def _report(value: object) -> str | None:
     if is_upath(value):
         raise InputError(f"report must be a file on a disk, got {value}")
     if not (isinstance(value, bool) or (isinstance(value, str | os.PathLike) and os.fspath(value))):
         raise InputError(f"report must be True or the file to write, got {shown(value)}")
     return None
-=======
+
+
 def _reference(value: object) -> None:
     if value is not None and not (isinstance(value, str | os.PathLike) and os.fspath(value)):
         raise InputError(f"reference must be the path of a file or folder, got {shown(value)}")
->>>>>>> fcea78e314089d13a821763859b5c029e9f84a44
 
 
 def _resume(value: object) -> str | None:

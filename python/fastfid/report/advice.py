@@ -15,6 +15,8 @@ BY_CODE = {
     "classes": "Check whether a folder is missing or has another name.",
     "small-classes": "Compare classes with each other only if they have equally many images.",
     "protocol-n": "State the number of images beside the result, or use the number of the protocol.",
+    "protocol-size": "Generate or prepare images of the size of the protocol; another size is another number.",
+    "protocol-reference": "Use the real side that the protocol names, or state which one was used.",
 }
 #: By words in a warning without a code.
 BY_WORDS = {

@@ -40,7 +40,7 @@ def command_of(sides: Sequence[Any], options: Options) -> str:
 def _changed(options: Options) -> dict[str, Any]:
     """Return the options that are not as by default, without those that the protocol fixes."""
     protocol = protocol_of(options.protocol)
-    left_out = (*_NOT_OF_THE_RESULT, *(protocol.fixed if protocol else ()))
+    left_out = (*_NOT_OF_THE_RESULT, *(protocol.fixed(vars(options)) if protocol else ()))
     every = {name: getattr(options, name) for name in names("compare") if name not in left_out}
     return {name: value for name, value in every.items() if value != getattr(Options, name)}
 

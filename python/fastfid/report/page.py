@@ -236,6 +236,8 @@ def _made(result: "Comparison") -> Iterator[tuple[str, str]]:
     """Yield what made the numbers."""
     if result.protocol:
         yield "protocol", f"{result.protocol.name}, as {result.protocol.tool}"
+    if result.reference:
+        yield "real side of the protocol", str(result.reference)
     made = asdict(result.provenance) if result.provenance else {}
     for name, value in made.items():
         if name != "versions":
