@@ -10,6 +10,7 @@ import os
 import re
 
 from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.ext.autosummary import Autosummary
 from sphinx.util.docutils import SphinxDirective
@@ -40,6 +41,7 @@ autosummary_generate = False  # no files in the source folder
 numpydoc_show_class_members = False
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = f"fastfid {release}"
 templates_path = ["_templates"]
 html_additional_pages = {"index": "start.html"}  # leads to docs/index.html
@@ -96,9 +98,18 @@ def keep_initials(app: Sphinx, what: str, name: str, thing: object, options: obj
     lines[:] = [re.sub(r"^((?:\.\. \[[\w-]+\] )?)(?=[A-Z]\. )", r"\1\\", line) for line in lines]
 
 
+def number_citations(app: Sphinx, page: nodes.document) -> None:
+    """Show a citation as its number: numpydoc makes the labels unique, and does not find them again in Markdown."""
+    for cited in page.findall(pending_xref):
+        text = re.sub(r"^\[R\w{12}-(\w+)\]$", r"[\1]", cited.astext())
+        if text != cited.astext():
+            cited.children = [nodes.Text(text)]
+
+
 def setup(app: Sphinx) -> None:
     """Add what is above."""
     os.environ["COLUMNS"] = "90"  # the width of the help
     app.connect("autodoc-process-docstring", keep_initials)
+    app.connect("doctree-read", number_citations)
     app.add_directive("names", Names)
     app.add_directive("commands", Commands)
