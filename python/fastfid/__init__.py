@@ -45,10 +45,11 @@ from .plan import plan
 from .planned import Plan, Reading
 from .provenance import Provenance
 from .rank import rank
-from .ranking import Ranking, Standing
+from .ranking import Ranking
 from .reference import reference
 from .sharding import merge, shard
 from .sources import Item, Piece, Source
+from .standings import Gap, Standing
 from .threads import set_num_threads
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "FastFIDError",
     "FastFIDWarning",
     "Fit",
+    "Gap",
     "How",
     "ImageError",
     "InceptionScore",

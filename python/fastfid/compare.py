@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .arguments import default
+from .arguments import default, given, spelled
 from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
@@ -17,6 +17,7 @@ from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
 from .metrics.authpct import AuthPct
 from .metrics.base import Metric, Score
+from .metrics.certainty import LEVEL
 from .metrics.fid import FID
 from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .options import OF_METRICS, Model, Options
@@ -200,6 +201,7 @@ def compare(
     progress: ProgressOption = None,
     bootstrap: int = 0,
     certainty: bool = False,
+    level: float = default(LEVEL),
     metrics: Sequence[str | Metric] = ("fid",),
     protocol: str | None = None,
     per_class: bool = False,
@@ -222,9 +224,11 @@ def compare(
         side (method "jackknife"). It always computes 40 distances, and needs memory for 20 d² numbers per side.
         Statistics without rows count as exactly known. The replicates are computed with ``method="auto"``.
     certainty : bool
-        Also say how sure each score is: its bias, standard error, 95 % limits and p-value, as `fastfid.certainty` does.
+        Also say how sure each score is: its bias, standard error, limits and p-value, as `fastfid.certainty` does.
         ``Comparison.certainty`` has that of the FID, and ``scores[...].certainty`` those of "fid", "kid", "sfid" and
         "is"; it is None for other metrics. The features of all images are kept, 8 KiB each at 2048 dims.
+    level : float
+        Confidence level of the limits of `certainty`, from 0.5 to 0.9999.
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
@@ -240,6 +244,9 @@ def compare(
     Comparison
     """
     options = Options.of(locals())
+    if given(options.level) and not options.certainty:
+        one, other = spelled("level", options.level), spelled("certainty", True)
+        raise InputError(f"{one} is about the limits of certainty: give {other} as well, or leave it out")
     asked, messages = asked_for(options.metrics, options), Messages()
     for name in OF_METRICS:
         if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
