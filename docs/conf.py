@@ -29,7 +29,6 @@ include_patterns = [
     *(f"{of}/README.md" for of in ("bench", "models", "tests", "tests/golden")),
 ]
 exclude_patterns = ["build", "python", "src_cpp", ".*"]
-suppress_warnings = ["toc.empty_glob"]  # pages of docs/index.md that are still to come
 nitpicky = True
 nitpick_ignore_regex = [("py:obj", "[a-z_.]+")]  # names of parameters, fields and functions of other packages
 default_role = "autolink"  # `name` in a docstring is a link if there is such a name
