@@ -30,7 +30,7 @@ include_patterns = [
 ]
 exclude_patterns = ["build", "python", "src_cpp", ".*"]
 nitpicky = True
-nitpick_ignore_regex = [("py:obj", "[a-z_.]+")]  # names of parameters, fields and functions of other packages
+nitpick_ignore_regex = [("py:obj", "[a-z].*")]  # names of parameters, fields and what is not public
 default_role = "autolink"  # `name` in a docstring is a link if there is such a name
 myst_heading_anchors = 3
 
