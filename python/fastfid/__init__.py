@@ -40,9 +40,12 @@ from .metrics.prdc import PRDC
 from .metrics.saved import load, save
 from .metrics.sfid import SFID
 from .metrics.vendi import Vendi
+from .monitor import Monitor
 from .one_side import fit, statistics
 from .plan import plan
 from .planned import Plan, Reading
+from .prepare import prepare
+from .protocols.prepared import Prepared
 from .provenance import Provenance
 from .rank import rank
 from .ranking import Ranking
@@ -82,9 +85,11 @@ __all__ = [
     "LinAlgError",
     "Metric",
     "ModelError",
+    "Monitor",
     "Need",
     "Piece",
     "Plan",
+    "Prepared",
     "Preprocessing",
     "Provenance",
     "Ranking",
@@ -107,6 +112,7 @@ __all__ = [
     "load",
     "merge",
     "plan",
+    "prepare",
     "rank",
     "reference",
     "save",

@@ -23,8 +23,8 @@ from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .options import OF_METRICS, Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
-from .protocols import protocol_of
-from .sides import Namer, check_sides, fitted, glanced, namer, open_side, resumable, with_names
+from .protocols import protocol_of, references
+from .sides import Namer, cached, check_sides, fitted, glanced, namer, open_side, resumable, with_names
 
 
 def score(
@@ -54,6 +54,7 @@ def score(
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    cache: bool = False,
 ) -> float:
     """Fréchet Inception Distance between two sets of images.
 
@@ -116,6 +117,10 @@ def score(
     resume : path, optional
         A folder, or an address, that keeps the results of each piece of the images. A run that ended early continues
         from those that are there.
+    cache : bool
+        Keep the results of the second side, the real images, in fastfid's cache folder. A later run with the same
+        images and options reads none of them: names, sizes and times of the files tell whether they are the same.
+        ``fastfid cache`` lists what is kept.
 
     Returns
     -------
@@ -172,6 +177,7 @@ def score(
         engine=engine,
         engine_options=engine_options,
         resume=resume,
+        cache=cache,
     ).fid
 
 
@@ -204,10 +210,12 @@ def compare(
     level: float = default(LEVEL),
     metrics: Sequence[str | Metric] = ("fid",),
     protocol: str | None = None,
+    reference: str | os.PathLike[str] | None = None,
     per_class: bool = False,
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    cache: bool = False,
 ) -> Comparison:
     """Fréchet Inception Distance with its terms, its error estimate and its provenance; and other metrics.
 
@@ -216,7 +224,7 @@ def compare(
     Parameters
     ----------
     b : path, array, Statistics or iterable, optional
-        May be left out if all metrics take one side, as ``metrics=["is"]`` does.
+        May be left out if all metrics take one side, as ``metrics=["is"]`` does, or if the protocol has a reference.
     bootstrap : int
         Number of replicates for a 95 % confidence interval of the FID at this number of images, its bias included; 0
         for none. `certainty` has limits for infinitely many. If no side has more images than dims, the rows are
@@ -232,9 +240,12 @@ def compare(
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
-    protocol : {"adm", "fd-dinov2-dgm-eval", "fd-dinov2-edm2", "fd-dinov2-torch-fidelity", "cmmd", "clip-fid"}, optional
-        Compute what a published protocol does. It fixes mode and metrics; docs/protocols.md lists the protocols, and
-        shows how to export the network for each but "adm", which `model` then names.
+    protocol : str, optional
+        Compute what a published protocol does, such as "adm" or "imagenet-256-adm". It fixes mode and metrics, and that
+        of one data set also size and real side. docs/protocols.md lists the protocols, and shows how to export the
+        network for those that do not use Inception, which `model` then names.
+    reference : path, optional
+        The real side of a protocol of one data set, instead of `b`. If neither is given, it is looked for in the cache.
     per_class : bool
         Also compute the metrics of each class. The class of an image is the name of the subfolder that it is in, and
         both sides need folders or archives. ``Comparison.classes`` has the scores.
@@ -252,10 +263,16 @@ def compare(
         if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
             raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
     followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
+    b, used = references.given(followed, b, options.reference, messages, force=options.force)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = _opened(asked, (a, b), options, messages)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
+    each = [options] * len(sides)
+    if followed:
+        sides[0], each[0] = followed.choosing(sides[0], options, messages)
+    if used:
+        used = references.confirmed(used, sides[1], messages)
     common: tuple[str, ...] = ()
     if options.per_class:
         common, images = check_classes(sides, asked, options.limit, options.seed, messages)
@@ -269,15 +286,22 @@ def compare(
         if options.per_class:
             shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
             sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
-        sides = [resumable(side, facts, options) for side in sides]
-        sides = [glanced(side, options) for side in sides]
+        sides = [
+            sides[0],
+            *(cached(side, engine, facts, own, messages) for side, own in zip(sides[1:], each[1:], strict=True)),
+        ]
+        sides = [resumable(side, facts, own) for side, own in zip(sides, each, strict=True)]
+        sides = [glanced(side, own) for side, own in zip(sides, each, strict=True)]
+        if followed:
+            followed.check_sizes(sides, messages, force=options.force)
         tell_of_sides(sides, facts, messages, fid=fid)
-        sides = [fitted(side, engine, facts, options, messages) for side in sides]
+        sides = [fitted(side, engine, facts, own, messages) for side, own in zip(sides, each, strict=True)]
         tell_of_sides(sides, facts, messages, fid=fid)
         if followed:
             followed.tell_of_n(sides, messages)
+            followed.check_sizes(sides, messages, force=True)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
-        namers = [namer(side, options) for side in sides]
+        namers = [namer(side, own) for side, own in zip(sides, each, strict=True)]
         scores = {metric.name: _named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
         of_classes = scores_of_classes(common, sides, asked, partial(_named_in_class, namers))
@@ -293,6 +317,7 @@ def compare(
         warnings=tuple(messages.warnings),
         notes=tuple(messages.notes),
         protocol=followed,
+        reference=used,
     )
 
 

@@ -15,6 +15,7 @@ from .provenance import Provenance, merged
 from .sources import Piece, Source
 
 if TYPE_CHECKING:
+    from .engines.fit_cache import Entry
     from .engines.piece_files import PieceFiles
     from .per_class import Shelf
 
@@ -57,12 +58,15 @@ class Fit:
         What was observed about the images while they were decoded.
     provenance : Provenance or None
         How the features were made; None if it is not known.
+    name : str
+        How messages name the images; "" if it is not known.
     """
 
     states: dict[Need, Accumulator]
     n: int | None = 0
     seen: Tally = field(default_factory=Tally)
     provenance: Provenance | None = None
+    name: str = ""
 
     def __repr__(self) -> str:
         made_by = f", {self.provenance.model}, {self.provenance.mode}" if self.provenance else ""
@@ -212,11 +216,14 @@ class Side:
         Number of images; before they are read, the expected number. None if it is not known.
     rejected : tuple of str
         The images that could not be decoded, with the reason.
+    chosen : (int, int) or None
+        If some of the images were chosen: the number that there are, and the seed.
     """
 
     name: str
     n: int | None
     rejected: tuple[str, ...] = ()
+    chosen: tuple[int, int] | None = None
     # Used during the run only; the result of a comparison does not have these.
     # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
@@ -226,12 +233,14 @@ class Side:
     provenance: Provenance | None = field(default=None, repr=False, compare=False)
     store: Store | None = field(default=None, repr=False, compare=False)  # where the fits of its pieces are kept
     keep: "PieceFiles | None" = field(default=None, repr=False, compare=False)  # the files there
+    entry: "Entry | None" = field(default=None, repr=False, compare=False)  # its place in the cache
     shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
 
     def result(self) -> "Side":
         """Return the side without the fields that only the run needs."""
-        return Side(self.name, self.n, self.rejected)
+        return Side(self.name, self.n, self.rejected, self.chosen)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the side as plain data."""
-        return {"name": self.name, "n": self.n, "rejected": self.rejected}
+        chosen = {"chosen": dict(zip(("of", "seed"), self.chosen, strict=True))} if self.chosen else {}
+        return {"name": self.name, "n": self.n, "rejected": self.rejected, **chosen}

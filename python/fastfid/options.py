@@ -43,7 +43,7 @@ from .metrics.intervals import check_replicates
 from .metrics.registry import check_name
 from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
-from .protocols import PROTOCOLS, Protocol, check_protocol, protocol_of
+from .protocols import Protocol, check_protocol, protocol_of
 from .sources.element import is_upath
 from .sources.names import Endings
 from .sources.terms import QUANTISE, check_value_range
@@ -53,7 +53,12 @@ if TYPE_CHECKING:
 
 Model = Union[str, os.PathLike[str], "Extractor"]
 OF_METRICS = ("method", "bootstrap", "certainty", "level")  # parameters of metrics
-OF_SCORES = (*OF_METRICS, "metrics", "protocol", "per_class")  # what is computed, not from which images
+OF_SCORES = (*OF_METRICS, "metrics", "protocol", "reference", "per_class")  # what is computed, not from which images
+# Options of one side that the other facts of a kept result tell, or that do not change it.
+_NOT_OF_IMAGES = (
+    *("model", "mode", "dims", "batch_size", "device", "precision", "num_workers", "limit", "seed", "storage_options"),
+    *("features", "progress", "metrics", "engine", "engine_options", "resume", "cache"),
+)
 ENGINES = ("local", "processes", "ray")
 
 
@@ -75,6 +80,11 @@ def _engine(value: object) -> None:
     named = isinstance(value, str) and value in ENGINES
     if not (value is None or named or isinstance(value, Engine)):
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, or an Engine; got {shown(value)}")
+
+
+def _reference(value: object) -> None:
+    if value is not None and not (isinstance(value, str | os.PathLike) and os.fspath(value)):
+        raise InputError(f"reference must be the path of a file or folder, got {shown(value)}")
 
 
 def _resume(value: object) -> str | None:
@@ -308,12 +318,21 @@ class Options:
     )
     protocol: str | None = option(
         None,
-        help=f"compute what a published protocol does, which fixes mode and metrics: {', '.join(PROTOCOLS)}",
+        help="compute what a published protocol does, which fixes mode and metrics; `fastfid protocols` lists them",
         check=check_protocol,
         bad=("adm2", 5),
+        good=("adm", "imagenet-256-adm"),
         functions=("compare",),
-        choices=tuple(PROTOCOLS),
         metavar="NAME",
+    )
+    reference: str | os.PathLike[str] | None = option(
+        None,
+        help="the real side of a protocol of one data set, if it is not in the cache; then one path suffices",
+        check=_reference,
+        bad=("", 5),
+        good=("VIRTUAL_imagenet256_labeled.npz",),
+        functions=("compare",),
+        metavar="PATH",
     )
     per_class: bool = option(
         False,
@@ -351,6 +370,16 @@ class Options:
         functions=("score", "compare", "statistics", "fit"),
         metavar="DIR",
     )
+    cache: bool = option(
+        False,
+        help="keep the results of the second path, the real images, in fastfid's cache folder: as long as they and the "
+        "options stay the same, later runs read none of them",
+        check=partial(truth, "cache"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("score", "compare", "statistics", "fit"),
+        switch=True,
+    )
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:
@@ -375,10 +404,16 @@ class Options:
         protocol = protocol_of(asked.get("protocol"))
         return cls(**(asked if protocol is None else {**asked, **_fixed(protocol, asked)}))
 
+    @property
+    def of_images(self) -> dict[str, str]:
+        """The options that say how the images are read, as text; a new option is one of them until it is excluded."""
+        return {name: repr(getattr(self, name)) for name in names("fit") if name not in _NOT_OF_IMAGES}
+
 
 def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a protocol fixes; raise `InputError` if something else was asked for."""
-    for name, value in protocol.fixed.items():
+    fixed = protocol.fixed(asked)
+    for name, value in fixed.items():
         if name not in asked:
             continue
         own, usual = asked[name], getattr(Options, name)
@@ -388,7 +423,7 @@ def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
     for name in OF_METRICS:
         if asked.get(name, getattr(Options, name)) != getattr(Options, name):
             raise InputError(f"protocol {protocol.name} fixes the metrics; leave {spelled(name, asked[name])} out")
-    return {name: value for name, value in protocol.fixed.items() if name in asked}
+    return {name: value for name, value in fixed.items() if name in asked}
 
 
 def names(function: str = "") -> Iterator[str]:

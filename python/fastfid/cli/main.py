@@ -7,14 +7,17 @@ from ..arguments import arguments_as_flags
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import demo, fdr, merge, models, plan, rank, reference, score, shard
+from . import cache, demo, fdr, merge, models, plan, prepare, protocols, rank, reference, score, shard
 from .signals import Ended, ending_as_ctrl_c
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "cache": cache.command,
     "fdr": fdr.command,
     "merge": merge.command,
     "models": models.command,
     "plan": plan.command,
+    "prepare": prepare.command,
+    "protocols": protocols.command,
     "rank": rank.command,
     "reference": reference.command,
     "shard": shard.command,
