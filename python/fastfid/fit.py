@@ -212,11 +212,14 @@ class Side:
         Number of images; before they are read, the expected number. None if it is not known.
     rejected : tuple of str
         The images that could not be decoded, with the reason.
+    formats : dict of str to int
+        Number of image files of each format, such as "PNG".
     """
 
     name: str
     n: int | None
     rejected: tuple[str, ...] = ()
+    formats: Mapping[str, int] = field(default_factory=dict)
     # Used during the run only; the result of a comparison does not have these.
     # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
@@ -230,8 +233,9 @@ class Side:
 
     def result(self) -> "Side":
         """Return the side without the fields that only the run needs."""
-        return Side(self.name, self.n, self.rejected)
+        return Side(self.name, self.n, self.rejected, dict(self.seen.encodings) if self.seen else {})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the side as plain data."""
-        return {"name": self.name, "n": self.n, "rejected": self.rejected}
+        known = {"formats": dict(self.formats)} if self.formats else {}
+        return {"name": self.name, "n": self.n, "rejected": self.rejected, **known}

@@ -50,7 +50,15 @@ if TYPE_CHECKING:
 
 Model = Union[str, os.PathLike[str], "Extractor"]
 OF_METRICS = ("method", "bootstrap", "certainty")  # parameters of metrics
-OF_SCORES = (*OF_METRICS, "metrics", "protocol", "per_class")  # what is computed, not from which images
+OF_SCORES = (
+    *OF_METRICS,
+    "metrics",
+    "protocol",
+    "per_class",
+    "baseline",
+    "paired",
+)  # what is computed, not from which images
+_OF_READING = ("limit", "seed", "on_error", "recursive", "endings", "image_key", "value_range", "quantise", "features")
 ENGINES = ("local", "processes", "ray")
 
 
@@ -72,6 +80,11 @@ def _engine(value: object) -> None:
     named = isinstance(value, str) and value in ENGINES
     if not (value is None or named or isinstance(value, Engine)):
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, or an Engine; got {shown(value)}")
+
+
+def _baseline(value: object) -> None:
+    if isinstance(value, bool | int | float) or (isinstance(value, str) and not value):
+        raise InputError(f"baseline must be generated images, as the first side is; got {shown(value)}")
 
 
 def _resume(value: object) -> str | None:
@@ -311,6 +324,24 @@ class Options:
         functions=("compare",),
         switch=True,
     )
+    baseline: Any = option(
+        None,
+        help="other generated images: also print how far the FID is from theirs, with the standard error of that",
+        check=_baseline,
+        bad=("", 5),
+        good=("previous",),
+        functions=("compare",),
+        metavar="PATH",
+    )
+    paired: bool = option(
+        False,
+        help="image i of the first path and of --baseline was made from the same seed; files must have the same names",
+        check=partial(truth, "paired"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("compare",),
+        switch=True,
+    )
     engine: str | Engine | None = option(
         None,
         help="what runs the network: local is this process, processes starts one process per device, ray uses a "
@@ -361,6 +392,14 @@ class Options:
         asked = {name: checked(name, arguments[name]) for name in names() if name in arguments}
         protocol = protocol_of(asked.get("protocol"))
         return cls(**(asked if protocol is None else {**asked, **_fixed(protocol, asked)}))
+
+    def reading(self) -> dict[str, Any]:
+        """Return the options about which images there are and how they become bytes, if they are not the usual ones."""
+        found = {name: getattr(self, name) for name in _OF_READING}
+        found = {name: value for name, value in found.items() if value != getattr(type(self), name)}
+        if not isinstance(found.get("endings", ""), str):
+            found["endings"] = ",".join(sorted(found["endings"]))
+        return found
 
 
 def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,6 +31,8 @@ _EARLIER = {
     "--pr": "--precision",
     "--fo": "--force",
     "--for": "--force",
+    "--j": "--json",
+    "--no": "--no-recursive",
     "--q": "--quiet",
     "--qu": "--quiet",
     "--v": "--version",
