@@ -30,6 +30,17 @@ _OF_SIDES = {
     "formats": effects.FORMATS,
     "rejected": Effect("small", "images that cannot be decoded were left out", "repair or remove them"),
 }
+_NO_RECORD = Effect("large", "nothing says which model, mode and dims made one of them: it may be any of these")
+# The flags that set what can differ; the model's is filled in.
+_FLAGS = {
+    **{name: f"--{name}" for name in ("mode", "dims", "precision", "device", "method", "limit", "seed", "endings")},
+    "image_key": "--image-key",
+    "value_range": "--value-range",
+    "quantise": "--quantise",
+    "on_error": "--on-error",
+    "batch size": "--batch-size",
+    "protocol": "--protocol",
+}
 _CONVENTION = Effect("large", "tools compute it differently", "ask for one convention in both", (), "docs/metrics.md")
 _UNKNOWN = Effect("large", "not known")
 _SETTINGS = {
@@ -84,6 +95,8 @@ class Explanation:
         The values of each metric in both.
     causes : tuple of Cause
         What differs, the largest likely effect first.
+    options : tuple of str
+        Which flags of the command make the second like the first.
     conclusion : str
     """
 
@@ -91,6 +104,7 @@ class Explanation:
     second: str
     numbers: Mapping[str, tuple[float | None, float | None]]
     causes: tuple[Cause, ...]
+    options: tuple[str, ...]
     conclusion: str
 
     def as_dict(self) -> dict[str, Any]:
@@ -99,13 +113,17 @@ class Explanation:
 
     def lines(self) -> Iterator[str]:
         """Yield it as text."""
+        yield f"first:  {self.first}"
+        yield f"second: {self.second}"
         for name, values in self.numbers.items():
             yield f"{name}: {' and '.join('unknown' if value is None else repr(value) for value in values)}"
         for cause in self.causes:
-            yield f"{cause.what}: {cause.first} and {cause.second}"
+            yield f"{cause.what}: {cause.first} in the first, {cause.second} in the second"
             yield f"  effect ({cause.size}): {cause.effect}{f' [{cause.where}]' if cause.where else ''}"
             if cause.remedy:
                 yield f"  to remove it: {cause.remedy}"
+        if self.options:
+            yield f"To make the second like the first, run it {', '.join(self.options)}"
         yield self.conclusion
 
 
@@ -140,16 +158,15 @@ def diff(first: Any, second: Any) -> Explanation:
     causes = sorted(_causes(one, other), key=lambda cause: SIZES.index(cause.size))
     names = dict.fromkeys((*one.numbers, *other.numbers)) if one.numbers and other.numbers else {}
     numbers = {name: (one.numbers.get(name), other.numbers.get(name)) for name in names}
-    return Explanation(one.name, other.name, numbers, tuple(causes), _conclusion(one, other, causes))
+    options = tuple(_options(causes, one.made.model if one.made else ""))
+    return Explanation(one.name, other.name, numbers, tuple(causes), options, _conclusion(one, other, causes))
 
 
 def _causes(one: Recorded, other: Recorded) -> Iterator[Cause]:
-    if one.made is None or other.made is None:
-        unknown = " and ".join(record.name for record in (one, other) if record.made is None)
-        text = f"nothing says which model, mode and dims made {unknown}: the difference may be any of them"
-        yield _cause("provenance", [made and "known" for made in (one.made, other.made)], Effect("large", text))
-    else:
+    if one.made and other.made:
         yield from _of_provenance(one.made, other.made)
+    elif one.made or other.made:
+        yield _cause("record of the model", [made and "there" for made in (one.made, other.made)], _NO_RECORD)
     if None not in (*one.n, *other.n) and one.n != other.n and len(one.n) == len(other.n):
         dims = {record.made.dims if record.made else 0 for record in (one, other)}
         counts = [" and ".join(map(str, record.n)) for record in (one, other)]
@@ -209,17 +226,23 @@ def _texts(values: Iterable[Any]) -> list[str]:
     return ["none" if value in (None, "") else str(value) for value in listed]
 
 
+def _options(causes: Sequence[Cause], model: str) -> Iterator[str]:
+    for cause in causes:
+        if cause.what == "weights":
+            yield f"with --model {model}"
+        elif cause.what in _FLAGS:
+            flag = _FLAGS[cause.what]
+            yield f"without {flag}" if cause.first == "none" else f"with {flag} {cause.first}"
+
+
 def _conclusion(one: Recorded, other: Recorded, causes: Sequence[Cause]) -> str:
     apart = [cause.what for cause in causes if cause.size == "incomparable"]
     if apart:
         return f"The two do not compare, because of {', '.join(apart)}. Remove that first."
-    known = [cause.what for cause in causes if cause.size in ("large", "small")]
-    if known:
-        return (
-            f"Most likely because of {known[0]}."
-            if len(known) == 1
-            else f"In the order of the likely effect: {', '.join(known)}."
-        )
+    if known := [cause.what for cause in causes if cause.size in ("large", "small")]:
+        return f"{'Most likely because of' if one.numbers and other.numbers else 'They differ in'} {', '.join(known)}."
+    if one.made is None and other.made is None:
+        return "Nothing that is recorded differs, but nothing says which model, mode and dims made them."
     if one.digest and other.digest:
         same = one.digest == other.digest
         return f"Nothing that is recorded differs, {'and' if same else 'but'} mean and covariance {_SAME[same]}."

@@ -1,23 +1,19 @@
 """The history of a score: one line of JSON for each run, appended by any number of processes and read again later."""
 
-import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import isfinite
-from pathlib import Path
 from typing import IO, Any, Self
 
-from .checks import shown, type_of
+from .checks import shown
 from .comparison import Comparison
 from .errors import InputError
+from .files.appending import append
 from .files.reading import cause, failures, open_regular
-from .files.writing import exclusive
 from .gate import Gate
-from .messages import log
 
 FORMAT = 1
 _MOST_LINE = 1 << 20  # bytes
@@ -165,6 +161,8 @@ class History:
         InputError
             If the file cannot be written.
         """
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+            raise InputError(f"a history is the path of a file, got {shown(path)}")
         append(path, line_of(comparison, gate, note, datetime.now(UTC)))
 
 
@@ -194,45 +192,6 @@ def note_text(note: Any) -> str:
     if not isinstance(note, str) or len(note) > _MOST_NOTE:
         raise InputError(f"a note is a text of at most {_MOST_NOTE} characters, got {shown(note)}")
     return note
-
-
-def append(path: str | os.PathLike[str], line: bytes = b"") -> None:
-    """Append a line in one write, while no other process does; an unfinished line before it is ended first.
-
-    Without a line, raise `InputError` if none could be appended; call it so before the run.
-    """
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        raise InputError(f"a history is the path of a file, got {type_of(path)}")
-    with failures(f"cannot append to {os.fspath(path)}"):
-        target = Path(path).resolve()  # a link is followed here, because the lock does not
-        if target.exists() and not target.is_file():
-            raise ValueError("it is not a regular file")
-        waiting = f"waiting for another process that appends to {os.fspath(path)}"
-        with exclusive(target, lambda: log.info(waiting)) as file:
-            if line:
-                _write(target, (b"" if _ends_well(file) else b"\n") + line)
-
-
-def _ends_well(file: IO[bytes]) -> bool:
-    """Return whether a file is empty, or ends with the end of a line."""
-    if not file.seek(0, os.SEEK_END):
-        return True
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Write to the end in one call, so that a reader sees all of it or nothing, and also where locks do not exist."""
-    descriptor = os.open(target, os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
-    try:
-        written = os.write(descriptor, data)
-        if written < len(data):  # the disk is full
-            with suppress(OSError):
-                os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

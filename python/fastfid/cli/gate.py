@@ -4,16 +4,19 @@ import argparse
 import os
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from ..checks import shown
 from ..comparison import Comparison
+from ..conditions import Condition, condition_of_delta
 from ..errors import InputError
+from ..files.appending import append
 from ..files.writing import check_writable
-from ..gate import FAILED, PASSED, UNSURE, Condition, Gate, condition_of_delta, gate, max_delta_number
-from ..history import History, append, note_text
+from ..gate import FAILED, PASSED, UNSURE, Gate, gate, max_delta_number
+from ..history import History, note_text
 from ..junit import report, write
 from ..numbers_shown import decimals
 from ..options import Options
@@ -28,7 +31,10 @@ Exit status: 0 if every condition passed, {STATUS[FAILED]} if one failed, {STATU
 inconclusive and none failed; 1 for an error, 2 for wrong usage. With
 --certainty the 95 % limits decide. If they lie on both sides of a bound, the
 condition is inconclusive. docs/gate.md says more."""
-_NAMES = ("fail_if", "max_delta", "junit", "append", "note")
+_FLAGS = {
+    "fail_if": "a condition (--fail-above, --fail-outside, --fail-if)",
+    **{name: f"--{name.replace('_', '-')}" for name in ("max_delta", "junit", "append", "note")},
+}
 
 
 def add_gate(parser: argparse.ArgumentParser) -> None:
@@ -58,8 +64,8 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
 def check_gate(parser: Parser, typed: argparse.Namespace) -> None:
     """Exit with a message if the flags do not fit together, or name a number that there will not be."""
     if typed.save_stats:
-        if used := [name for name in _NAMES if getattr(typed, name) not in (None, [])]:
-            parser.error(f"--{used[0].replace('_', '-')} has no effect with --save-stats: leave it out")
+        if used := [flags for name, flags in _FLAGS.items() if getattr(typed, name) not in (None, [])]:
+            parser.error(f"{used[0]} has no effect with --save-stats: leave it out")
         return
     if typed.max_delta is not None and "baseline" not in typed:
         parser.error("--max-delta is about --baseline: give both")
@@ -84,8 +90,6 @@ def gated(
     began, clock = datetime.now(UTC), time.monotonic()
     if typed.junit is not None:
         check_writable(Path(typed.junit))
-    if typed.append is not None:
-        append(typed.append)
     texts = _conditions(typed)
 
     def write_report(found: Gate | None, error: str = "") -> None:
@@ -94,10 +98,13 @@ def gated(
             write(Path(typed.junit), report(found, texts, name, time.monotonic() - clock, began, error))
 
     try:
+        if typed.append is not None:
+            append(typed.append)  # raises now if the result could not be appended later
         result = compute()
         verdict = gate(result, typed.fail_if, max_delta=typed.max_delta) if texts else None
     except BaseException as error:
-        write_report(None, str(error) or type(error).__name__)
+        with suppress(InputError):  # the error of the run is the one to tell
+            write_report(None, str(error) or type(error).__name__)
         raise
     try:
         write_report(verdict)

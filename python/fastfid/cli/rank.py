@@ -21,7 +21,7 @@ def command(arguments: Sequence[str]) -> None:
         parser.error("give the real images and at least two generators")
     silence(typed)
     check_stdout()
-    options = given_options(typed, "compare")
+    options = {name: value for name, value in given_options(typed, "compare").items() if name not in OF_SCORES}
     result = rank(typed.real, *typed.generated, level=typed.level, paired=typed.paired, **options)
     if typed.json:
         show(json.dumps(result.as_dict()))
