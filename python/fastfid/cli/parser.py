@@ -37,6 +37,8 @@ _EARLIER = {
     "--qu": "--quiet",
     "--v": "--version",
 }
+# Their values may begin with a minus.
+_SIGNED = ("--value-range", "--max-delta", "--fail-above", "--fail-outside")
 
 
 class Parser(argparse.ArgumentParser):
@@ -120,7 +122,7 @@ def _joined(arguments: Iterable[str]) -> Iterator[str]:
     """Join a flag and a value that begins with a minus, which argparse would take for another flag."""
     waiting = iter(arguments)
     for argument in waiting:
-        yield f"{argument}={next(waiting, '')}" if argument == flag_of("value_range") else argument
+        yield f"{argument}={next(waiting, '')}" if argument in _SIGNED else argument
 
 
 def _expand(argument: str) -> str:
