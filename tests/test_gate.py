@@ -81,8 +81,15 @@ def test_bounds(result, text, passing, failing):
         "fid > inf",
         "fid > 1e999",
         "fid > 2 > 1",
-    ]
-    + ["fid outside 2", "fid outside 3:2", "fid outside 2:", "fidoutside 1:2", "fid > 2, kid > 1", "fid >> 2", 5, None],
+        "fid outside 2",
+        "fid outside 3:2",
+        "fid outside 2:",
+        "fidoutside 1:2",
+        "fid > 2, kid > 1",
+        "fid >> 2",
+        5,
+        None,
+    ],
 )
 def test_what_is_no_condition(result, text):
     with pytest.raises(fastfid.InputError, match=r"is no condition such as 'fid > 12\.5'|must be finite|comes first"):
@@ -304,9 +311,9 @@ def test_flat_numbers(sure):
     found = sure.as_metrics()
     assert all(type(value) is float for value in found.values())
     assert found["fid"] == sure.fid
-    assert found["fid/low"] == sure.certainty.low
-    assert found["kid/standard_error"] == sure.scores["kid"].certainty.standard_error
-    assert found["prdc/recall"] == sure.scores["prdc"].parts["recall"]
+    assert found["fid_low"] == sure.certainty.low
+    assert found["kid_standard_error"] == sure.scores["kid"].certainty.standard_error
+    assert found["prdc_recall"] == sure.scores["prdc"].parts["recall"]
     assert not any("rank" in name or "interval" in name or "influence" in name for name in found)
 
 
@@ -318,10 +325,12 @@ def test_names_that_trackers_refuse_are_changed_and_stay_apart(result):
         "": fastfid.Score(nan),
     }
     found = replace(result, scores=scores, classes={"../x\n": scores, "x/y": {"fid": fastfid.Score(4.0)}}).as_metrics()
-    assert list(found)[:4] == ["a_b", "a_b_2", "_1_", "_"]
+    assert list(found)[:5] == ["a_b", "a_b_2", "_1_", "_", "classes_2"]
     assert found["classes/___x_/a_b_2"] == 2.0
     assert found["classes/x_y/fid"] == 4.0
-    assert len(found) == 9
+    assert len(found) == 11
+    for name in found:  # a tracker that keeps each in a file of its own must not need a folder of the same name
+        assert not any(other.startswith(f"{name}/") for other in found)
 
 
 # The command

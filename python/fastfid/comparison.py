@@ -141,8 +141,8 @@ class Comparison:
         """Return all numbers as a flat dict of floats, with names that MLflow and Weights & Biases accept.
 
         ``mlflow.log_metrics(result.as_metrics())`` and ``wandb.log(result.as_metrics())`` take it as it is. The value
-        of a metric has its name, such as ``"fid"``, and its other numbers follow a slash, such as ``"fid/low"`` or
-        ``"prdc/recall"``. Those of classes are called ``"classes/NAME/fid"``. Characters other than letters, digits
+        of a metric has its name, such as ``"fid"``, which its other numbers begin with, such as ``"fid_low"`` or
+        ``"prdc_recall"``. Those of classes are called ``"classes/NAME/fid"``. Characters other than letters, digits
         and ``_`` become ``_``.
         """
         return flat(self.scores, self.classes)

@@ -13,6 +13,7 @@ from .comparison import Comparison
 from .errors import InputError
 from .files.appending import append
 from .files.reading import cause, failures, open_regular
+from .flat import named
 from .gate import Gate
 
 FORMAT = 1
@@ -33,7 +34,7 @@ class Entry:
     time : datetime
         When it ended, in UTC.
     metrics : dict of str to float or None
-        As `Comparison.as_metrics`; None for what was not a number.
+        The numbers of each score, such as "fid", "fid.low" or "prdc.recall"; None for what was not a finite number.
     verdict : str
         Of the gate; "" if there was none.
     note : str
@@ -177,7 +178,7 @@ def line_of(comparison: Comparison, gate: Gate | None, note: str, time: datetime
         "format": FORMAT,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "note": note_text(note),
-        "metrics": {name: value if isfinite(value) else None for name, value in comparison.as_metrics().items()},
+        "metrics": {".".join(words): value if isfinite(value) else None for words, value in named(comparison.scores)},
         **sides,
         **{name: result.get(name) for name in ("protocol", "method", "forced", "baseline", "citation", "provenance")},
         "conventions": {name: score.convention for name, score in comparison.scores.items()},

@@ -19,7 +19,7 @@ def number_of(history: History, name: str = "") -> str:
     names = dict.fromkeys(key for entry in reversed(history.entries) for key in entry.metrics)
     if not names:
         raise InputError("the history has no runs")
-    wanted = name.replace(".", "/") or next(iter(names))
+    wanted = name or next(iter(names))
     if wanted not in names:
         raise InputError(f"none of the runs has {name}; they have {', '.join(names)}")
     return wanted
@@ -27,8 +27,7 @@ def number_of(history: History, name: str = "") -> str:
 
 def table(history: History, course: str) -> Iterator[str]:
     """Yield the lines of a Markdown table, the newest run last, with a line where numbers stop being comparable."""
-    names = dict.fromkeys(key for entry in history.entries for key in entry.metrics)
-    metrics = [key for key in names if "/" not in key or key == course]
+    metrics = list(dict.fromkeys([*(name for entry in history.entries for name in entry.line["conventions"]), course]))
     yield markdown(["time (UTC)", "note", "images", *metrics, "gate", f"course of {course}"])
     yield markdown(["---", "---", "---", *["---:"] * len(metrics), "---", "---"])
     for changes, part in parts(history.entries):
@@ -60,7 +59,7 @@ def limits(entry: Entry, metric: str) -> tuple[float, float, float] | None:
 
     The limits are the value where its standard error is not known.
     """
-    value, error = entry.metrics.get(metric), entry.metrics.get(f"{metric}/standard_error") or 0.0
+    value, error = entry.metrics.get(metric), entry.metrics.get(f"{metric}.standard_error") or 0.0
     return None if value is None else (value - _Z * error, value, value + _Z * error)
 
 
@@ -75,7 +74,7 @@ def _images(entry: Entry) -> str:
 
 
 def _shown(entry: Entry, metric: str) -> str:
-    value, error = entry.metrics.get(metric), entry.metrics.get(f"{metric}/standard_error")
+    value, error = entry.metrics.get(metric), entry.metrics.get(f"{metric}.standard_error")
     if value is None:
         return ""
     return f"{value:.{decimals(error)}f} ± {error:.{decimals(error)}f}" if error and error > 0 else f"{value:.6g}"
