@@ -323,6 +323,7 @@ def test_names_that_trackers_refuse_are_changed_and_stay_apart(result):
         "a-b": fastfid.Score(2.0),
         "1\u00e9": fastfid.Score(3.0),
         "": fastfid.Score(nan),
+        "classes": fastfid.Score(4.0),
     }
     found = replace(result, scores=scores, classes={"../x\n": scores, "x/y": {"fid": fastfid.Score(4.0)}}).as_metrics()
     assert list(found)[:5] == ["a_b", "a_b_2", "_1_", "_", "classes_2"]
