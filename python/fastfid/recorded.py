@@ -136,6 +136,6 @@ def _number(value: Any) -> float | None:
 
 
 def _count(value: Any) -> int | None:
-    if value is not None and (type(value) is not int or value < 0):
+    if value is not None and not (type(value) is int and 0 <= value < 1 << 53):
         raise ValueError(f"{_NO_RESULT}: {shown(value)} is where a number of images belongs")
     return value
