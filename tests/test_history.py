@@ -102,10 +102,10 @@ def test_many_processes_append(tmp_path):
         "import sys; from fastfid.files.appending import append\n"
         "for i in range(8): append(sys.argv[1], (f'{sys.argv[2]} {i} ' + 'x' * 5000).encode() + b'\\n')"
     )
-    running = [subprocess.Popen([sys.executable, "-c", code, str(path), str(number)]) for number in range(3)]
-    assert [one.wait() for one in running] == [0] * 3
+    running = [subprocess.Popen([sys.executable, "-c", code, str(path), str(number)]) for number in range(2)]
+    assert [one.wait() for one in running] == [0] * 2
     lines = [line.split(" ") for line in path.read_text().splitlines()]
-    assert sorted((int(number), int(i)) for number, i, _ in lines) == [(n, i) for n in range(3) for i in range(8)]
+    assert sorted((int(number), int(i)) for number, i, _ in lines) == [(n, i) for n in range(2) for i in range(8)]
     assert {text for _, _, text in lines} == {"x" * 5000}
     assert list(tmp_path.iterdir()) == [path]
 
