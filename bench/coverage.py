@@ -2,6 +2,8 @@
 
     python bench/coverage.py flowers_pool3.npz [--trials 400] [--rows 320 640 2000] [--dims 64] [--keep found.jsonl]
     python bench/coverage.py flowers_pool3.npz --dims 2048 --rows 10000 --trials 40
+    python bench/coverage.py flowers_pool3.npz --second 5   # the second side has 5 times as many rows
+    python bench/coverage.py flowers_pool3.npz --second inf   # the second side is exactly known
 
 Each trial draws two sets from two populations whose moments are known, and with them the true FID. Up to 64 dims the
 populations are real features of flowers, drawn with replacement: all; one mean shifted; one covariance changed; the
@@ -23,6 +25,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -112,37 +115,45 @@ def uniform(values: Rows) -> float:
     return float(np.clip(2 * np.sum((-1.0) ** (k - 1) * np.exp(-2 * (k * scaled) ** 2)), 0, 1))
 
 
-def drawn(a: Population, b: Population, n: int, trial: int) -> list[Rows]:
+def drawn(
+    a: Population, b: Population, n: int, trial: int, second: float = 1
+) -> tuple[Rows, Rows | fastfid.Statistics]:
     rng = np.random.RandomState(trial)
-    return [population.draw(n, rng) for population in (a, b)]
+    x = a.draw(n, rng)
+    return x, fastfid.Statistics.from_moments(b.mean, b.covariance) if second == inf else b.draw(int(n * second), rng)
 
 
-def trial_of(a: Population, b: Population, n: int, trial: int) -> dict[str, float]:
+def trial_of(a: Population, b: Population, n: int, second: float, trial: int) -> dict[str, float]:
     start = time.perf_counter()
-    x, y = drawn(a, b, n, trial)
-    sure = fastfid.certainty(x, y)
+    sure = fastfid.certainty(*drawn(a, b, n, trial, second))
     if sure.reason:
         raise SystemExit(sure.reason)
-    return {**{name: getattr(sure, name) for name in FIELDS}, "seconds": time.perf_counter() - start}
+    # Without rows on the second side there is no noise floor.
+    return {**{name: getattr(sure, name) or 0.0 for name in FIELDS}, "seconds": time.perf_counter() - start}
 
 
-def influences_of(a: Population, b: Population, n: int) -> tuple[Rows, Rows]:
+def influences_of(a: Population, b: Population, n: int, second: float = 1) -> tuple[Rows, Rows]:
     """Return the influences of all rows of a trial, and what they predict: n times what the distance loses."""
-    parts = Pair(*(Given.of(rows, name) for rows, name in zip(drawn(a, b, n, 0), "xy", strict=True))).parts()
+    sides = drawn(a, b, n, 0, second)
+    parts = Pair(*(Given.of(rows, name) for rows, name in zip(sides, "xy", strict=True))).parts()
     assert not isinstance(parts, str)
     found = [each for each in parts.values if each is not None]
     influence = np.concatenate([np.ldexp(each.influence, 2 * parts.exponent) for each in found])
-    exact = [-(n - 1) * np.ldexp(each.change - each.change.mean(), 2 * parts.exponent) for each in found]
-    return influence, np.concatenate(exact)
+    changes = [np.ldexp(each.change - each.change.mean(), 2 * parts.exponent) for each in found]
+    return influence, np.concatenate([(1 - len(change)) * change for change in changes])
 
 
-def influences(a: Population, b: Population, n: int) -> str:
+def influences(a: Population, b: Population, n: int, second: float) -> str:
     """Return the correlation and the slope of the influences against what the distance really loses."""
-    influence, exact = influences_of(a, b, n)
+    influence, exact = influences_of(a, b, n, second)
     return f"{np.corrcoef(influence, exact)[0, 1]:.4f}, {np.polyfit(influence, exact, 1)[0]:.3f}"
 
 
-def row(name: str, a: Population, b: Population, n: int, found: list[dict[str, float]]) -> str:
+def sizes(n: int, second: float) -> str:
+    return str(n) if second == 1 else f"{n}, known" if second == inf else f"{n}, {n * second:.0f}"
+
+
+def row(name: str, a: Population, b: Population, n: int, second: float, found: list[dict[str, float]]) -> str:
     truth = fastfid.frechet_distance(a.mean, a.covariance, b.mean, b.covariance)
     fid, corrected, floor, error, low, high, p = (np.array([each[field] for each in found]) for field in FIELDS)
     claimed = np.sqrt(np.mean(error**2))
@@ -151,9 +162,9 @@ def row(name: str, a: Population, b: Population, n: int, found: list[dict[str, f
     tests = f"{floor.mean() / fid.mean():.3f} | {uniform(p):.3f} |" if null else f"- | {np.mean(p < 0.05):.0%} |"
     seconds = np.median([each["seconds"] for each in found])
     return (
-        f"| {name} | {len(a.mean)} | {n} | {len(found)} | {truth:.4g} | {fid.mean():.4g} "
+        f"| {name} | {len(a.mean)} | {sizes(n, second)} | {len(found)} | {truth:.4g} | {fid.mean():.4g} "
         f"| {(corrected.mean() - truth) / claimed:+.2f} | {claimed / corrected.std(ddof=1):.2f} | {inside:.1f} % "
-        f"| {tests} {influences(a, b, n)} | {seconds:.2f} |"
+        f"| {tests} {influences(a, b, n, second)} | {seconds:.2f} |"
     )
 
 
@@ -163,6 +174,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=400)
     parser.add_argument("--rows", type=int, nargs="+", default=[320, 640, 2000])
     parser.add_argument("--dims", type=int, default=64)
+    parser.add_argument("--second", type=float, default=1.0)
     parser.add_argument("--keep", type=Path)
     options = parser.parse_args()
     stored = np.load(options.features)
@@ -177,9 +189,9 @@ def main() -> None:
     for trial in range(options.trials):  # of all populations in turn, so that an early end has some of each
         for name, a, b in pairs:
             for n in options.rows:
-                key = (name, options.dims, n, trial)
+                key = (name, options.dims, n, options.second, trial)
                 if key not in found:
-                    found[key] = trial_of(a, b, n, trial)
+                    found[key] = trial_of(a, b, n, options.second, trial)
                     if options.keep:
                         with options.keep.open("a") as file:
                             print(json.dumps([key, found[key]]), file=file)
@@ -191,8 +203,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
     for n in options.rows:
         for name, a, b in pairs:
-            of_pair = [found[name, options.dims, n, trial] for trial in range(options.trials)]
-            print(row(name, a, b, n, of_pair), flush=True)
+            of_pair = [found[name, options.dims, n, options.second, trial] for trial in range(options.trials)]
+            print(row(name, a, b, n, options.second, of_pair), flush=True)
 
 
 if __name__ == "__main__":

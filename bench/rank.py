@@ -1,6 +1,6 @@
 """Whether `rank` knows how sure a difference of two FIDs is, and how often it calls a generator worse that is not.
 
-    python bench/rank.py flowers_pool3.npz [--trials 200] [--rows 320 640 1920] [--dims 64] [--verdicts 400]
+    python bench/rank.py flowers_pool3.npz [--trials 200] [--rows 320 640 1920] [--dims 64] [--verdicts 400] [--shares]
 
 The real rows are features of flowers, and rows with heavy tails (Student's t with 6 degrees of freedom, spectrum 1/i).
 A generator scales and shifts them: both as real; both alike, with spreads changed by about 15 %; slightly different, by
@@ -12,6 +12,9 @@ row; or the real side is the true mean and covariance. Columns: the error of the
 deviations; and the claimed standard error (root mean square) over the true deviation, also that of first order.
 
 In the second, k generators are alike: how often the first of them is called worse, how often any is.
+
+With --shares, only the first-order variance of a difference over the difference times the second-order deviation, at
+20,000 images a side, for the populations of coverage.py: the least of them is in `Difference.growth_to_tell`.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from coverage import NULL, of_moments, of_photographs
 from machine import describe
 from numpy.typing import NDArray
 
@@ -124,6 +128,22 @@ def verdicts(features: Rows, dims: int, trials: int) -> None:
                 print(f"| {real_name} | {k} | {n} | {first:.1f} % | {some:.1f} % | {best:.1f} % |", flush=True)
 
 
+def shares(features: Rows, labels: NDArray[np.int64], n: int = 20_000) -> None:
+    print(f"| populations, {n} images a side | difference | first order / (difference x second-order deviation) |")
+    print("|---|---|---|")
+    for name, real, other in [*of_photographs(features, labels), *of_moments(features, labels)]:
+        if NULL in name:
+            continue
+        rng = np.random.RandomState(0)
+        sides = [Given.of(one.draw(n, rng), "rows") for one in (real, real, other)]
+        same, apart = (Measured.of(side, sides[0], paired=False) for side in sides[1:])
+        assert isinstance(same, Measured)
+        assert isinstance(apart, Measured)
+        found = Difference.of(apart, same, paired=False)
+        share = found.first / (abs(found.value) * found.second**0.5)
+        print(f"| {name} | {found.value:.3g} | {share:.2f} |", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("features")
@@ -131,10 +151,16 @@ def main() -> None:
     parser.add_argument("--verdicts", type=int, default=400)
     parser.add_argument("--rows", type=int, nargs="+", default=[320, 640, 1920])
     parser.add_argument("--dims", type=int, default=64)
+    parser.add_argument("--shares", action="store_true")
     options = parser.parse_args()
-    features = np.load(options.features)["features"]
+    stored = np.load(options.features)
+    features = stored["features"]
     fastfid.set_num_threads(1)
     print(describe())
+    if options.shares:
+        few = np.random.RandomState(1).permutation(features.shape[1])[: options.dims]
+        shares(features[:, few].astype(np.float64), stored["labels"])
+        return
     if options.trials:
         deviations(features, options.dims, options.rows, options.trials)
     if options.verdicts:

@@ -142,7 +142,7 @@ def test_record():
     told = json.loads(json.dumps(planned(a, b, half_width=0.1, level=0.9).as_dict()))
     assert (told["half_width"], told["level"], told["a"]["n"]) == (0.1, 0.9, 200)
     assert "90 % limits of ± 0.1" in told["conclusion"][1]
-    few = planned(a, b, sd=1.0)
+    few = planned(a, b, sd=1.2)
     assert few.n < 18
     assert "Use at least 18" in few.conclusion[2]
 

@@ -140,6 +140,11 @@ def test_images_to_tell_gives_a_chance_of_80_percent():
     assert images_to_tell(Difference(1e-5, 0.02, 0.0), 1.96, 1000) is None  # 8e11
 
 
+def test_a_small_difference_takes_more_images_than_its_second_order_part_says():
+    hidden = Difference(0.002, 0.0, 0.0006)
+    assert hidden.growth_to_tell(1.96) > 1.05 * (0.0006**0.5 / (0.002 / (1.96 + 0.8416)))
+
+
 def test_so_many_images_tell(quick):
     def drawn(n, seed):
         real, a, b = sets(0.5, 0.6, n=n, seed=seed)

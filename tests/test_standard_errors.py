@@ -128,6 +128,33 @@ def test_kid_does_not_depend_on_the_order():
             assert getattr(other, name) == pytest.approx(getattr(sure, name), rel=1e-8, abs=1e-12), name
 
 
+@pytest.mark.parametrize("n", [20, 75, 130])
+def test_law_of_a_kid_is_that_of_many_labellings(n):
+    both, rng = np.random.RandomState(0).standard_exponential((150, 3)), np.random.RandomState(1)
+    kernel, diagonal = _Centred.of(both[:n], both[n:], PairSums.of(both[:n].copy(), both[n:].copy()))
+    law = Law.of(kernel, diagonal, np.arange(150), kernel.taken, (n, 150 - n), unbiased=True)
+    gram = (both @ both.T / 3 + 1) ** 3
+    np.fill_diagonal(gram, 0)
+    found = []
+    for _ in range(20_000):
+        w = np.zeros((150, 2))
+        chosen = rng.permutation(150)
+        w[chosen[:n], 0], w[chosen[n:], 1] = 1, 1
+        (xx, xy), (_, yy) = w.T @ gram @ w
+        m = 150 - n
+        found.append(xx / (n * (n - 1)) + yy / (m * (m - 1)) - 2 * xy / (n * m))
+    assert law.mean == pytest.approx(np.mean(found), abs=0.03 * np.std(found))
+    assert law.variance == pytest.approx(np.var(found), rel=0.1)
+    skewness = np.mean((found - np.mean(found)) ** 3) / np.var(found) ** 1.5
+    assert law.skewness == pytest.approx(skewness, rel=0.2)
+
+
+def test_limits_of_a_kid_of_sets_without_spread():
+    for x in (np.zeros((50, 4)), np.zeros((500, 4))):
+        sure = kid(x, np.ones((50, 4))).certainty
+        assert 0 < sure.low < sure.value == 7 < sure.high < 7.2
+
+
 def test_what_is_not_known_of_a_kid():
     x, y = draw(4, 30, 3)
     assert refused(kid(x, y).certainty, "a side has 3 images, and the standard error needs at least 4")

@@ -1,6 +1,6 @@
 """How sure a KID is: its noise, its limits, and whether it differs from that of one population."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,7 @@ def certainty_of(x: Matrix, y: Matrix, sums: PairSums, level: float) -> Certaint
     if diagonal.max() > _LARGEST:
         return Certainty(value, *facts, reason="the features are so large that powers of the variance overflow float64")
     g = 1 / n + 1 / m
-    law = Law.of(kernel, diagonal, np.argsort(np.concatenate(influences)), kernel.taken, (n, m))
-    law = replace(law, mean=0.0)  # the pairs of an image with itself are left out
+    law = Law.of(kernel, diagonal, np.argsort(np.concatenate(influences)), kernel.taken, (n, m), unbiased=True)
     p_value, slope = law.p_value(value), _slope(law, value, influences, g * float(diagonal.mean()))
     low, high = limits_of(
         lambda apart: law.apart(apart, slope).score(value),

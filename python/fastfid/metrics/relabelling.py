@@ -55,18 +55,16 @@ def one_population(sides: Sequence[Given], influences: Sequence[Matrix]) -> Alik
     p_value = law.p_value(kernel.statistic(counts, gaussians))
     if len(drawn) < 2:
         return _beside_a_known_side(sides, kernel, law, p_value)
-    dealt = order[np.random.RandomState(0).permutation(len(order))]
-    smaller = int(min(counts))
-    new = np.sort(dealt[:smaller]), np.sort(dealt[smaller:])
+    dealt = _dealt(order[np.argsort(diagonal[order], kind="stable")], int(min(counts)))
+    new = np.sort(dealt[0]), np.sort(dealt[1])
     again = _relabelled(drawn, new[0], len(order))
     dealt_distance = distance(*again).value
     floor = law.mean + dealt_distance - kernel.statistic([len(rows) for rows in new], again)
     transport = Transport.between(*(g.covariance for g in again))
     if transport is None:
         return "a covariance is nearly singular if the rows of both sides are dealt anew"
-    samples = dealt[:smaller][:_SAMPLE], dealt[smaller:][:_SAMPLE]
     try:
-        seen = [_seen(i, again, transport, new[i], samples[i], diagonal, take) for i in (0, 1)]
+        seen = [_seen(i, again, transport, new[i], dealt[i][:_SAMPLE], diagonal, take) for i in (0, 1)]
     except Singular:
         return "a covariance is singular without one row if the rows of both sides are dealt anew"
     bias, variance = (sum(each) for each in zip(*seen, strict=True))
@@ -74,6 +72,16 @@ def one_population(sides: Sequence[Given], influences: Sequence[Matrix]) -> Alik
     usual = max(floor, 0.0) / dealt_distance if dealt_distance > 0 else 1.0
     inflation = float(np.clip(variance * usual / (2 * law.variance), *_INFLATIONS))
     return Alike(p_value, law.variance, floor, floor - bias, inflation)
+
+
+def _dealt(ordered: Indices, smaller: int) -> tuple[Indices, Indices]:
+    """Deal rows to two sides, one of every few neighbours in this order to the smaller side; both are shuffled.
+
+    In the order of k(z, z), both sides have the same share of the rows far out, as over all labellings.
+    """
+    rng, bounds = np.random.RandomState(0), np.arange(smaller + 1) * len(ordered) // smaller
+    chosen = bounds[:-1] + (rng.random_sample(smaller) * np.diff(bounds)).astype(np.intp)
+    return rng.permutation(ordered[chosen]), rng.permutation(np.delete(ordered, chosen))
 
 
 class _NormalRows:
@@ -149,14 +157,14 @@ def _seen(
 ) -> tuple[float, float]:
     """Return the jackknife's estimate of the bias of a side and the variance, from a sample of its rows.
 
-    Two things about all rows make the bias precise: their influences have the mean 0, and the second-order share of a
-    row is nearly proportional to the kernel k(z, z).
+    Two things make the bias precise: the influences of all its rows have the mean 0, and the second-order share of a
+    row is nearly proportional to the kernel k(z, z), whose mean over all labellings is that of the rows of both sides.
     """
     found = Sweep.of(side, len(rows), gaussians, transport).values(side, 0, take(sample))
     shares = (len(rows) - 1) * found.change + found.influence
     known = diagonal[sample]
     slope = np.cov(shares, known)[0, 1] / known.var(ddof=1)
-    bias = shares.mean() + slope * (diagonal[rows].mean() - known.mean())
+    bias = shares.mean() + slope * (diagonal.mean() - known.mean())
     return float(bias), found.variance(len(rows))
 
 

@@ -118,6 +118,35 @@ class Pairwise(Protocol):
 
 
 @dataclass(frozen=True)
+class _Weights:
+    """Means of powers of a row's weight w in the statistic Σ_ij w_i w_j k(z_i, z_j), and of v, by which w² varies.
+
+    With the statistic's terms i = j, v_i k(z_i, z_i), and the others, w_i w_j k(z_i, z_j), its third power has products
+    with a mean that is not zero: v³, v² w² w, v w² w, w² w² w² and w³ w³ (each for different rows).
+    """
+
+    square: float  # w²
+    cube: float  # w³, which is also v w
+    own_square: float  # v²
+    own_cube: float  # v³
+    both: float  # v w²
+
+    @classmethod
+    def of(cls, counts: Sequence[float], *, pooled: bool) -> Self:
+        """Return those of all ways to label the rows, or the one that a row has beside a known side.
+
+        Beside a known side v is left out: it would vary with the rows, and a set with a few rows far out has both a
+        larger statistic and a larger estimate of that (bench/coverage.py --second inf).
+        """
+        if not pooled:
+            return cls(1 / min(counts) ** 2, 0.0, 0.0, 0.0, 0.0)
+        w, shares = np.array([1, -1]) / counts, np.array(counts) / sum(counts)
+        square = shares @ w**2
+        v = w**2 - square
+        return cls(*(float(shares @ power) for power in (w**2, w**3, v**2, v**3, v * w**2)))
+
+
+@dataclass(frozen=True)
 class Law:
     """The first three moments of the statistic if both sides come from one population."""
 
@@ -135,33 +164,38 @@ class Law:
         counts: Sequence[float],
         *,
         pooled: bool = True,
+        unbiased: bool = False,
     ) -> Self:
         """Return the law; `diagonal` is k(z, z) of all rows, `take` returns rows by their indices.
 
         `order` is an order of the rows that does not depend on the order in which they were given. `pooled` says that
-        the kernel's mean and covariance are those of these rows.
+        the kernel's mean and covariance are those of these rows; otherwise they are those of an exactly known side.
+        An `unbiased` statistic leaves out the pairs of a row with itself.
         """
-        average, g = float(diagonal.mean()), sum(1 / count for count in counts)
+        n, average = len(diagonal), float(diagonal.mean())
+        own = diagonal - average
         rng = np.random.RandomState(0)
-        chosen = order[rng.choice(len(diagonal), _DRAWS, p=diagonal[order] / diagonal.sum())]
+        chosen = order[rng.choice(n, _DRAWS, p=diagonal[order] / diagonal.sum())]
         z, length = kernel.coordinates(take(chosen)), np.sqrt(diagonal[chosen])
-        cosines = {}
+        cosines, pairs, share = {}, [], own[chosen] / length
         for shift in range(1, _SHIFTS + 1):
-            cosine = kernel.of_pairs(z, np.roll(z, -shift, axis=0)) / (length * np.roll(length, -shift))
-            cosines[shift] = np.where(chosen == np.roll(chosen, -shift), 0.0, cosine)
-        second = np.mean([np.mean(np.square(c)) for c in cosines.values()])
-        third = np.mean([np.mean(cosines[k] * np.roll(cosines[k], -k) * cosines[2 * k]) for k in range(1, 5)])
-        n = len(diagonal)
-        variance = 2 * second * (g * average) ** 2
-        skew = 8 * third * (g * average) ** 3
-        if pooled:  # k(z, z) weighs 1/n² on one side and 1/m² on the other
-            own = diagonal - average
-            unequal = 1 / counts[0] ** 2 - 1 / counts[1] ** 2
-            share = counts[0] * counts[1] / n
-            variance += unequal**2 * share * np.square(own).mean()
-            skew += unequal**3 * share * (counts[1] - counts[0]) / n * (own**3).mean()
-        mean = g * average * (n / (n - 1) if pooled else 1)
-        return cls(mean, float(variance), float(skew / variance**1.5))
+            other = np.roll(length, -shift)
+            cosine = kernel.of_pairs(z, np.roll(z, -shift, axis=0)) / (length * other)
+            cosines[shift] = c = np.where(chosen == np.roll(chosen, -shift), 0.0, cosine)
+            pairs.append([c**2, c**3 * length * other, c**2 * own[chosen], c * share * np.roll(share, -shift)])
+        square, cube, with_own, of_own = np.mean(pairs, axis=(0, 2))
+        cycle = np.mean([np.mean(cosines[k] * np.roll(cosines[k], -k) * cosines[2 * k]) for k in range(1, 5)])
+        w = _Weights.of(counts, pooled=pooled)
+        total = n * average
+        variance = 2 * (w.square * total) ** 2 * square
+        third = 8 * (w.square * total) ** 3 * cycle + 4 * (w.cube * total) ** 2 * cube
+        if unbiased:
+            return cls(0.0, float(variance), float(third / variance**1.5))
+        variance += w.own_square * n * np.square(own).mean()
+        third += w.own_cube * n * (own**3).mean() + 6 * (w.cube * total) ** 2 * of_own
+        third += 12 * w.both * w.square * total**2 * with_own
+        mean = w.square * total * (n / (n - 1) if pooled else 1)
+        return cls(mean, float(variance), float(third / variance**1.5))
 
     def apart(self, value: float, slope: float) -> "Law":
         """Return the law if the populations are `value` apart and the variance grows by `slope` times as much.
@@ -179,11 +213,16 @@ class Law:
         return NormalDist().cdf(-self.score(value))
 
     def score(self, value: float) -> float:
-        """Return the quantile of the standard normal distribution that corresponds to `value`."""
+        """Return the quantile of the standard normal distribution that corresponds to `value`.
+
+        It is minus infinity for a value that the chi-square does not reach.
+        """
         z = (value - self.mean) / float(self.variance**0.5)
         skewness = min(self.skewness, _MOST_SKEW)
         if skewness > 0.01:  # cube roots of chi-squares are nearly normal (Wilson & Hilferty 1931)
             degrees = 8 / skewness**2
             root = float(max(0.0, 1 + z * (2 / degrees) ** 0.5) ** (1 / 3))
+            if not root:
+                return -inf
             z = (root - 1 + 2 / (9 * degrees)) / (2 / (9 * degrees)) ** 0.5
         return z
