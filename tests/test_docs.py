@@ -111,17 +111,19 @@ def test_the_blocks_about_certainty_run(offline, capsys, monkeypatch):
 def test_the_page_about_the_gate(offline, capsys, monkeypatch):
     rows = np.random.RandomState(0).standard_normal((3, 60, 5)).astype(np.float32)
     sets = dict(zip(("generated", "real", "previous"), rows, strict=True)) | {"real.npz": rows[1]}
+    sets |= {"mlperf_log_accuracy.json": rows[0], "val2014.npz": rows[1]}
     compare = fastfid.compare
 
     def of_rows(a, b, *, baseline=None, mode="pytorch", **options):  # images enough for 2048 dims take too long
         options["baseline"] = sets[baseline] if baseline else None
-        made = fastfid.Provenance("own", "0" * 64, mode, 5)
-        return replace(compare(sets[a], sets[b], features=True, **options), provenance=made)
+        made, followed = fastfid.Provenance("own", "0" * 64, mode, 5), PROTOCOLS.get(options.pop("protocol", ""))
+        result = compare(sets[a], sets[b], features=True, **options)
+        return replace(result, provenance=made, protocol=followed)
 
     monkeypatch.setattr(fastfid, "compare", of_rows)
     text = "".join([*blocks("sh", GATE), *blocks("yaml", GATE)])
     commands, answers = re.findall(r"^(?:- run: |    - )?(fastfid .*)$", text, re.MULTILINE), ""
-    assert len(commands) == 15
+    assert len(commands) == 16
     for command in commands:
         line, _, target = command.partition(" > ")
         assert main(shlex.split(line)[1:]) in (0, 3, 4), command
@@ -130,6 +132,7 @@ def test_the_page_about_the_gate(offline, capsys, monkeypatch):
             Path(target).write_text(out)
         answers += out
     assert "mode: pytorch in the first, clean in the second" in answers
+    assert "\nFID_SCORE: " in answers
     assert Path("history.svg").exists()
     assert Path("fid.xml").exists()
     scope = {}

@@ -17,6 +17,7 @@ from fastfid.gate import FAILED, PASSED, UNSURE
 from fastfid.junit import report
 from fastfid.metrics.certainty import Certainty
 from fastfid.metrics.registry import METRICS
+from fastfid.protocols import PROTOCOLS
 from given_rows import X, Y
 from pictures import folder, pictures
 from stand_in import stand_in
@@ -405,6 +406,28 @@ def test_wrong_usage_is_told_before_anything_is_read(images, capsys, flags, said
     (images / "own.onnx").unlink()
     assert status(*flags) == 2
     assert said in capsys.readouterr().err
+
+
+# A protocol with bounds
+
+
+def test_the_bounds_of_mlperf():
+    """submission_checker.py of mlcommons/inference accepts 23.48046692 ± 2 %."""
+    low, high = PROTOCOLS["mlperf-sdxl"].bounds["fid"]
+    assert (low, high) == pytest.approx((23.48046692 * 0.98, 23.48046692 * 1.02), abs=5e-9)
+
+
+@pytest.mark.parametrize(("value", "code"), [(23.48, 0), (23.01085758, 0), (23.01085757, 3), (23.95007627, 3)])
+def test_a_protocol_is_a_gate_of_its_own(result, tmp_path, monkeypatch, capsys, value, code):
+    scores = {"fid": replace(result.scores["fid"], value=value)}
+    found = replace(result, scores=scores, protocol=PROTOCOLS["mlperf-sdxl"])
+    assert fastfid.gate(found).passed == (code == 0)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fastfid.compare", lambda *_, **options: found)
+    assert main(["log.json", "val.npz", "--protocol", "mlperf-sdxl", "--junit", "o.xml"]) == code
+    assert capsys.readouterr().out.startswith(f"FID_SCORE: {value}\n")
+    assert ET.parse("o.xml").getroot()[0][0].attrib["name"] == "fid outside 23.01085758:23.95007626"
+    assert main(["log.json", "val.npz", "--protocol", "mlperf-sdxl", "--fail-above", "1"]) == 3
 
 
 # JUnit

@@ -232,7 +232,7 @@ def compare(
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
-    protocol : {"adm", "fd-dinov2-dgm-eval", "fd-dinov2-edm2", "fd-dinov2-torch-fidelity", "cmmd", "clip-fid"}, optional
+    protocol : {"adm", "fd-dinov2-dgm-eval", "fd-dinov2-edm2", "fd-dinov2-torch-fidelity", "cmmd", "clip-fid", "mlperf-sdxl"}, optional
         Compute what a published protocol does. It fixes mode and metrics; docs/protocols.md lists the protocols, and
         shows how to export the network for each but "adm", which `model` then names.
     per_class : bool
@@ -248,7 +248,7 @@ def compare(
     Returns
     -------
     Comparison
-    """
+    """  # noqa: E501 - the list of protocols
     options = Options.of(locals())
     asked, said = asked_for(options.metrics, options), MessagesOfPairs()
     messages, of_baseline = said.of(0), said.of(1)

@@ -1,7 +1,7 @@
 """Conditions of a gate: when a number fails."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Self
@@ -102,6 +102,17 @@ class Condition:
                 raise InputError(f"{self.text!r}: {part} needs certainty=True, or --certainty")
         elif part not in known:
             raise InputError(f"{self.text!r}: {metric} has no {part}; {own_numbers(metric, known)}")
+
+
+def conditions_of_bounds(bounds: Mapping[str, tuple[float, float]]) -> list[str]:
+    """Return the texts of the conditions that a protocol states.
+
+    Examples
+    --------
+    >>> conditions_of_bounds({"fid": (23.0, 23.9)})
+    ['fid outside 23.0:23.9']
+    """
+    return [f"{metric} outside {low!r}:{high!r}" for metric, (low, high) in bounds.items()]
 
 
 def condition_of_delta(most: float) -> str:

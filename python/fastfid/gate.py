@@ -9,7 +9,7 @@ from typing import Any
 from .against import Against
 from .checks import real_number, shown
 from .comparison import Comparison
-from .conditions import Condition, condition_of_delta, own_numbers
+from .conditions import Condition, condition_of_delta, conditions_of_bounds, own_numbers
 from .errors import InputError
 from .flat import OF_CERTAINTY, numbers_of
 from .metrics.base import Score
@@ -102,7 +102,8 @@ def gate(comparison: Comparison, fail_if: str | Sequence[str] = (), *, max_delta
     ``value ± 1.96 standard errors``, and ``"fid.corrected"``, the value without its bias, with the limits of the
     certainty. If they lie on both sides of a bound, the verdict is "inconclusive", and also if the standard error
     cannot be computed. Metrics without a formula for their noise, such as precision, are compared as they are. The
-    difference to a baseline always has its limits. What is not a number fails.
+    difference to a baseline always has its limits. What is not a number fails. Bounds that a protocol states are
+    conditions, too.
 
     Examples
     --------
@@ -113,7 +114,9 @@ def gate(comparison: Comparison, fail_if: str | Sequence[str] = (), *, max_delta
     >>> fastfid.gate(result, ["fid > 0.2", "kid > 0.01"]).verdict
     'passed'
     """
-    texts = (fail_if,) if isinstance(fail_if, str) else tuple(fail_if)
+    texts = [fail_if] if isinstance(fail_if, str) else list(fail_if)
+    if comparison.protocol:
+        texts = conditions_of_bounds(comparison.protocol.bounds) + texts
     checks = [_checked(Condition.of(text), comparison.scores) for text in texts]
     if max_delta is not None:
         checks.append(_against(comparison.baseline, max_delta_number(max_delta)))

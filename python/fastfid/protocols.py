@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .arguments import default
@@ -78,6 +78,8 @@ class Protocol:
         Number of generated and of real images; None for any number.
     seed : int or None
         The seed with which the tool chooses that many from more, where ``limit`` and ``seed`` choose the same.
+    bounds : mapping of str to (float, float)
+        For metrics that must lie between two values: the smallest and the largest that pass.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Protocol:
     network: Network | None = None
     n: tuple[int | None, int | None] = (None, None)
     seed: int | None = None
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def fixed(self) -> dict[str, Any]:
@@ -229,6 +232,16 @@ PROTOCOLS: dict[str, Protocol] = {
             lines=(Line("CLIP-FID", "fid"),),
             network=Network("CLIP ViT-B/32", 512, _EMBEDDING, "clip"),
             n=(50_000, None),
+        ),
+        Protocol(
+            name="mlperf-sdxl",
+            tool="accuracy_coco.py of MLPerf Inference, text to image (SDXL)",
+            settings={"mode": "pytorch", "dims": _DIMS},
+            metrics=(FID(),),
+            lines=(Line("FID_SCORE", "fid"),),
+            n=(5000, None),
+            # 23.48046692 of the reference, ± 2 %: mlcommons/inference, tools/submission/submission_checker.py
+            bounds={"fid": (23.01085758, 23.95007626)},
         ),
     )
 }

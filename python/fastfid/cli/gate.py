@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..checks import shown
 from ..comparison import Comparison
-from ..conditions import Condition, condition_of_delta
+from ..conditions import Condition, condition_of_delta, conditions_of_bounds
 from ..errors import InputError
 from ..files.appending import append
 from ..files.writing import check_writable
@@ -136,7 +136,8 @@ def show_baseline(result: Comparison) -> None:
 
 def _conditions(typed: argparse.Namespace) -> Sequence[str]:
     delta = [] if typed.max_delta is None else [condition_of_delta(typed.max_delta)]
-    return [*typed.fail_if, *delta]
+    protocol = protocol_of(getattr(typed, "protocol", None))
+    return [*(conditions_of_bounds(protocol.bounds) if protocol else ()), *typed.fail_if, *delta]
 
 
 def _condition(start: str, text: str) -> str:
