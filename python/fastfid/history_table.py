@@ -84,6 +84,6 @@ def _strip(entry: Entry, metric: str, scale: tuple[float, float]) -> str:
     """Return a line of characters with `o` at the value and dashes between its limits."""
     if (found := limits(entry, metric)) is None:
         return ""
-    least, most = scale
-    low, value, high = (round((x - least) / ((most - least) or 1.0) * (_STRIP - 1)) for x in found)
+    least, most = scale if scale[0] < scale[1] else (scale[0] - 1, scale[1] + 1)
+    low, value, high = (round((x - least) / (most - least) * (_STRIP - 1)) for x in found)
     return "".join("o" if i == value else "-" if low <= i <= high else "." for i in range(_STRIP))
