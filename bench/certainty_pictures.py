@@ -61,10 +61,18 @@ def histogram(axes: Any, filled: list[float], name: str, outlined: list[float], 
     axes.legend(frameon=False)
 
 
-def line(axes: Any, at: float, text: str) -> None:
+def line(axes: Any, at: float, text: str, side: str = "left") -> None:
+    """Draw an upright line, with a text on its right (which is then aligned "left") or on its left."""
     axes.axvline(at, color=GREY, lw=0.8)
-    place = ("data", "axes fraction")
-    axes.annotate(text, (at, 1), (4, -2), xycoords=place, textcoords="offset points", color=GREY, va="top")
+    place, by = ("data", "axes fraction"), 4 if side == "left" else -4
+    axes.annotate(text, (at, 1), (by, -2), xycoords=place, textcoords="offset points", color=GREY, va="top", ha=side)
+
+
+def span(axes: Any, low: float, high: float, height: float, text: str) -> None:
+    """Draw a double arrow between two values, with a text above it, and shade what is between them."""
+    axes.axvspan(low, high, color=ORANGE, alpha=0.12, lw=0)
+    axes.annotate("", (low, height), (high, height), arrowprops={"arrowstyle": "<->", "color": ORANGE})
+    axes.annotate(text, (high, height), (6, 0), textcoords="offset points", color=ORANGE, va="center")
 
 
 def bias(story: Story) -> None:
@@ -95,6 +103,9 @@ def noise(story: Story) -> None:
     values, corrected = [sure.value for sure in found], [sure.corrected for sure in found]
     histogram(axes, values, "as reported", corrected, "without the bias")
     line(axes, story.truth, f"truth: {story.truth:.3f}")
+    error = np.sqrt(np.mean([sure.standard_error**2 for sure in found]))
+    height = 0.78 * axes.get_ylim()[1]
+    span(axes, story.truth - error, story.truth + error, height, f"± one standard error ({error:.3f})")
 
 
 def limits(story: Story) -> None:
@@ -119,20 +130,24 @@ def floor(story: Story) -> None:
     values = [[sure.value for sure in each] for each in (found, same)]
     name = f"a very good generator: truth {shift @ shift:.4f}"
     histogram(axes, values[0], name, values[1], "real against real: truth 0")
-    line(axes, float(np.mean([sure.noise_floor for sure in found])), "noise floor")
+    line(axes, float(np.mean([sure.noise_floor for sure in found])), "noise floor", side="right")
 
 
 def influence(story: Story) -> None:
     """What the FID loses without each image, against its influence."""
-    n = 3200
-    predicted, exact = (each[:n] / n for each in influences_of(story.generated, story.real, n))
-    shown = np.argsort(predicted)[np.linspace(0, n - 1, 300).astype(int)]
-    _, axes = plt.subplots(figsize=(5, 3.6))
-    axes.plot(predicted[shown], exact[shown], ".", color=BLUE, ms=4)
+    n, worst = 3200, 16
+    predicted, exact = (1000 * each[:n] / n for each in influences_of(story.generated, story.real, n))
+    order = np.argsort(predicted)
+    shown, last = order[np.linspace(0, n - 1 - worst, 300).astype(int)], order[-worst:]
+    _, axes = plt.subplots()
     ends = [predicted.min(), predicted.max()]
     axes.plot(ends, ends, color=GREY, lw=0.8)
-    axes.set(xlabel="influence of the image / n", ylabel="what the FID falls by without it")
-    axes.ticklabel_format(scilimits=(0, 0))
+    axes.plot(predicted[shown], exact[shown], ".", color=BLUE, ms=5, label="one image each")
+    axes.plot(
+        predicted[last], exact[last], "s", color=ORANGE, ms=5, label=f"the {worst} images that raise the FID most"
+    )
+    axes.set(xlabel="influence of the image / n, in thousandths", ylabel="FID falls by, in thousandths")
+    axes.legend(frameon=False)
 
 
 PICTURES: dict[str, Callable[[Story], None]] = {

@@ -122,7 +122,7 @@ def verdicts(features: Rows, dims: int, trials: int) -> None:
                     x, *others = (real[rng.randint(0, len(real), n)] for _ in range(k + 1))
                     standings = fastfid.rank(x, *map(a, others), features=True).standings
                     worse = [one.name for one in standings if one.verdict == "worse"]
-                    better = any(one.verdict == "better" for one in standings)
+                    better = any(one.verdict == "best" for one in standings)
                     found.append((any(name.startswith("generator 1 ") for name in worse), bool(worse), better))
                 first, some, best = 100 * np.mean(found, axis=0)
                 print(f"| {real_name} | {k} | {n} | {first:.1f} % | {some:.1f} % | {best:.1f} % |", flush=True)

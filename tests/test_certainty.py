@@ -677,3 +677,28 @@ def test_the_command_line_says_it_in_words(tmp_path, capsys):
     assert "not available, because the first side has 4 rows" in capsys.readouterr().out
     assert main([*written(tmp_path, x, y), "--features", "--certainty", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["certainty"]["reason"] == ""
+
+
+@pytest.mark.filterwarnings("ignore::fastfid.FastFIDWarning")
+def test_the_level_is_that_of_every_metric(tmp_path, capsys):
+    x, y = (rows.astype(np.float32) for rows in sides(200, 210))
+    sure = fastfid.certainty(x, y, level=0.9)
+    both = fastfid.compare(x, y, features=True, metrics=["fid", "kid"], certainty=True, level=0.9)
+    assert (both.certainty.low, both.certainty.high) == pytest.approx((sure.low, sure.high), rel=1e-4)
+    assert {score.certainty.level for score in both.scores.values()} == {0.9}
+    usual = fastfid.compare(x, y, features=True, metrics=["kid"], certainty=True).scores["kid"].certainty
+    assert both.scores["kid"].certainty.low > usual.low
+    own = fastfid.compare(x, y, features=True, metrics=[fastfid.FID(certainty=True, level=0.9)])
+    assert own.certainty.low == both.certainty.low
+    paths = written(tmp_path, x, y)
+    assert main([*paths, "--features", "--certainty", "--level", ".999"]) == 0
+    assert "99.9% limits" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::fastfid.FastFIDWarning")
+def test_a_level_needs_certainty(tmp_path, capsys):
+    x, y = (rows.astype(np.float32) for rows in sides(200, 210))
+    with pytest.raises(fastfid.InputError, match="level=0.95 is about the limits of certainty: give certainty=True"):
+        fastfid.compare(x, y, features=True, level=0.95)
+    assert main([*written(tmp_path, x, y), "--features", "--level", "0.9"]) == 1
+    assert "--level 0.9 is about the limits of certainty: give --certainty as well" in capsys.readouterr().err

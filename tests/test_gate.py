@@ -217,6 +217,13 @@ def test_the_difference_is_that_of_a_ranking(paired):
     assert (other.n, other.paired, other.reason) == (300, paired, "")
 
 
+def test_the_level_is_that_of_the_limits():
+    a, b, real = rows(0.5, 0.3)
+    wide, usual = (compared(a, real, baseline=b, **options).baseline for options in ({"level": 0.99}, {}))
+    assert (wide.high - wide.low) / (usual.high - usual.low) == pytest.approx(2.5758293 / 1.9599640, rel=1e-6)
+    assert (wide.level, usual.level) == (0.99, 0.95)
+
+
 def test_the_limits_of_the_difference_decide():
     a, b, real = rows(0.5, 0.3)
     result = compared(a, real, baseline=b)
@@ -391,7 +398,7 @@ def test_the_command_with_a_baseline(images, capsys):
         (["--fail-above", "x"], "is no condition"),
         (["--fail-outside", "2:1"], "the lower bound comes first"),
         (["--fail-if", "kid>1"], "kid is not asked for; the metrics are fid"),
-        (["--fail-if", "fid.low>1"], "low needs certainty=True, or --certainty"),
+        (["--fail-if", "fid.low>1"], "low needs --certainty"),
         (["--max-delta", "1"], "--max-delta is about --baseline"),
         (["--baseline", "b", "--max-delta", "nan"], "max_delta must be a finite number"),
         (["--baseline", "b", "--max-delta", "x"], "must be a number"),

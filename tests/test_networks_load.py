@@ -113,7 +113,7 @@ def test_an_exported_file_keeps_its_identity(exported):
 def test_an_exported_file_is_for_its_mode_and_dims(exported):
     with pytest.raises(ModelError, match=r"exported for mode pytorch, and mode clean .*--mode 'clean'"):
         networks.load(exported, dims=64, mode="clean")
-    with pytest.raises(ModelError, match=r"gives 64 features, and 2048 were asked for: pass dims=64"):
+    with pytest.raises(ModelError, match=r"gives 64 features, and 2048 were asked for: pass dims 64"):
         networks.load(exported)
 
 

@@ -194,8 +194,8 @@ def taken(monkeypatch, tmp_path):
 def typed(name, values):
     """Return the values that a flag can be given, as they are typed."""
     option = TABLE[name].option
-    kind = str if option.read is str or name == "metrics" else int
-    fits = [value for value in values if type(value) is kind and name != "model"]
+    kinds = (str,) if option.read is str or name == "metrics" else (int, float)
+    fits = [value for value in values if type(value) in kinds and name != "model"]
     return [] if option.switch is not None else [str(value) for value in fits]
 
 

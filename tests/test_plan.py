@@ -155,6 +155,8 @@ def test_record():
         ({"half_width": "1"}, "half_width must be a number above 0"),
         ({"level": 95}, "level must be a number between 0.5 and 0.9999"),
         ({"reference": 1}, "reference must be at least 2"),
+        ({"level": 0.9}, "level=0.9 is the confidence level of half_width: give half_width as well"),
+        ({"level": 0.95, "sd": 1}, "level=0.95 is the confidence level of half_width"),
         ({"fid": 3}, "give two sets of images as a pilot, or fid"),
         ({"metrics": ["kid"]}, "plan does not take metrics"),
     ],
@@ -228,3 +230,33 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             main(["plan", *typed])
         assert text in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        (["--fid", "3", "--level", ".9"], "--level 0.9 is the confidence level of --half-width: give --half-width as"),
+        (["--sd", "1", "--half-width", "2"], "give --sd or --half-width, not both"),
+        (["--half-width", "-1"], "--half-width must be a number above 0"),
+        (["--fid", "3", "--reference", "1"], "--reference must be at least 2"),
+        (["--fid", "3", "--batch-size", "8"], "--batch-size is about the images of a pilot, and --fid takes none"),
+        ([], "or --fid alone for a rule of thumb"),
+        (["few.npy", "real.npy", "--features"], "--fid alone gives a rule of thumb"),
+        (["real.npy", "known.npz", "--features", "--reference", "50"], "leave --reference 50 out"),
+    ],
+)
+def test_errors_of_the_command_name_its_flags(tmp_path, monkeypatch, capsys, typed, text):
+    monkeypatch.chdir(tmp_path)
+    few, real = sets(10, 100)
+    np.save("few.npy", few)
+    np.save("real.npy", real)
+    Statistics(D).update(real).save("known.npz")
+    assert main(["plan", *typed]) == 1
+    err = capsys.readouterr().err
+    assert text in err
+    assert "=" not in err.splitlines()[-1]
+
+
+def test_a_plan_is_printed_as_the_command_prints_it():
+    result = fastfid.plan(fid=3, sd=0.1)
+    assert str(result).splitlines() == [*result.table().splitlines(), *result.conclusion, result.citation]

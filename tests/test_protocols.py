@@ -171,7 +171,7 @@ def test_what_it_fixes_cannot_be_given(name, option):
 def test_the_modes_flag_beside_a_protocol(sets, capsys):
     command = [*map(str, sets[:2]), "--protocol", "fd-dinov2-edm2", "--model", "x.onnx", "--mode", "dinov2"]
     assert main(command) == 1
-    assert "protocol fd-dinov2-edm2 fixes mode; leave mode='dinov2' out" in capsys.readouterr().err
+    assert "protocol fd-dinov2-edm2 fixes mode; leave --mode dinov2 out" in capsys.readouterr().err
 
 
 def test_the_mode_of_adm_is_given_and_that_of_a_network_may_be_its_files():
@@ -218,7 +218,7 @@ def test_other_dims_are_refused(name, unreadable, tmp_path):
 @every_network
 def test_another_size_is_refused(name, unreadable, tmp_path):
     path = write_network(tmp_path / "large.onnx", 448, PROTOCOLS[name].network.dims)
-    with pytest.raises(fastfid.ModelError, match=rf"size \d+x\d+ does not fit \(protocol {name}: it needs .*--model"):
+    with pytest.raises(fastfid.ModelError, match=rf"size \d+x\d+ does not fit \(protocol {name}: it .* given as model"):
         fastfid.compare(*unreadable, model=path, protocol=name)
 
 

@@ -1,6 +1,7 @@
 """Rankings: differences of FIDs against simulation, verdicts, pairs, and the command."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -174,7 +175,7 @@ def test_standings_are_sorted_by_corrected_fid_and_judged():
     real, far, near, mid = sets(1.0, 0.2, 0.5, n=400)
     result = ranked(real, far, near, mid)
     assert [one.name.split()[1] for one in result.standings] == ["2", "3", "1"]
-    assert [one.verdict for one in result.standings] == ["better", "worse", "worse"]
+    assert [one.verdict for one in result.standings] == ["best", "worse", "worse"]
     assert [one.images_to_tell for one in result.standings] == [None] * 3
     best, *others = result.standings
     assert (best.difference, best.difference_low) == (0, None)
@@ -209,7 +210,7 @@ def test_equal_generators_are_seldom_called_worse(quick):
 
 def test_cannot_tell():
     result = ranked(*sets(0.3, 0.3, 2.0))
-    assert [one.verdict for one in result.standings] == ["cannot tell", "cannot tell", "worse"]
+    assert [one.verdict for one in result.standings] == ["lowest", "cannot tell", "worse"]
     assert "cannot be told from" in result.conclusion[0]
     assert "Worse than" in result.conclusion[1]
     assert result.standings[1].images_to_tell > 200
@@ -231,7 +232,7 @@ def test_what_has_no_certainty_is_listed_with_its_fid_and_the_reason():
     real, a, b, c = sets(0.5, 1.5, 0.1)
     result = fastfid.rank(real, a, b, c[:10], Statistics(D).update(c), features=True)
     assert [one.name.split()[1] for one in result.standings] == ["1", "2", "4", "3"]
-    assert [one.verdict for one in result.standings] == ["cannot tell", "worse", "cannot tell", "cannot tell"]
+    assert [one.verdict for one in result.standings] == ["lowest", "worse", "no verdict", "no verdict"]
     by_hand, few = result.standings[2:]
     assert by_hand.fid == pytest.approx(fastfid.compare(Statistics(D).update(c), real, features=True).fid)
     assert "without the images' features" in by_hand.reason
@@ -241,6 +242,87 @@ def test_what_has_no_certainty_is_listed_with_its_fid_and_the_reason():
     nothing = ranked(real[:10], a, b)
     assert all(one.reason for one in nothing.standings)
     assert nothing.best.fid < nothing.standings[1].fid
+    assert {one.verdict for one in nothing.standings} == {"no verdict"}
+    assert "sorted by the FID itself" in nothing.conclusion[0]
+    assert sum("No verdict about" in line for line in nothing.conclusion) == 1  # one reason for both
+    alone = ranked(real, a, c[:10])
+    assert [one.verdict for one in alone.standings] == ["no verdict", "no verdict"]
+    assert "is the only one whose FID without bias is known" in alone.conclusion[0]
+
+
+def test_the_same_images_given_twice():
+    real, a, b = sets(0.3, 1.0)
+    once = ranked(real, b, a)
+    for paired in (False, True):
+        result = ranked(real, a, b, b.copy(), a, paired=paired)
+        assert [one.verdict for one in result.standings] == ["best", "same images", "worse", "same images"]
+        names = [one.name for one in result.standings]
+        assert [one.same_as for one in result.standings] == ["", names[0], "", names[2]]
+        assert sum("and counts once" in line for line in result.conclusion) == 2
+        assert f"| same images as {names[2]} |" in result.table()
+        assert result.difference(0, 1).verdict == "same images"
+        assert len(result.pairs()) == 1
+    again = ranked(real, b, a, a)
+    assert again.standings[2].difference_low == once.standings[1].difference_low  # a copy is no further comparison
+    assert again.standings[1].difference == 0
+    assert [one.verdict for one in ranked(real, a, a).standings] == ["no verdict", "same images"]
+
+
+def test_one_path_is_one_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, rows in zip("rab", sets(0.3, 1.0), strict=True):
+        np.save(f"{name}.npy", rows)
+    (tmp_path / "c.npy").symlink_to("b.npy")
+    result = ranked("r.npy", "a.npy", "b.npy", "c.npy", "./b.npy")
+    assert [one.same_as for one in result.standings] == ["", "", "b.npy", "b.npy"]
+    assert "b.npy was given more than once, and counts once." in ranked("r.npy", "b.npy", "b.npy").conclusion
+    with pytest.warns(fastfid.FastFIDWarning, match=r"r\.npy has the very images of r\.npy") as seen:
+        ranked("r.npy", "a.npy", "b.npy", "r.npy")
+    unknown = [str(one.message) for one in seen if "no record" in str(one.message)]
+    assert unknown == ["a.npy, b.npy and r.npy: no record of the model and mode that made these statistics"]
+
+
+def test_rounding_does_not_set_the_decimals():
+    real, a, b = sets(0.5, 1.0)
+    turned = np.roll(a, 1, axis=0)  # the same rows in another order, so that the bits differ
+    plain, result = ranked(real, a, b), ranked(real, a, b, a * (1 + 1e-15) + 1e-12, paired=True)
+    assert result.standings[1].difference_error < 1e-6
+    assert result.table().splitlines()[2].split("|")[3] == plain.table().splitlines()[2].split("|")[3]
+    assert ranked(real, a, b, turned).standings[1].verdict in ("cannot tell", "same images")
+
+
+# Every two
+
+
+def test_every_two_are_judged_together():
+    real, *generators = sets(0.2, 0.5, 1.0, n=300)
+    result = ranked(real, *generators)
+    gaps = result.pairs()
+    assert [(gap.a, gap.b) for gap in gaps] == [
+        (result.standings[i].name, result.standings[j].name) for i, j in ((0, 1), (0, 2), (1, 2))
+    ]
+    by_hand = Difference.of(
+        *measured(real.astype(np.float32), *(g.astype(np.float32) for g in generators[1:])), paired=False
+    )
+    gap = result.difference(2, 1)
+    assert gap.verdict == "worse"
+    assert gap.standard_error == pytest.approx(by_hand.error, rel=1e-5)
+    assert (gap.high - gap.difference) / gap.standard_error == pytest.approx(2.39398, abs=1e-4)  # 1 - 0.05 / 3
+    other = result.difference(1, 2)
+    assert (other.difference, other.verdict) == (-gap.difference, "better")
+    to_best = result.difference(1, 0)
+    assert to_best.standard_error == result.standings[1].difference_error
+    assert to_best.low < result.standings[1].difference_low
+    assert (
+        ranked(real, *generators[:2]).difference(1, 0).low == ranked(real, *generators[:2]).standings[1].difference_low
+    )
+    assert "| better |" in result.table_of_pairs()
+    few = ranked(real, generators[0], generators[1], generators[2][:10])
+    with pytest.raises(fastfid.InputError, match="nothing is known about generator 3 .* has 10 rows"):
+        few.difference(0, 2)
+    for bad in ((0, 3), (-1, 0)):
+        with pytest.raises(fastfid.InputError, match="the rows are 0 to 2, got"):
+            result.difference(*bad)
 
 
 def test_levels_and_json():
@@ -326,8 +408,14 @@ def test_the_command(images, capsys):
     assert (first, second) == tuple(result.table().splitlines()[2:])
     assert first.startswith("| a | 40 |")
     assert said == [*result.conclusion, result.citation]
+    assert str(result).splitlines() == [*result.table().splitlines(), *result.conclusion, result.citation]
     assert main([*command, "--paired", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
+    assert "pairs" not in told
+    assert main([*command, "--all-pairs"]) == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == result.table_of_pairs().splitlines()
+    assert main([*command, "--all-pairs", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["pairs"] == [asdict(gap) for gap in result.pairs()]
     assert told["paired"]
     assert told["level"] == 0.9
     with pytest.raises(SystemExit):
@@ -337,6 +425,14 @@ def test_the_command(images, capsys):
         with pytest.raises(SystemExit):
             main(["rank", "real", "a", "b", "--level", level])
         assert "level must be a number between 0.5 and 0.9999" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["rank", "plan", "fdr", "shard"])
+def test_the_help_is_about_the_command_itself(command, capsys):
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    assert not [flag for flag in ("--bootstrap", "--save-stats", "--certainty", " mind") if flag in text]
 
 
 def test_pairs_are_known_by_their_names(images):

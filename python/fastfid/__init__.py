@@ -49,10 +49,11 @@ from .plan import plan
 from .planned import Plan, Reading
 from .provenance import Provenance
 from .rank import rank
-from .ranking import Ranking, Standing
+from .ranking import Ranking
 from .reference import reference
 from .sharding import merge, shard
 from .sources import Item, Piece, Source
+from .standings import Gap, Standing
 from .threads import set_num_threads
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "FastFIDError",
     "FastFIDWarning",
     "Fit",
+    "Gap",
     "Gate",
     "History",
     "How",

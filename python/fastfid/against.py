@@ -22,6 +22,7 @@ from .metrics.rows import ROWS
 from .networks.roles import FEATURES
 from .options import Options
 from .pairing import check_images, check_names, image_names
+from .provenance import without_record
 from .sides import check_sides, fitted, glanced, open_side, resumable, roles_of
 
 _WITH_ROWS = FID(certainty=True).needs
@@ -63,20 +64,20 @@ class Against:
     reason: str = ""
 
     @classmethod
-    def of(cls, side: Side, other: Side, real: Side, *, paired: bool) -> "Against":
+    def of(cls, side: Side, other: Side, real: Side, *, paired: bool, level: float) -> "Against":
         """Compare a side that has been read with another, both beside the same real one."""
         reference, own = Given.of(real.fit, real.name), Given.of(other.fit, other.name)
         found = [Measured.of(one, reference, paired=paired) for one in (Given.of(side.fit, side.name), own)]
         if reasons := [one for one in found if isinstance(one, str)]:
             value = distance(own.gaussian, reference.gaussian).value
-            return cls(other.name, other.n, value, paired, reason=reasons[0])
+            return cls(other.name, other.n, value, paired, level, reason=reasons[0])
         of_side, of_other = (one for one in found if not isinstance(one, str))
         value = float(np.ldexp(of_other.parts.distance, 2 * of_other.parts.exponent))
         difference = Difference.of(of_side, of_other, paired=paired)
-        half = NormalDist().inv_cdf((1 + LEVEL) / 2) * difference.error
+        half = NormalDist().inv_cdf((1 + level) / 2) * difference.error
         low, high = difference.value - half, difference.value + half
         facts = (difference.value, difference.error, low, high)
-        return cls(other.name, other.n, value, paired, LEVEL, *facts)
+        return cls(other.name, other.n, value, paired, level, *facts)
 
 
 def needs_of_baseline(options: Options, asked: Sequence[Metric]) -> tuple[Need, ...]:
@@ -102,7 +103,9 @@ def open_baseline(given: Any, sides: Sequence[Side], options: Options, messages:
 def check_baseline(other: Side, sides: Sequence[Side], facts: Facts, options: Options, messages: Messages) -> Side:
     """Check the baseline against both sides, and glance at its images."""
     first, real = sides
-    (other, _), _ = check_sides([other, real], facts, options.force, messages)
+    (other, _), _ = check_sides([other, real], facts, options.force, messages, tell_unknown=False)
+    if other.provenance is None:
+        messages.warn(without_record([other.name]))
     if first.provenance and other.provenance:
         check_sides([first, other], facts, options.force, messages)
     for side, may_be_fixed in ((first, False), (other, False), (real, True)):
@@ -121,7 +124,7 @@ def read_baseline(
     tell_of_sides([other, real], facts, messages)
     if options.paired:
         check_images(first, other, image_names(first, options))
-    return Against.of(first, other, real, paired=options.paired)
+    return Against.of(first, other, real, paired=options.paired, level=float(options.level))
 
 
 def _require_rows(side: Side, facts: Facts, *, may_be_fixed: bool) -> None:

@@ -1,13 +1,17 @@
-"""Marks defaults, so that "not given" can be told from "given", and describes options."""
+"""Marks defaults, so that "not given" can be told from "given"; describes options, and writes them in messages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any, TypeVar, cast
 
+from .checks import shown
 from .errors import FastFIDError, InputError
 
 T = TypeVar("T")
-Marked = TypeVar("Marked", str, int)
+Marked = TypeVar("Marked", str, int, float)
 
 
 class _NotGiven:
@@ -22,6 +26,13 @@ class _Number(_NotGiven, int):
     pass
 
 
+class _Real(_NotGiven, float):
+    pass
+
+
+_AS_FLAGS = ContextVar("_AS_FLAGS", default=False)
+
+
 def default(value: Marked) -> Marked:
     """Return `value` for use as the default of a parameter, marked as not given.
 
@@ -32,7 +43,8 @@ def default(value: Marked) -> Marked:
     >>> f(), f("pytorch")
     (('pytorch', False), ('pytorch', True))
     """
-    return cast(Marked, _Text(value) if isinstance(value, str) else _Number(value))
+    kind: Any = next(kind for kind in (_Text, _Number, _Real) if isinstance(value, kind.__mro__[2]))
+    return cast(Marked, kind(value))
 
 
 def given(value: object) -> bool:
@@ -100,3 +112,34 @@ def keeping_value(check: Callable[[Any], object]) -> Callable[[Any], None]:
         check(value)
 
     return check_only
+
+
+@contextmanager
+def arguments_as_flags() -> Iterator[None]:
+    """In this block messages write arguments as they are typed at the command line."""
+    token = _AS_FLAGS.set(True)
+    try:
+        yield
+    finally:
+        _AS_FLAGS.reset(token)
+
+
+def spelled(name: str, *value: Any) -> str:
+    """Return an argument, with its value if one is given, as the reader of a message would write it.
+
+    Examples
+    --------
+    >>> spelled("half_width"), spelled("mode", "clean"), spelled("recursive", False)
+    ('half_width', "mode='clean'", 'recursive=False')
+    >>> with arguments_as_flags():
+    ...     spelled("half_width"), spelled("mode", "clean"), spelled("recursive", False)
+    ('--half-width', '--mode clean', '--no-recursive')
+    """
+    if not _AS_FLAGS.get():
+        return f"{name}={shown(value[0])}" if value else name
+    text = "" if not value or isinstance(value[0], bool) else f" {_typed(value[0])}"
+    return f"--{'no-' if value == (False,) else ''}{name.replace('_', '-')}{text}"
+
+
+def _typed(value: object) -> str:
+    return quote(",".join(map(str, value)) if isinstance(value, tuple | list) else str(value))

@@ -80,6 +80,14 @@ def level_number(value: Any) -> float:
     return level
 
 
+def level_text(text: str) -> float:
+    """Read a confidence level from text, or raise `InputError`."""
+    try:
+        return level_number(float(text))
+    except ValueError:
+        return level_number(text)
+
+
 def whole_text(text: str) -> int:
     """Read a whole number from text, or raise `InputError`."""
     digits = text.removeprefix("-")

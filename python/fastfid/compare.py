@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from .against import check_baseline, needs_of_baseline, open_baseline, read_baseline
-from .arguments import default
+from .arguments import default, given, spelled
 from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
@@ -19,6 +19,7 @@ from .messages import Messages, tell_of_scores, tell_of_sides
 from .messages_of_pairs import MessagesOfPairs
 from .metrics.authpct import AuthPct
 from .metrics.base import Metric, Need, Score
+from .metrics.certainty import LEVEL
 from .metrics.fid import FID
 from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .options import OF_METRICS, Model, Options
@@ -202,6 +203,7 @@ def compare(
     progress: ProgressOption = None,
     bootstrap: int = 0,
     certainty: bool = False,
+    level: float = default(LEVEL),
     metrics: Sequence[str | Metric] = ("fid",),
     protocol: str | None = None,
     per_class: bool = False,
@@ -226,9 +228,11 @@ def compare(
         side (method "jackknife"). It always computes 40 distances, and needs memory for 20 d² numbers per side.
         Statistics without rows count as exactly known. The replicates are computed with ``method="auto"``.
     certainty : bool
-        Also say how sure each score is: its bias, standard error, 95 % limits and p-value, as `fastfid.certainty` does.
+        Also say how sure each score is: its bias, standard error, limits and p-value, as `fastfid.certainty` does.
         ``Comparison.certainty`` has that of the FID, and ``scores[...].certainty`` those of "fid", "kid", "sfid" and
         "is"; it is None for other metrics. The features of all images are kept, 8 KiB each at 2048 dims.
+    level : float
+        Confidence level of the limits of `certainty`, from 0.5 to 0.9999.
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
@@ -250,6 +254,9 @@ def compare(
     Comparison
     """  # noqa: E501 - the list of protocols
     options = Options.of(locals())
+    if given(options.level) and not options.certainty and options.baseline is None:
+        one, other = spelled("level", options.level), spelled("certainty", True)
+        raise InputError(f"{one} is about the limits of certainty: give {other} as well, or leave it out")
     asked, said = asked_for(options.metrics, options), MessagesOfPairs()
     messages, of_baseline = said.of(0), said.of(1)
     for name in OF_METRICS:
@@ -258,8 +265,8 @@ def compare(
     followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = _opened(asked, (a, b), options, messages, needs_of_baseline(options, asked))
-    other = None if options.baseline is None else open_baseline(options.baseline, sides, options, of_baseline)
-    opened = sides if other is None else [*sides, other]
+    third = None if options.baseline is None else open_baseline(options.baseline, sides, options, of_baseline)
+    opened = sides if third is None else [*sides, third]
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
     common: tuple[str, ...] = ()
@@ -272,8 +279,8 @@ def compare(
             followed.check(facts, opened, messages, force=options.force)
             followed.tell_of_n(sides, messages)
         sides, forced = check_sides(sides, facts, options.force, messages)
-        if other is not None:
-            other = check_baseline(other, sides, facts, options, of_baseline)
+        if third is not None:
+            third = check_baseline(third, sides, facts, options, of_baseline)
         if options.per_class:
             shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
             sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
@@ -284,7 +291,7 @@ def compare(
         tell_of_sides(sides, facts, messages, fid=fid)
         if followed:
             followed.tell_of_n(sides, messages)
-        against = None if other is None else read_baseline(other, sides, engine, facts, options, of_baseline)
+        against = None if third is None else read_baseline(third, sides, engine, facts, options, of_baseline)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
         namers = [namer(side, options) for side in sides]
         scores = {metric.name: _named(metric, scores[metric.name], namers) for metric in asked}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Self
 
+from .arguments import spelled
 from .checks import shown
 from .errors import InputError
 from .flat import OF_CERTAINTY
@@ -99,7 +100,7 @@ class Condition:
             if metric not in WITH_CERTAINTY:
                 raise InputError(f"{self.text!r}: the noise of {metric} is not known; {own_numbers(metric, known)}")
             if not certainty:
-                raise InputError(f"{self.text!r}: {part} needs certainty=True, or --certainty")
+                raise InputError(f"{self.text!r}: {part} needs {spelled('certainty', True)}")
         elif part not in known:
             raise InputError(f"{self.text!r}: {metric} has no {part}; {own_numbers(metric, known)}")
 

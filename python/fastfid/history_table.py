@@ -6,8 +6,7 @@ from statistics import NormalDist
 from .errors import InputError
 from .history import Entry, History
 from .metrics.certainty import LEVEL
-from .numbers_shown import decimals
-from .ranking import markdown
+from .numbers_shown import decimals, markdown
 from .terminal import printable
 
 _STRIP = 24  # characters

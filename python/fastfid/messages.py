@@ -17,6 +17,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from .arguments import spelled
 from .checks import agreeing, counted
 from .errors import FastFIDWarning
 from .fit import Facts, Side
@@ -119,7 +120,7 @@ def shortage(chunk: int, batch_size: int, device: str) -> str | None:
         return None
     return (
         f"out of memory on {device} with batches of {batch_size} images: they were run {chunk} at a time, as "
-        f"batch_size={chunk} does"
+        f"{spelled('batch_size', chunk)} does"
     )
 
 

@@ -1,5 +1,6 @@
-"""How many decimals of a number are shown."""
+"""How numbers are shown, and the rows of a Markdown table."""
 
+from collections.abc import Sequence
 from math import floor, log10
 
 
@@ -12,3 +13,20 @@ def decimals(error: float) -> int:
     (3, 2, 0)
     """
     return max(0, 1 - floor(log10(error))) if error > 0 else 6
+
+
+def rounded_up(n: int) -> int:
+    """Return a number of images with two digits that is not smaller.
+
+    Examples
+    --------
+    >>> rounded_up(81_234), rounded_up(82_000), rounded_up(7)
+    (82000, 82000, 7)
+    """
+    unit = int(10 ** max(0, floor(log10(n)) - 1))
+    return -(-n // unit) * unit
+
+
+def markdown(cells: Sequence[str]) -> str:
+    """Return a row of a Markdown table."""
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

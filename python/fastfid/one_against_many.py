@@ -12,6 +12,7 @@ from .messages_of_pairs import MessagesOfPairs
 from .metrics.fid import FID
 from .options import Options
 from .pairing import check_images, check_names, image_names
+from .provenance import without_record
 from .sides import check_sides, fitted, glanced, open_side, resumable
 
 _WITH_ROWS = FID(certainty=True).needs
@@ -52,9 +53,11 @@ def _checked(sides: Sequence[Side], facts: Facts, options: Options, said: Messag
     """Check each side against the real one, and against the first of the others if both say how they were made."""
     real, *others = sides
     for i, side in enumerate(others):
-        (others[i], real), _ = check_sides([side, real], facts, options.force, said.of(i + 1))
+        (others[i], real), _ = check_sides([side, real], facts, options.force, said.of(i + 1), tell_unknown=False)
         if i and others[i].provenance and others[0].provenance:
             check_sides([others[0], others[i]], facts, options.force, said.of(i + 1))
+    if unknown := dict.fromkeys(side.name for side in (*others, real) if side.provenance is None):
+        said.of(0).warn(without_record(list(unknown)))
     return [real, *others]
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self, Union
 
-from .arguments import Option, default, given, keeping_value, option, optional
+from .arguments import Option, default, given, keeping_value, option, optional, spelled
 from .checks import (
     json_object,
+    level_number,
+    level_text,
     list_text,
     mapping,
     one_of,
@@ -35,6 +37,7 @@ from .extraction.settings import (
 from .images.modes import MODES, resolve
 from .images.preprocess import PRESETS, Preprocessing
 from .metrics.base import Metric
+from .metrics.certainty import LEVEL
 from .metrics.frechet import METHODS, check_method
 from .metrics.intervals import check_replicates
 from .metrics.registry import check_name
@@ -49,15 +52,9 @@ if TYPE_CHECKING:
     from .extractor import Extractor
 
 Model = Union[str, os.PathLike[str], "Extractor"]
-OF_METRICS = ("method", "bootstrap", "certainty")  # parameters of metrics
-OF_SCORES = (
-    *OF_METRICS,
-    "metrics",
-    "protocol",
-    "per_class",
-    "baseline",
-    "paired",
-)  # what is computed, not from which images
+OF_METRICS = ("method", "bootstrap", "certainty", "level")  # parameters of metrics
+# What is computed, not from which images.
+OF_SCORES = (*OF_METRICS, "metrics", "protocol", "per_class", "baseline", "paired")
 _OF_READING = ("limit", "seed", "on_error", "recursive", "endings", "image_key", "value_range", "quantise", "features")
 ENGINES = ("local", "processes", "ray")
 
@@ -289,12 +286,22 @@ class Options:
     )
     certainty: bool = option(
         False,
-        help="also print how sure FID, KID, sFID and IS are: bias, standard error, 95 % limits, noise floor, p-value",
+        help="also print how sure FID, KID, sFID and IS are: bias, standard error, limits, noise floor, p-value",
         check=partial(truth, "certainty"),
         bad=("yes", None, 2),
         good=(True,),
         functions=("compare",),
         switch=True,
+    )
+    level: float = option(
+        default(LEVEL),
+        help="confidence level of the limits of --certainty, from 0.5 to 0.9999",
+        check=level_number,
+        bad=(95, 0, 0.49, 1.0, "0.9", None),
+        good=(0.5, 0.9, 0.9999),
+        functions=("compare",),
+        read=level_text,
+        metavar="P",
     )
     metrics: Sequence[str | Metric] = option(
         ("fid",),
@@ -410,10 +417,10 @@ def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
         own, usual = asked[name], getattr(Options, name)
         explicit = own != usual if given(usual) else given(own)
         if explicit and own != value:
-            raise InputError(f"protocol {protocol.name} fixes {name}; leave {name}={shown(own)} out")
+            raise InputError(f"protocol {protocol.name} fixes {name}; leave {spelled(name, own)} out")
     for name in OF_METRICS:
         if asked.get(name, getattr(Options, name)) != getattr(Options, name):
-            raise InputError(f"protocol {protocol.name} fixes the metrics; leave {name}={shown(asked[name])} out")
+            raise InputError(f"protocol {protocol.name} fixes the metrics; leave {spelled(name, asked[name])} out")
     return {name: value for name, value in protocol.fixed.items() if name in asked}
 
 

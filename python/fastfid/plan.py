@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import default, given, spelled
 from .checks import level_number, real_number, shown, whole_number
 from .errors import InputError
 from .messages_of_pairs import MessagesOfPairs
@@ -33,7 +34,7 @@ def plan(
     fid: float | None = None,
     sd: float | None = None,
     half_width: float | None = None,
-    level: float = LEVEL,
+    level: float = default(LEVEL),
     reference: int | None = None,
     features: bool = False,
     **options: Any,
@@ -54,7 +55,7 @@ def plan(
     half_width : float, optional
         Instead of `sd`: the FID is to be known to plus or minus this.
     level : float
-        Confidence level of `half_width`.
+        Confidence level of `half_width`, from 0.5 to 0.9999.
     reference : int, optional
         The real side has this many images, and only the generated images grow. By default both sides have equally many.
     features : bool
@@ -99,26 +100,17 @@ def plan(
     >>> fastfid.plan(fid=3, sd=0.1).rule_of_thumb
     True
     """
+    wanted = _wanted(sd, half_width, level)
     level = level_number(level)
-    if sd is not None and half_width is not None:
-        raise InputError("give sd or half_width, not both")
-    wanted = sd if half_width is None else half_width
-    if wanted is not None:
-        _positive("sd" if half_width is None else "half_width", wanted)
-        if not wanted <= _LARGEST:
-            raise InputError(f"sd and half_width must be at most {_LARGEST:g}, got {shown(wanted)}")
-        wanted = float(wanted) / (NormalDist().inv_cdf((1 + level) / 2) if half_width is not None else 1.0)
     if reference is not None:
-        reference = whole_number("reference", reference, 2)
+        reference = whole_number(spelled("reference"), reference, 2)
     if (a is None) != (b is None) or (a is None) == (fid is None):
-        raise InputError("give two sets of images as a pilot, or fid=... alone for a rule of thumb")
+        raise InputError(f"give two sets of images as a pilot, or {spelled('fid')} alone for a rule of thumb")
     if fid is not None:
         if options or features:
-            name = next(iter(options), "features")
-            raise InputError(f"{name} is about the images of a pilot, and fid=... takes none: leave it out")
-        if not _positive("fid", fid) <= _LARGEST:
-            raise InputError(f"fid must be at most {_LARGEST:g}, got {shown(fid)}")
-        rule = RuleOfThumb.of(float(fid))
+            name = spelled(next(iter(options), "features"))
+            raise InputError(f"{name} is about the images of a pilot, and {spelled('fid')} takes none: leave it out")
+        rule = RuleOfThumb.of(_positive("fid", fid))
         if not rule.distance:
             raise InputError(
                 "by the rule of thumb two sets of 50,000 images from one source have a FID of "
@@ -126,6 +118,19 @@ def plan(
             )
         return _planned(rule, _sizes((False, False), reference), wanted, half_width, level, DIMS)
     return _from_pilot(a, b, wanted, half_width, level, reference, {**options, "features": features})
+
+
+def _wanted(sd: float | None, half_width: float | None, level: float) -> float | None:
+    """Return the standard deviation that is asked for, directly or by the width of limits; None if none is."""
+    level_number(level)
+    if sd is not None and half_width is not None:
+        raise InputError(f"give {spelled('sd')} or {spelled('half_width')}, not both")
+    if half_width is not None:
+        return _positive("half_width", half_width) / NormalDist().inv_cdf((1 + level) / 2)
+    if given(level):
+        one, other = spelled("level", level), spelled("half_width")
+        raise InputError(f"{one} is the confidence level of {other}: give {other} as well, or leave it out")
+    return None if sd is None else _positive("sd", sd)
 
 
 def _from_pilot(
@@ -143,10 +148,12 @@ def _from_pilot(
     fixed = pair.sides[0].fixed, pair.sides[1].fixed
     if reference is not None and any(fixed):
         name = (generated if fixed[0] else real).name
-        raise InputError(f"{name} has no images and counts as exactly known: leave reference={reference} out")
+        asked = spelled("reference", reference)
+        raise InputError(f"{name} has no images and counts as exactly known: leave {asked} out")
     parts = pair.parts()
     if isinstance(parts, str):
-        raise InputError(f"no plan from this pilot: {parts.split(';')[0]}; plan(fid=...) gives a rule of thumb")
+        rule = f"{spelled('fid')} alone gives a rule of thumb"
+        raise InputError(f"no plan from this pilot: {parts.split(';')[0]}; {rule}")
     growth = Growth.of(pair, parts)
     error = float(np.ldexp(parts.error, 2 * parts.exponent))
     sizes = _sizes(fixed, reference)
@@ -224,6 +231,7 @@ def _subset(side: Given, size: float, i: int) -> Gaussian:
 
 def _positive(name: str, value: Any) -> float:
     number = real_number(value)
-    if not 0 < number < inf:
-        raise InputError(f"{name} must be a number above 0, got {shown(value)}")
+    if not 0 < number <= _LARGEST:
+        bounds = "a number above 0" if not number > 0 else f"at most {_LARGEST:g}"
+        raise InputError(f"{spelled(name)} must be {bounds}, got {shown(value)}")
     return number

@@ -7,8 +7,7 @@ from typing import Any
 from ._core import __version__
 from .fit import Side
 from .metrics.inception_noise import BIAS_TIMES, NOISE_TIMES
-from .numbers_shown import decimals
-from .ranking import markdown, rounded_up
+from .numbers_shown import decimals, markdown, rounded_up
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,9 @@ class Plan:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return "\n".join([self.table(), *self.conclusion, self.citation])
+
     def of_pilot(self, a: Side, b: Side, error: float, warnings: tuple[str, ...], notes: tuple[str, ...]) -> "Plan":
         """Return the plan with what is known about its pilot."""
         return replace(self, a=a, b=b, standard_error=error, warnings=warnings, notes=notes)
@@ -134,10 +136,10 @@ def _sentences(plan: Plan) -> Iterator[str]:
                 yield f"Use at least {3 * plan.dims}: with fewer than 3 for each dim, certainty cannot be computed."
     if plan.rule_of_thumb:
         yield (
-            "This is a rule of thumb for Inception's 2048 features, from one set of photographs of flowers. For parts "
-            f"of them and other differences, the bias was {BIAS_TIMES[0]:g} to {BIAS_TIMES[1]:g} times what the rule "
-            f"says, and the standard deviation {NOISE_TIMES[0]:g} to {NOISE_TIMES[1]:g} times. A pilot is surer: "
-            f"fastfid plan A B, with at least {3 * plan.dims} images a side."
+            "This is a rule of thumb for Inception's 2048 features, from one set of photographs of flowers. Where it "
+            f"was checked, the true bias was {BIAS_TIMES[0]:g} to {BIAS_TIMES[1]:g} times the one above, and the true "
+            f"standard deviation {NOISE_TIMES[0]:g} to {NOISE_TIMES[1]:g} times. A pilot is surer: fastfid plan A B, "
+            f"with at least {3 * plan.dims} images a side."
         )
     yield (
         '"FID reads" is what fastfid and other tools print for so many images, on average. It falls as their number '

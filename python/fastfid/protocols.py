@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from .arguments import default
+from .arguments import default, spelled
 from .checks import one_of
 from .errors import ModelError, StatisticsMismatch
 from .fit import Facts, Side
@@ -141,7 +141,9 @@ class Protocol:
                 continue
             text = f"{side.name} was made with mode {side.provenance.mode}; protocol {self.name} fixes mode {mode}"
             if not force:
-                raise StatisticsMismatch(f"{text}: make it again with this protocol's mode (force=True overrides)")
+                raise StatisticsMismatch(
+                    f"{text}: make it again with this protocol's mode ({spelled('force', True)} overrides)"
+                )
             messages.warn_once(("protocol", side.name), f"compared because of force although {text}")
 
     def tell_of_n(self, sides: Sequence[Side], messages: Messages) -> None:
@@ -152,15 +154,15 @@ class Protocol:
             kind = ("generated", "real")[place]
             text = f"protocol-n: {side.name}: {side.n} images; protocol {self.name} takes {wanted:,} {kind} images"
             if (side.n or 0) > wanted and self.seed is not None:
-                text += f", chosen as by limit={wanted} and seed={self.seed}"
+                text += f", chosen as by {spelled('limit', wanted)} and {spelled('seed', self.seed)}"
             messages.warn_once(("protocol-n", place), f"{text}; state the number beside the result")
 
     def _way_out(self) -> str:
         if self.network is None:
-            return f"use the Inception network with dims={_DIMS}"
+            return f"use the Inception network with {spelled('dims', _DIMS)}"
         return (
-            f"it needs {self.network.name}, {self.network.dims} dims ({self.network.output}), as an ONNX file for "
-            f"model= or --model; python models/export_torch.py {self.network.export} --protocol {self.name} NAME.onnx "
+            f"it needs {self.network.name}, {self.network.dims} dims ({self.network.output}), as an ONNX file given as "
+            f"{spelled('model')}; python models/export_torch.py {self.network.export} --protocol {self.name} NAME.onnx "
             "writes one (docs/protocols.md)"
         )
 

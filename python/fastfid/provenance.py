@@ -1,9 +1,11 @@
 """Records how statistics were made, and checks whether two of them can be compared."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_origin, get_type_hints
 
+from .arguments import spelled
 from .errors import InputError, StatisticsMismatch
 from .files.reading import failures
 
@@ -99,19 +101,25 @@ def differences(
     """
     unknown = [name for name, p in zip(names, (a, b), strict=True) if p is None]
     if a is None or b is None:
-        return [f"{' and '.join(unknown)}: no record of the model and mode that made these statistics"], False
+        return [without_record(unknown)], False
     clashes = [
         f"{label} {_shown(a, name)} in {names[0]}, {_shown(b, name)} in {names[1]}"
         for name, label in _IDENTITY.items()
         if getattr(a, name) != getattr(b, name)
     ]
     if clashes and not force:
-        raise StatisticsMismatch(f"these cannot be compared: {'; '.join(clashes)} (force=True or --force overrides)")
+        raise StatisticsMismatch(f"these cannot be compared: {'; '.join(clashes)} ({spelled('force', True)} overrides)")
     warnings = [f"compared because of force although they differ: {'; '.join(clashes)}"] if clashes else []
     soft = _circumstances(a, b)
     if soft:
         warnings.append(f"{names[0]} and {names[1]} were made differently: {'; '.join(soft)}")
     return warnings, bool(clashes)
+
+
+def without_record(names: Sequence[str]) -> str:
+    """Return the warning about sides of which nothing says how they were made."""
+    listed = ", ".join([*names[:-2], " and ".join(names[-2:])])
+    return f"{listed}: no record of the model and mode that made these statistics"
 
 
 def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,12 @@ from .fit import Side
 from .messages_of_pairs import MessagesOfPairs
 from .metrics.certainty import LEVEL
 from .metrics.feature_blocks import Given
-from .metrics.fid_difference import Difference, Measured, images_to_tell
+from .metrics.fid_difference import Measured
 from .metrics.frechet import distance
 from .one_against_many import read_against
 from .options import OF_SCORES, Options, names
-from .ranking import BETTER, UNSURE, WORSE, Ranking, Standing
+from .ranking import Ranking
+from .standings import BEST, LOWEST, SAME, UNSURE, WORSE, Gap, Standing, shared_level
 
 
 def rank(
@@ -58,7 +58,8 @@ def rank(
     -------
     Ranking
         A generator whose certainty cannot be computed, because a side has fewer than 3 d rows or it is given as
-        statistics, is listed last, with its FID and the reason, and its verdict is "cannot tell".
+        statistics, is listed last, with its FID and the reason, and has no verdict. ``print(ranking)`` shows a table,
+        and ``ranking.difference(1, 2)`` compares two of which none is the best.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def rank(
     >>> real, good, bad = rng.randn(3, 500, 8) + [[[0]], [[0]], [[0.5]]]
     >>> result = fastfid.rank(real, bad, good, features=True)
     >>> [(one.name, one.verdict) for one in result.standings]
-    [('generator 2 (ndarray)', 'better'), ('generator 1 (ndarray)', 'worse')]
+    [('generator 2 (ndarray)', 'best'), ('generator 1 (ndarray)', 'worse')]
     """
     level, paired = level_number(level), truth("paired", paired)
     if len(generators) < 2:
@@ -103,41 +104,60 @@ def rank(
         against, made = Given.of(reference.fit, reference.name), made or side.provenance or reference.provenance
         fixed, result = against.fixed, reference.result()
         found.append(_Read.of(side, against, paired))
+        if found[-1].bits == _bits(against):
+            same = f"{side.name} has the very images of {reference.name}, and certainty is about independent sets"
+            said.of(0).warn(f"{same}: its numbers and its verdict mean nothing")
         del side, reference, against  # before the next generator is read
-    return Ranking(_standings(found, level, paired), result, level, paired, fixed, made, *said.texts())
+    standings, measured = _standings(found, level, paired)
+    return Ranking(standings, result, level, paired, fixed, made, *said.texts(), _measured=measured)
 
 
 @dataclass(frozen=True)
 class _Read:
-    """A generator that has been read: its name, its number of images, its FID, and what differences need."""
+    """A generator that has been read: its name, its number of images, its FID, and what differences need.
+
+    Two sets with the same `bits` of their moments are the same: to read a set twice gives the same bits.
+    """
 
     name: str
     n: int | None
     fid: float
     measured: Measured | str  # or the reason why not
+    bits: tuple[int | None, bytes, float]
 
     @classmethod
     def of(cls, side: Side, real: Given, paired: bool) -> "_Read":
         own = Given.of(side.fit, side.name)
-        measured = Measured.of(own, real, paired=paired)
+        bits, measured = _bits(own), Measured.of(own, real, paired=paired)
         if isinstance(measured, str):
-            return cls(side.name, side.n, distance(own.gaussian, real.gaussian).value, measured)
-        return cls(side.name, side.n, float(np.ldexp(measured.parts.distance, 2 * measured.parts.exponent)), measured)
+            return cls(side.name, side.n, distance(own.gaussian, real.gaussian).value, measured, bits)
+        fid = float(np.ldexp(measured.parts.distance, 2 * measured.parts.exponent))
+        return cls(side.name, side.n, fid, measured, bits)
 
 
-def _standings(found: Sequence[_Read], level: float, paired: bool) -> tuple[Standing, ...]:
-    """Return the standings, best first."""
+def _bits(side: Given) -> tuple[int | None, bytes, float]:
+    return side.n, side.gaussian.mu.tobytes(), side.gaussian.trace()
+
+
+def _standings(
+    found: Sequence[_Read], level: float, paired: bool
+) -> tuple[tuple[Standing, ...], tuple[Measured | str, ...]]:
+    """Return the standings, best first, and what was measured of each."""
     alone = [(_alone(one, level), one) for one in found]
     alone.sort(key=lambda pair: (inf if pair[0].corrected is None else pair[0].corrected, pair[0].fid))
-    known = [(own, one.measured) for own, one in alone if isinstance(one.measured, Measured)]
-    unknown = [own for own, one in alone if isinstance(one.measured, str)]
-    if not known:
-        return tuple(unknown)
-    (first, best), others = known[0], known[1:]
-    z = -NormalDist().inv_cdf((1 - level) / (2 * max(1, len(others))))
-    behind = [_behind(own, Difference.of(measured, best, paired=paired), z) for own, measured in others]
-    told = bool(behind) and not unknown and all(one.verdict == WORSE for one in behind)
-    return replace(first, difference=0.0, verdict=BETTER if told else UNSURE), *behind, *unknown
+    result, rows = [own for own, _ in alone], [one for _, one in alone]
+    twins = [next(j for j in range(i + 1) if rows[j].bits == rows[i].bits) for i in range(len(rows))]
+    judged = [(i, one.measured) for i, one in enumerate(rows) if twins[i] == i and isinstance(one.measured, Measured)]
+    each = shared_level(level, len(judged) - 1)
+    for i, measured in judged[1:]:
+        result[i] = _behind(result[i], Gap.of(result[i], result[0], (measured, judged[0][1]), each, paired))
+    if len(judged) > 1:
+        told = all(result[i].verdict == WORSE for i, twin in enumerate(twins) if i and twin == i)
+        result[0] = replace(result[0], difference=0.0, verdict=BEST if told else LOWEST)
+    for i, twin in enumerate(twins):
+        if twin < i:
+            result[i] = _same(result[i], result[twin])
+    return tuple(result), tuple(rows[twin].measured for twin in twins)
 
 
 def _alone(one: _Read, level: float) -> Standing:
@@ -150,17 +170,29 @@ def _alone(one: _Read, level: float) -> Standing:
     return Standing(one.name, one.n, one.fid, corrected, bias, error, low, high)
 
 
-def _behind(own: Standing, difference: Difference, z: float) -> Standing:
+def _behind(own: Standing, gap: Gap) -> Standing:
     """Return a standing with its difference to the best."""
-    value, error = difference.value, difference.error
     return replace(
         own,
-        difference=value,
-        difference_error=error,
-        difference_low=value - z * error,
-        difference_high=value + z * error,
-        verdict=WORSE if value > z * error else UNSURE,
-        images_to_tell=images_to_tell(difference, z, own.n or 0),
+        difference=gap.difference,
+        difference_error=gap.standard_error,
+        difference_low=gap.low,
+        difference_high=gap.high,
+        verdict=gap.verdict if gap.verdict == WORSE else UNSURE,
+        images_to_tell=gap.images_to_tell,
+    )
+
+
+def _same(own: Standing, twin: Standing) -> Standing:
+    """Return the standing of a generator that has the same images as another."""
+    return replace(
+        own,
+        difference=twin.difference,
+        difference_error=twin.difference_error,
+        difference_low=twin.difference_low,
+        difference_high=twin.difference_high,
+        verdict=SAME,
+        same_as=twin.name,
     )
 
 

@@ -1,65 +1,24 @@
 """The result of `rank`: generators from the best to the worst, and which of them can be told apart."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from math import floor, log10
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+from operator import index
 from typing import Any
 
 from ._core import __version__
+from .errors import InputError
 from .fit import Side
-from .numbers_shown import decimals
+from .metrics.fid_difference import Measured
+from .numbers_shown import decimals, markdown, rounded_up
 from .provenance import Provenance
+from .standings import BEST, SAME, UNSURE, WORSE, Gap, Standing, shared_level
 
-BETTER, WORSE, UNSURE = "better", "worse", "cannot tell"
+_ROUND_OFF = 1e-6  # of a standard error; that of a difference which is 0 apart from rounding is below
 _GROWING = (
     "The other sets have to grow as much, the real one too.",
     "The other generators' sets have to grow as much.",
 )
-
-
-@dataclass(frozen=True)
-class Standing:
-    """One generator's FID, and its difference to the best. What is not known is None.
-
-    Attributes
-    ----------
-    name : str
-    n : int or None
-        Number of images.
-    fid : float
-        As `score` gives it. With different numbers of images, these are not comparable.
-    corrected, bias, standard_error, low, high : float or None
-        ``fid - bias``, the part of the FID that comes from the finite number of images, and the standard error and
-        limits of `corrected`, as in `Certainty`.
-    difference : float or None
-        `corrected` minus that of the best generator, whose own is 0.
-    difference_error, difference_low, difference_high : float or None
-        Standard error and limits of `difference`; None for the best. The limits are corrected for the number of
-        generators.
-    verdict : {"better", "worse", "cannot tell"}
-        "worse" if `difference_low` is above 0. The best is "better" if all others are worse.
-    images_to_tell : int or None
-        With how many images of this generator, and as many times more of every other set, a true difference as large
-        as the one seen would be told with a chance of 80 %. None if it is told already, or 100 million do not suffice.
-    reason : str
-        Why the fields from `corrected` on are None; "" if they are known.
-    """
-
-    name: str
-    n: int | None
-    fid: float
-    corrected: float | None = None
-    bias: float | None = None
-    standard_error: float | None = None
-    low: float | None = None
-    high: float | None = None
-    difference: float | None = None
-    difference_error: float | None = None
-    difference_low: float | None = None
-    difference_high: float | None = None
-    verdict: str = UNSURE
-    images_to_tell: int | None = None
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +52,10 @@ class Ranking:
     provenance: Provenance | None = None
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    _measured: tuple[Measured | str, ...] = field(default=(), repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return "\n".join([self.table(), *self.conclusion, self.citation])
 
     @property
     def best(self) -> Standing:
@@ -117,6 +80,49 @@ class Ranking:
         """Return a Markdown table: one line for each generator, the best first."""
         return "\n".join(_rows(self))
 
+    def difference(self, i: int, j: int) -> Gap:
+        """Return the difference of the generators in rows `i` and `j` of the table, counted from 0.
+
+        Any two may be asked for, so the limits are corrected for the number of all pairs, k (k - 1) / 2. With three
+        generators or more they are wider than those in the table, which is about the best only.
+
+        Raises
+        ------
+        InputError
+            If there is no such row, or nothing is known about one of them.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import fastfid
+        >>> rows = np.random.RandomState(0).randn(4, 300, 8) + [[[0]], [[0.1]], [[0.5]], [[1.5]]]
+        >>> result = fastfid.rank(*rows, features=True)
+        >>> gap = result.difference(1, 2)
+        >>> gap.a, gap.b, gap.verdict
+        ('generator 2 (ndarray)', 'generator 3 (ndarray)', 'better')
+        """
+        if not all(0 <= index(place) < len(self.standings) for place in (i, j)):
+            raise InputError(f"the rows are 0 to {len(self.standings) - 1}, got {i} and {j}")
+        (a, own), (b, other) = ((self.standings[place], self._measured[place]) for place in (i, j))
+        for one in (a, b):
+            if one.reason:
+                raise InputError(f"nothing is known about {one.name}: {one.reason}")
+        if own is other:
+            return Gap(a.name, b.name, 0.0, 0.0, 0.0, 0.0, SAME)
+        assert isinstance(own, Measured)
+        assert isinstance(other, Measured)
+        k = sum(not (one.reason or one.same_as) for one in self.standings)
+        return Gap.of(a, b, (own, other), shared_level(self.level, k * (k - 1) // 2), self.paired)
+
+    def pairs(self) -> tuple[Gap, ...]:
+        """Return the difference of every two generators that have a verdict, in the order of the table."""
+        places = [i for i, one in enumerate(self.standings) if not (one.reason or one.same_as)]
+        return tuple(self.difference(i, j) for i, j in combinations(places, 2))
+
+    def table_of_pairs(self) -> str:
+        """Return a Markdown table of `pairs`."""
+        return "\n".join(_rows_of_pairs(self.pairs(), self.level))
+
     @property
     def conclusion(self) -> tuple[str, ...]:
         """What the table says, in sentences."""
@@ -138,35 +144,32 @@ class Ranking:
         }
 
 
-def rounded_up(n: int) -> int:
-    """Return a number of images with two digits that is not smaller.
-
-    Examples
-    --------
-    >>> rounded_up(81_234), rounded_up(82_000), rounded_up(7)
-    (82000, 82000, 7)
-    """
-    unit = int(10 ** max(0, floor(log10(n)) - 1))
-    return -(-n // unit) * unit
-
-
-def markdown(cells: Sequence[str]) -> str:
-    """Return a row of a Markdown table."""
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-
-
 def _rows(result: Ranking) -> Iterator[str]:
     percent = f"{100 * result.level:g} %"
     columns = ["generator", "images", "FID", "without bias", f"{percent} limits", "above the best by", "limits of that"]
     yield markdown([*columns, "verdict", "images to tell"])
     yield markdown(["---", "---:", "---:", "---:", "---:", "---:", "---:", "---", "---:"])
-    errors = [e for one in result.standings for e in (one.standard_error, one.difference_error) if e]
-    digits = decimals(min(errors, default=0.0))  # the same for all lines, so that they can be compared
+    digits = _digits([e for one in result.standings for e in (one.standard_error, one.difference_error) if e])
     for one in result.standings:
-        tell = "" if one.images_to_tell is None else str(rounded_up(one.images_to_tell))
         cells = [one.name, _count(one.n), f"{one.fid:.{digits}f}", _number(one.corrected, digits)]
         cells += [_limits(one.low, one.high, digits), _number(one.difference or None, digits)]
-        yield markdown([*cells, _limits(one.difference_low, one.difference_high, digits), one.verdict, tell])
+        cells += [_limits(one.difference_low, one.difference_high, digits)]
+        verdict = f"{SAME} as {one.same_as}" if one.same_as else one.verdict
+        yield markdown([*cells, verdict, _images(one.images_to_tell)])
+
+
+def _rows_of_pairs(pairs: Sequence[Gap], level: float) -> Iterator[str]:
+    yield markdown(["generator", "other", "difference", f"{100 * level:g} % limits", "verdict", "images to tell"])
+    yield markdown(["---", "---", "---:", "---:", "---", "---:"])
+    digits = _digits([gap.standard_error for gap in pairs if gap.standard_error])
+    for gap in pairs:
+        numbers = [_number(gap.difference, digits), _limits(gap.low, gap.high, digits)]
+        yield markdown([gap.a, gap.b, *numbers, gap.verdict, _images(gap.images_to_tell)])
+
+
+def _digits(errors: Sequence[float]) -> int:
+    """Return the decimals for a whole table, so that its lines can be compared; what is round-off has no part in it."""
+    return decimals(min((e for e in errors if e > _ROUND_OFF * max(errors)), default=0.0))
 
 
 def _number(value: float | None, digits: int) -> str:
@@ -177,24 +180,39 @@ def _limits(low: float | None, high: float | None, digits: int) -> str:
     return "" if low is None else f"{_number(low, digits)} to {_number(high, digits)}"
 
 
+def _images(n: int | None) -> str:
+    return "" if n is None else str(rounded_up(n))
+
+
 def _count(n: int | None) -> str:
     return "unknown" if n is None else str(n)
 
 
 def _sentences(result: Ranking) -> Iterator[str]:
-    best, known = result.best, [one for one in result.standings if not one.reason]
+    best, known = result.best, [one for one in result.standings if not (one.reason or one.same_as)]
     unsure = [one.name for one in known[1:] if one.verdict == UNSURE]
-    if best.verdict == BETTER:
+    if best.verdict == BEST:
         yield f"{best.name} is better than {'the other' if len(known) == 2 else 'all others'}."
     elif unsure:
         yield f"{best.name} has the lowest FID without bias, but cannot be told from {', '.join(unsure)}."
-    elif known:
+    elif len(known) > 1:
         yield f"{best.name} has the lowest FID without bias, of those for which it is known."
+    elif known:
+        yield f"{best.name} is the only one whose FID without bias is known: there is nothing to compare it with."
+    else:
+        yield (
+            "No FID without bias is known, so none is judged. The table is sorted by the FID itself, which is the "
+            "higher the fewer images there are: do not compare those of different numbers of images."
+        )
+    for one in result.standings:
+        if one.same_as:
+            twin = "more than once" if one.name == one.same_as else f"with the same images as {one.same_as}"
+            yield f"{one.name} was given {twin}, and counts once."
     if worse := [one.name for one in known if one.verdict == WORSE]:
         yield f"Worse than {best.name}: {', '.join(worse)}."
-    for one in result.standings:
-        if one.reason:
-            yield f"No verdict about {one.name}: {one.reason}."
+    unjudged = [one for one in result.standings if one.reason and not one.same_as]
+    for reason in dict.fromkeys(one.reason for one in unjudged):
+        yield f"No verdict about {', '.join(one.name for one in unjudged if one.reason == reason)}: {reason}."
     if len(known) > 1:
         yield (
             f"The chance that the best generator is called worse is at most {100 * (1 - result.level):.2g} %. This is "

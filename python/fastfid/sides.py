@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from .arguments import spelled
 from .engines.base import Engine, How
 from .engines.piece_files import keep_of
 from .engines.resume import resumed
@@ -100,7 +101,7 @@ def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Op
         raise InputError(f"{name} has no {missing[0]}: give the images, or statistics {saved}")
     if options.limit is not None:
         why = "it has no images to choose from" if source is None else "only its images are chosen from"
-        messages.warn(f"limit={options.limit} does not apply to the statistics in {name}: {why}")
+        messages.warn(f"{spelled('limit', options.limit)} does not apply to the statistics in {name}: {why}")
     provenance = fit.provenance or getattr(fit.get(MOMENTS), "provenance", None)
     return Side(name, fit.n, needs=missing, source=source, fit=fit, provenance=provenance)
 
@@ -122,8 +123,12 @@ def require_roles(sides: Sequence[Side], facts: Facts) -> None:
         )
 
 
-def check_sides(sides: Sequence[Side], facts: Facts, force: bool, messages: Messages) -> tuple[list[Side], bool]:
+def check_sides(
+    sides: Sequence[Side], facts: Facts, force: bool, messages: Messages, *, tell_unknown: bool = True
+) -> tuple[list[Side], bool]:
     """Add the provenance to each side, and check that two can be compared.
+
+    Without `tell_unknown` there is no warning about sides of which nothing says how they were made.
 
     Returns
     -------
@@ -153,6 +158,8 @@ def check_sides(sides: Sequence[Side], facts: Facts, force: bool, messages: Mess
         pairs.append(((a.provenance, b.provenance), (a.name, b.name)))
     forced = False
     for (one_made, other_made), names in pairs:
+        if not tell_unknown and (one_made is None or other_made is None):
+            continue
         texts, by_force = differences(one_made, other_made, names, force=force)
         forced |= by_force
         for text in texts:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..errors import InputError
 from ..terminal import check_stdout, show
-from .parser import IMAGES, Parser, add_option, add_silence, given_options, passing, silence
+from .parser import IMAGES, Parser, add_options, add_silence, given_options, passing, silence
 
 # Options about the images and the run; those about one network are in its file.
 _OPTIONS = (
@@ -50,8 +50,7 @@ def _make_parser() -> argparse.ArgumentParser:
         help="a name from `fastfid models list`, or an .onnx that states its preprocessing; and the distance of a "
         "validation set by it; can be repeated",
     )
-    for name in _OPTIONS:
-        add_option(parser, name)
+    add_options(parser, _OPTIONS)
     add_silence(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return parser

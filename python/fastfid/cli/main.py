@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
+from ..arguments import arguments_as_flags
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     named = _COMMANDS.get(arguments[0]) if arguments else None
-    with streams():
+    with streams(), arguments_as_flags():
         try:
             num_threads()  # raises now if the environment variable holds a bad number
             with ending_as_ctrl_c():

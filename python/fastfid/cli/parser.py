@@ -24,6 +24,7 @@ _PYTORCH_FID = ("--batch-size", "--num-workers", "--device", "--dims", "--save-s
 _EARLIER = {
     "--e": "--endings",
     "--en": "--endings",
+    "--l": "--limit",
     "--me": "--method",
     "--met": "--method",
     "--f": "--force",
@@ -39,6 +40,12 @@ _EARLIER = {
 }
 # Their values may begin with a minus.
 _SIGNED = ("--value-range", "--max-delta", "--fail-above", "--fail-outside")
+# What these do in a command that computes FIDs from images, and nothing else.
+_OF_FIDS = {
+    "seed": "chooses the random subset of --limit",
+    "recursive": "do not search subfolders",
+    "force": "compare statistics that were made in different ways: by another model, mode or dims",
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -49,10 +56,19 @@ class Parser(argparse.ArgumentParser):
         super().error(printable(message))
 
 
-def add_option(parser: argparse.ArgumentParser, name: str) -> None:
-    """Add the flag of an option. The parsed namespace has the option only if the flag was typed."""
+def add_options(parser: argparse.ArgumentParser, options: Iterable[str]) -> None:
+    """Add flags to a command that computes no other scores than FIDs."""
+    for name in options:
+        add_option(parser, name, _OF_FIDS.get(name, ""))
+
+
+def add_option(parser: argparse.ArgumentParser, name: str, text: str = "") -> None:
+    """Add the flag of an option, with its usual help or another.
+
+    The parsed namespace has the option only if the flag was typed.
+    """
     option, default = option_of(name), getattr(Options, name)
-    text, facts = option.help, dict[str, Any](dest=name, default=argparse.SUPPRESS)
+    text, facts = text or option.help, dict[str, Any](dest=name, default=argparse.SUPPRESS)
     if option.switch is not None:
         facts.update(action="store_const", const=option.switch)
     else:

@@ -22,12 +22,12 @@ def command(arguments: Sequence[str]) -> None:
     silence(typed)
     check_stdout()
     a, b = typed.path or (None, None)
-    own = {name: getattr(typed, name) for name in ("fid", "sd", "half_width", "level", "reference")}
+    own = {name: getattr(typed, name) for name in ("fid", "sd", "half_width", "reference")}
     result = plan(a, b, **own, **given_options(typed, "compare"))
     if typed.json:
         show(json.dumps(result.as_dict()))
         return
-    for line in (*result.table().splitlines(), *result.conclusion, result.citation):
+    for line in str(result).split("\n"):
         show(line)
 
 
@@ -35,23 +35,26 @@ def _make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fastfid plan",
         usage="fastfid plan [options] A B, or fastfid plan --fid NUMBER [options]",
-        description="How many images a FID needs, from a pilot of two sets of images or by a rule of thumb; and what "
-        "the FID of fewer or more images will read.",
+        description="How many images a FID needs to be as sure as you want, and what the FID of fewer or more images "
+        "will read; from a pilot, which is some generated and some real images, or else by a rule of thumb.",
     )
-    parser.add_argument("path", nargs="*", help=f"the pilot, generated images first, then real ones: {IMAGES}")
+    parser.add_argument(
+        "path", nargs="*", metavar="A B", help=f"the pilot, generated images first, then real ones; each {IMAGES}"
+    )
     for flag, text in (
         ("--fid", "instead of a pilot: about what FID you expect with 50,000 images on each side"),
-        ("--sd", "the standard deviation that the FID is to have at most"),
-        ("--half-width", "the FID is to be known to plus or minus this"),
+        ("--sd", "the standard deviation that the FID is to have at most, if the images are drawn again"),
+        ("--half-width", "instead of --sd: the limits of the FID are to be plus or minus this"),
     ):
         parser.add_argument(flag, type=passing(_number), metavar="NUMBER", help=text)
     parser.add_argument(
         "--reference",
         type=passing(whole_text),
         metavar="N",
-        help="the real side has N images, and only the generated images grow (default: both sides have equally many)",
+        help="there are N real images and no more, and only the generated images grow (default: both sides have "
+        "equally many)",
     )
-    add_level_and_options(parser, "--half-width")
+    add_level_and_options(parser, "of --half-width")
     return parser
 
 

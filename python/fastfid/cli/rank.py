@@ -3,12 +3,11 @@
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
-from ..checks import level_number
-from ..metrics.certainty import LEVEL
 from ..options import OF_SCORES, names
 from ..terminal import check_stdout, show
-from .parser import IMAGES, Parser, add_option, add_silence, given_options, passing, silence
+from .parser import IMAGES, Parser, add_option, add_options, add_silence, given_options, silence
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -21,50 +20,51 @@ def command(arguments: Sequence[str]) -> None:
         parser.error("give the real images and at least two generators")
     silence(typed)
     check_stdout()
-    options = {name: value for name, value in given_options(typed, "compare").items() if name not in OF_SCORES}
-    result = rank(typed.real, *typed.generated, level=typed.level, paired=typed.paired, **options)
+    result = rank(typed.real, *typed.generated, **{**given_options(typed, "compare"), "paired": typed.paired})
+    pairs = result.pairs() if typed.all_pairs else ()
     if typed.json:
-        show(json.dumps(result.as_dict()))
+        show(json.dumps({**result.as_dict(), **({"pairs": [asdict(gap) for gap in pairs]} if typed.all_pairs else {})}))
         return
-    for line in (*result.table().splitlines(), *result.conclusion, result.citation):
+    for line in str(result).split("\n"):
         show(line)
+    if typed.all_pairs:
+        show(f"Every two generators, with limits for all {len(pairs)} differences together:")
+        for line in result.table_of_pairs().split("\n"):
+            show(line)
 
 
 def _make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="fastfid rank",
+        usage="fastfid rank [options] REAL A B [C ...]",
         description="Rank generators by their FID to the same real images, and say which of them cannot be told apart.",
     )
-    parser.add_argument("real", help=f"{IMAGES}; or a statistics file, which counts as exactly known")
-    parser.add_argument("generated", nargs="+", help="the same for the images of each generator, at least two")
+    parser.add_argument("real", metavar="REAL", help=f"{IMAGES}; or a statistics file, which counts as exactly known")
+    parser.add_argument(
+        "generated",
+        nargs="+",
+        metavar="A B C",
+        help="the same for the images of each generator, at least two; one that is given as statistics without "
+        "features gets a FID, but no verdict",
+    )
     parser.add_argument(
         "--paired",
         action="store_true",
-        help="image i of each generator was made from the same seed; files must have the same names",
+        help="image i of each generator was made from the same seed, which makes differences surer; files must have "
+        "the same names",
     )
-    add_level_and_options(parser, "the limits and verdicts")
+    parser.add_argument(
+        "--all-pairs",
+        action="store_true",
+        help="also print the difference of every two generators, not to the best only",
+    )
+    add_level_and_options(parser, "of all limits and verdicts")
     return parser
 
 
 def add_level_and_options(parser: argparse.ArgumentParser, of: str) -> None:
     """Add --level, the options about the images and the run, and --json."""
-    parser.add_argument(
-        "--level",
-        type=passing(_level_text),
-        default=LEVEL,
-        metavar="P",
-        help=f"confidence level of {of}, from 0.5 to 0.9999 (default: {LEVEL})",
-    )
-    for name in names("compare"):
-        if name not in OF_SCORES:
-            add_option(parser, name)
+    add_option(parser, "level", f"confidence level {of}, from 0.5 to 0.9999")
+    add_options(parser, (name for name in names("compare") if name not in OF_SCORES))
     add_silence(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-
-
-def _level_text(text: str) -> float:
-    """Read a confidence level from text, or raise `InputError`."""
-    try:
-        return level_number(float(text))
-    except ValueError:
-        return level_number(text)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from ..options import names
 from ..terminal import say
-from .parser import IMAGES, Parser, add_option, given_options
+from .parser import IMAGES, Parser, add_options, given_options
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -23,8 +23,7 @@ def command(arguments: Sequence[str]) -> None:
         "--images", default=argparse.SUPPRESS, type=int, metavar="N", help="how many images it holds (default: 10000)"
     )
     parser.add_argument("--force", action="store_true", help="replace an existing file")
-    for name in names("reference"):
-        add_option(parser, name)
+    add_options(parser, names("reference"))
     typed = parser.parse_args(arguments)
     options = {name: getattr(typed, name) for name in ("images",) if name in typed}
     target = reference(typed.source, typed.out, overwrite=typed.force, **options, **given_options(typed, "reference"))

@@ -150,7 +150,7 @@ def _lines_of_certainty(name: str, score: Score) -> Iterator[str]:
     digits = decimals(sure.standard_error)
     yield f"certainty of the {name.upper()} ({sure.method}):"
     yield f"  without bias {sure.corrected:.{digits}f} ± {sure.standard_error:.{digits}f} (standard error)"
-    yield f"  {sure.level:.0%} limits {sure.low:.{digits}f} to {sure.high:.{digits}f}, for infinitely many images"
+    yield f"  {100 * sure.level:g}% limits {sure.low:.{digits}f} to {sure.high:.{digits}f}, for infinitely many images"
     if sure.bias:
         yield f"  bias of so few images {sure.bias:.{digits}f}"
     if sure.noise_floor:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..checks import list_text, whole_text
 from ..options import checked, names
 from ..terminal import say
-from .parser import Parser, add_option, add_silence, expand, given_options, passing, silence
+from .parser import Parser, add_options, add_silence, expand, given_options, passing, silence
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -38,8 +38,6 @@ def _parser() -> Parser:
         metavar="LIST",
         help="metrics that the merged file is to serve besides the FID, separated by commas",
     )
-    for name in names("shard"):
-        if name != "metrics":
-            add_option(parser, name)
+    add_options(parser, (name for name in names("shard") if name != "metrics"))
     add_silence(parser)
     return parser

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from ..arguments import given
+from ..arguments import given, spelled
 from ..errors import DeviceError, InputError
 from ..extraction.device import parse_devices, visible_gpus
 from ..extraction.recipe import Recipe
@@ -55,13 +55,18 @@ def _engine(options: Options, devices: Sequence[str], own: Extractor | None) -> 
     """Return the engine as a context manager, which closes it at the end unless the caller gave it."""
     engine: Any = options.engine
     if options.engine_options and engine != "ray":
-        raise InputError("engine_options are those of engine='ray': leave them out, or choose it")
+        raise InputError(
+            f"{spelled('engine_options')} are those of {spelled('engine', 'ray')}: leave them out, or choose it"
+        )
     if engine is not None and not isinstance(engine, str):
         return nullcontext(engine)
     if engine == "ray":
         return Ray(options.engine_options or {})
     if engine == "local" and len(devices) > 1:
-        raise InputError(f"engine='local' uses one device, got {', '.join(devices)}; engine='processes' uses several")
+        raise InputError(
+            f"{spelled('engine', 'local')} uses one device, got {', '.join(devices)}; "
+            f"{spelled('engine', 'processes')} uses several"
+        )
     return Processes(devices) if engine == "processes" or len(devices) > 1 else Local(own.opened if own else None)
 
 
@@ -80,7 +85,10 @@ def _devices(options: Options, own: Extractor | None) -> Sequence[str]:
 def _devices_of_ray(names: Sequence[str], asked: str) -> Sequence[str]:
     """Return the device as an actor of Ray sees it, to which Ray shows its own GPUs only."""
     if len(names) > 1 or names[0] not in ("auto", "cpu", "cuda", "cuda:0", "cuda:all"):
-        raise InputError(f"engine='ray' chooses among the GPUs itself: give device='cuda' or 'cpu', not {asked!r}")
+        raise InputError(
+            f"{spelled('engine', 'ray')} chooses among the GPUs itself: give {spelled('device', 'cuda')} or 'cpu', "
+            f"not {asked!r}"
+        )
     return ("cuda",) if names[0] == "cuda:all" else names
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import spelled
 from ..errors import DeviceError, InputError, ModelError
 from ..forks import keep_in_children
 from ..messages import Messages
@@ -125,7 +126,9 @@ class Session:
         self._outputs = {role: output.name for role, output in found.items()}
         self._fetched = list(dict.fromkeys(self._outputs.values()))
         if fixed is not None and batch_size not in (None, fixed):
-            raise InputError(f"{name} takes batches of exactly {fixed} images; batch_size={batch_size} does not fit")
+            raise InputError(
+                f"{name} takes batches of exactly {fixed} images; {spelled('batch_size', batch_size)} does not fit"
+            )
         self._fixed = fixed is not None
         self.batch_size: int = fixed or batch_size or BATCH_SIZE[kind]
         self.runs_at_once = RUNS_AT_ONCE[kind]

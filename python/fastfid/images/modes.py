@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from .. import _core
+from ..arguments import spelled
 from ..errors import InputError
 from .own_kernel import own_kernel
 from .preprocess import HOW, PRESETS, Kernel, Preprocessing, size_of
@@ -77,7 +78,7 @@ def resolve(mode: str | Preprocessing) -> Resolved:
     if isinstance(mode, str) and (mode.strip() in PRESETS or "=" in mode):
         mode = Preprocessing.parse(mode)
     if isinstance(mode, str) and mode in LEGACY:
-        raise InputError(f"mode {mode!r} is clean-fid's name; here it is mode={LEGACY[mode]!r}")
+        raise InputError(f"mode {mode!r} is clean-fid's name; here it is {spelled('mode', LEGACY[mode])}")
     if not isinstance(mode, Preprocessing):
         raise InputError(
             f"mode must be one of {', '.join(MODES)}; got {mode!r}. "

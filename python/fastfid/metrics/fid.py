@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from ..checks import seed_number, truth
+from ..checks import level_number, seed_number, truth
 from .base import Metric, Need, Score
 from .certainty import LEVEL, Certainty
 from .feature_blocks import Given
@@ -37,12 +37,15 @@ class FID(Metric):
     certainty : bool
         Whether to compute the bias, the noise and the limits as well; see `fastfid.certainty`. It keeps the features
         of all images, 8 KiB each at 2048 dims.
+    level : float
+        Confidence level of the limits of `certainty`.
     """
 
     method: str = "auto"
     bootstrap: int = 0
     seed: int = 0
     certainty: bool = False
+    level: float = LEVEL
 
     name: ClassVar[str] = "fid"
 
@@ -52,6 +55,7 @@ class FID(Metric):
         check_replicates(self.bootstrap)
         seed_number(self.seed)
         truth("certainty", self.certainty)
+        level_number(self.level)
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -81,7 +85,7 @@ class FID(Metric):
     def _certainty(self, a: "Fit", b: "Fit") -> Certainty | None:
         if not self.certainty:
             return None
-        return certainty_of(Given.of(a, "the first side"), Given.of(b, "the second side"), LEVEL)
+        return certainty_of(Given.of(a, "the first side"), Given.of(b, "the second side"), self.level)
 
 
 def _warnings(offset: float, sure: Certainty | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import not_in_float32, one_of, seed_number, truth, whole_number
+from ..checks import level_number, not_in_float32, one_of, seed_number, truth, whole_number
 from ..errors import InputError
 from .base import Metric, Need, Score
 from .certainty import LEVEL
@@ -84,6 +84,8 @@ class InceptionScore(Metric):
         Seed of the shuffle, by default the tool's, and 0 for "torchmetrics".
     certainty : bool
         Whether to compute the bias, the standard error and the limits as well.
+    level : float
+        Confidence level of the limits of `certainty`.
 
     Notes
     -----
@@ -108,6 +110,7 @@ class InceptionScore(Metric):
     splits: int = 10
     shuffle_seed: int | None = None
     certainty: bool = False
+    level: float = LEVEL
 
     name: ClassVar[str] = "is"
     sides: ClassVar[int] = 1
@@ -122,6 +125,7 @@ class InceptionScore(Metric):
             if TOOLS[self.convention].seed is None:
                 raise InputError(f"shuffle_seed needs a convention that shuffles; {self.convention} does not")
         truth("certainty", self.certainty)
+        level_number(self.level)
 
     def check(self, *n: int | None) -> None:
         """Raise `InputError` if there are fewer images than splits."""
@@ -143,7 +147,7 @@ class InceptionScore(Metric):
         spread = {"std": float(np.std(scores, ddof=tool.ddof)) if len(scores) > tool.ddof else float("nan")}
         value = float(np.mean(scores))
         every = partial(_log_softmax, logits, np.arange(n))
-        sure = certainty_of(value, n, every, LEVEL) if self.certainty else None
+        sure = certainty_of(value, n, every, self.level) if self.certainty else None
         return Score(value, spread, self.convention, parameters, (n,), "higher", certainty=sure)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, cast
 
 import numpy as np
 
-from ..checks import one_of, seed_number, truth, whole_number
+from ..checks import level_number, one_of, seed_number, truth, whole_number
 from ..errors import InputError
 from .base import Metric, Score
 from .certainty import LEVEL, Certainty
@@ -60,6 +60,8 @@ class KID(Metric):
         "clean-fid" and "dgm-eval" take smaller subsets if a side has fewer images.
     certainty : bool
         Whether to compute the standard error, the limits and the p-value as well, of all pairs only.
+    level : float
+        Confidence level of the limits of `certainty`.
 
     Notes
     -----
@@ -83,6 +85,7 @@ class KID(Metric):
     subset_size: int | None = None
     subset_seed: int | None = None
     certainty: bool = False
+    level: float = LEVEL
 
     name: ClassVar[str] = "kid"
     needs = (ROWS,)
@@ -100,6 +103,7 @@ class KID(Metric):
         if self.subset_seed is not None:
             seed_number(self.subset_seed)
         truth("certainty", self.certainty)
+        level_number(self.level)
 
     def check(self, *n: int | None) -> None:
         """Raise `InputError` if the tool's subsets are larger than a side."""
@@ -122,14 +126,14 @@ class KID(Metric):
             sums, parameters = PairSums.of(x, y), {}
             value, variance = sums.value, sums.variance
             parts = {"standard_error": variance**0.5 if variance >= 0 else float("nan")}
-            sure = certainty_of(x, y, sums, LEVEL) if self.certainty else None
+            sure = certainty_of(x, y, sums, self.level) if self.certainty else None
         return Score(value, parts, self.convention, parameters, (len(x), len(y)), "lower", certainty=sure)
 
     def _unknown(self, value: float, n: int, m: int) -> Certainty | None:
         if not self.certainty:
             return None
         why = f"the spread of {self.convention}'s subsets is no standard error; KID() of all pairs of images has one"
-        return Certainty(value, (n, m), LEVEL, "subsets", reason=why)
+        return Certainty(value, (n, m), self.level, "subsets", reason=why)
 
     def _of_subsets(self, x: Matrix, y: Matrix, tool: _Tool) -> tuple[float, dict[str, float], dict[str, int]]:
         subsets, seed = self.subsets or tool.subsets, tool.seed if self.subset_seed is None else self.subset_seed

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from ..checks import truth
+from ..checks import level_number, truth
 from .base import Metric, Need, Score
 from .certainty import LEVEL, Certainty
 from .feature_blocks import Given
@@ -32,6 +32,8 @@ class SFID(Metric):
         How to compute the trace term; see `frechet_distance`. ADM's own is "schur".
     certainty : bool
         Whether to compute the bias, the noise and the limits as well, as `FID` does. That needs 6069 images a side.
+    level : float
+        Confidence level of the limits of `certainty`.
 
     Notes
     -----
@@ -50,6 +52,7 @@ class SFID(Metric):
 
     method: str = "auto"
     certainty: bool = False
+    level: float = LEVEL
 
     name: ClassVar[str] = "sfid"
 
@@ -57,6 +60,7 @@ class SFID(Metric):
         """Check the parameters."""
         check_method(self.method)
         truth("certainty", self.certainty)
+        level_number(self.level)
 
     @property
     def needs(self) -> tuple[Need, ...]:
@@ -90,7 +94,7 @@ class SFID(Metric):
         if not self.certainty:
             return None
         x, y = (_given(side, name) for side, name in zip(sides, ("the first side", "the second side"), strict=True))
-        return certainty_of(x, y, LEVEL)
+        return certainty_of(x, y, self.level)
 
 
 def _given(side: "Fit", name: str) -> Given:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy.typing as npt
 
-from ..arguments import default, given
+from ..arguments import default, given, spelled
 from ..checks import type_of, whole_number
 from ..errors import InputError, ModelError
 from ..files.reading import failures, read_regular
@@ -217,11 +217,12 @@ def _load_onnx(path: Path, data: bytes, asked: _Asked) -> Network:
     if own is not None and not _fits(path, own, mode):
         raise ModelError(
             f"{path} was exported for mode {own}, and mode {mode} was asked for: "
-            f"pass mode={own!r}, or export again with --mode {mode!r}"
+            f"pass {spelled('mode', own)}, or export again with --mode {mode!r}"
         )
     known = facts.get("dims")
     if known is not None and known != str(dims):
-        raise ModelError(f"{path} gives {known:.20} features, and {dims} were asked for: pass dims={known:.20}")
+        fitting = f"{spelled('dims')} {known:.20}"
+        raise ModelError(f"{path} gives {known:.20} features, and {dims} were asked for: pass {fitting}")
     claim, content = facts.get("weights_sha256"), onnx_file.content_sha256(data)
     checked = claim is not None and (claim == content or content in _graphs_of(claim, dims))
     sha256 = claim if claim is not None and checked else content

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from ..arguments import spelled
 from ..checks import counted
 from ..errors import InputError
 from ..files.listing import Table
@@ -187,7 +188,7 @@ def _check_one_kind(pattern: str, alternatives: Sequence[str], matches: Matches,
         one = pattern if len(alternatives) == 1 else f"{alternatives[number]} of {pattern}"
         raise InputError(
             f"{one} matches files ({files}) and folders with other files ({others}): for the files alone give "
-            f"recursive=False, for the folders alone end it with a slash"
+            f"{spelled('recursive', False)}, for the folders alone end it with a slash"
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from posixpath import splitext
 
+from ..arguments import spelled
 from ..checks import agreeing
 from ..errors import InputError
 from ..images.decode import ENDINGS
@@ -58,7 +59,9 @@ class Endings:
         unknown = sorted(names - known) if names else [""]
         if unknown:
             listed = ", ".join(sorted(known))
-            raise InputError(f"endings={endings!r}: {unknown[0]!r} is none of {listed}, and not {PYTORCH_FID!r}")
+            raise InputError(
+                f"{spelled('endings', endings)}: {unknown[0]!r} is none of {listed}, and not {PYTORCH_FID!r}"
+            )
         return cls(names)
 
     def count(self, name: str) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import spelled
 from ..checks import seed_number, type_of, whole_number
 from ..errors import InputError
 from .base import Item, Source, check_source
@@ -56,7 +57,8 @@ def check_limit(source: Source, limit: int | None, seed: int) -> None:
     if source.size is None:
         way_out = source.way_out.replace("{limit}", str(limit))
         raise InputError(
-            f"limit={limit} needs to know how many images there are, and {source.name} does not say: {way_out}"
+            f"{spelled('limit', limit)} needs to know how many images there are, and {source.name} does not say: "
+            f"{way_out}"
         )
     seed_number(seed)
 
