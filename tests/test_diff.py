@@ -258,6 +258,7 @@ def test_results_of_an_earlier_version(files, result):
         ('{"standings": [], "citation": ""}', "it is no result of `fastfid A B --json`"),
         ('{"citation": "", "a": 5, "b": null, "provenance": null}', "5 is where several values belong"),
         ('{"citation": "", "a": {"n": "5", "name": ""}, "b": null, "provenance": null}', "number of images"),
+        ('{"citation": "", "a": {"n": 9007199254740992}, "b": null, "provenance": null}', "number of images"),
         ('{"citation": "", "a": {"n": 5}, "b": null, "provenance": {"model": 1}}', "provenance cannot be read"),
         ('{"citation": "", "a": {"n": 5}, "b": null, "provenance": null, "fid": "1"}', "'1' is where a number belongs"),
         ('{"citation": "", "a": {"n": 5}, "b": null, "provenance": null, "warnings": [5]}', "a text belongs"),
