@@ -100,13 +100,13 @@ def test_many_processes_append(tmp_path):
     path = tmp_path / "h.jsonl"
     code = (
         "import sys; from fastfid.files.appending import append\n"
-        "for i in range(8): append(sys.argv[1], (f'{sys.argv[2]} {i} ' + 'x' * 5000).encode() + b'\\n')"
+        "for i in range(8): append(sys.argv[1], (f'{{ {sys.argv[2]} {i} ' + 'x' * 5000).encode() + b'\\n')"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(path), str(number)]) for number in range(2)]
     assert [one.wait() for one in running] == [0] * 2
     lines = [line.split(" ") for line in path.read_text().splitlines()]
-    assert sorted((int(number), int(i)) for number, i, _ in lines) == [(n, i) for n in range(2) for i in range(8)]
-    assert {text for _, _, text in lines} == {"x" * 5000}
+    assert sorted((int(number), int(i)) for _, number, i, _ in lines) == [(n, i) for n in range(2) for i in range(8)]
+    assert {text for *_, text in lines} == {"x" * 5000}
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -114,16 +114,22 @@ def test_a_link_is_followed_and_a_check_leaves_nothing(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "h.jsonl")
     append(tmp_path / "link")
     assert not (tmp_path / "h.jsonl").exists()
-    append(tmp_path / "link", b"a\n")
-    append(tmp_path / "link", b"b\n")
-    assert (tmp_path / "h.jsonl").read_bytes() == b"a\nb\n"
+    append(tmp_path / "link", b"{a\n")
+    append(tmp_path / "link", b"{b\n")
+    assert (tmp_path / "h.jsonl").read_bytes() == b"{a\n{b\n"
     append(tmp_path / "h.jsonl")
-    assert (tmp_path / "h.jsonl").read_bytes() == b"a\nb\n"
+    assert (tmp_path / "h.jsonl").read_bytes() == b"{a\n{b\n"
 
 
 def test_what_cannot_be_appended_to(result, tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    for path, said in (("fifo", "not a regular file"), (".", "not a regular file"), ("no/h", "does not exist")):
+    (tmp_path / "text").write_text("no history")
+    for path, said in (
+        ("fifo", "not a regular file"),
+        ("text", "something else than lines of JSON"),
+        (".", "not a regular file"),
+        ("no/h", "does not exist"),
+    ):
         with pytest.raises(fastfid.InputError, match=rf"cannot append to .*{said}"):
             append(tmp_path / path)
     for path in ("", 5, None):

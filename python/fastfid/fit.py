@@ -219,7 +219,7 @@ class Side:
     name: str
     n: int | None
     rejected: tuple[str, ...] = ()
-    formats: Mapping[str, int] = field(default_factory=dict)
+    formats: Mapping[str, int] = field(default_factory=dict, compare=False)
     # Used during the run only; the result of a comparison does not have these.
     # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)

@@ -1,4 +1,4 @@
-"""Appends lines to a file, from any number of processes."""
+"""Appends lines of JSON to a file, from any number of processes."""
 
 import errno
 import logging
@@ -26,6 +26,8 @@ def append(path: str | os.PathLike[str], line: bytes = b"") -> None:
             raise ValueError("it is not a regular file")
         waiting = f"waiting for another process that appends to {os.fspath(path)}"
         with exclusive(target, lambda: log.info(waiting)) as file:
+            if file.read(1) not in (b"", b"{"):
+                raise ValueError("it holds something else than lines of JSON")
             if line:
                 _write(target, (b"" if _ends_well(file) else b"\n") + line)
 
