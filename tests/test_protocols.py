@@ -24,7 +24,7 @@ from fastfid.sources import open_source
 from fastfid.sources.pieces import choose
 from pictures import folder, pictures
 
-OWN = [name for name, protocol in PROTOCOLS.items() if protocol.network]
+OWN = [name for name, protocol in PROTOCOLS.items() if protocol.network and not protocol.reference]
 every_network = pytest.mark.parametrize("name", OWN)
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 

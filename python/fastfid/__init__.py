@@ -47,6 +47,8 @@ from .metrics.vendi import Vendi
 from .one_side import fit, statistics
 from .plan import plan
 from .planned import Plan, Reading
+from .prepare import prepare
+from .protocols.prepared import Prepared
 from .provenance import Provenance
 from .rank import rank
 from .ranking import Ranking
@@ -96,6 +98,7 @@ __all__ = [
     "Need",
     "Piece",
     "Plan",
+    "Prepared",
     "Preprocessing",
     "Provenance",
     "Ranking",
@@ -120,6 +123,7 @@ __all__ = [
     "load",
     "merge",
     "plan",
+    "prepare",
     "rank",
     "reference",
     "save",

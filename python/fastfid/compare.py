@@ -25,7 +25,7 @@ from .metrics.registry import METRICS, asked_for, needs_of, score_of
 from .options import OF_METRICS, Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
-from .protocols import protocol_of
+from .protocols import protocol_of, references
 from .sides import Namer, check_sides, fitted, glanced, namer, open_side, resumable, with_names
 
 
@@ -206,6 +206,7 @@ def compare(
     level: float = default(LEVEL),
     metrics: Sequence[str | Metric] = ("fid",),
     protocol: str | None = None,
+    reference: str | os.PathLike[str] | None = None,
     per_class: bool = False,
     baseline: Any = None,
     paired: bool = False,
@@ -220,7 +221,7 @@ def compare(
     Parameters
     ----------
     b : path, array, Statistics or iterable, optional
-        May be left out if all metrics take one side, as ``metrics=["is"]`` does.
+        May be left out if all metrics take one side, as ``metrics=["is"]`` does, or if the protocol has a reference.
     bootstrap : int
         Number of replicates for a 95 % confidence interval of the FID at this number of images, its bias included; 0
         for none. `certainty` has limits for infinitely many. If no side has more images than dims, the rows are
@@ -236,9 +237,12 @@ def compare(
     metrics : sequence of str or Metric
         The metrics to compute, each by its name or as an object with parameters: ``["fid", MyMetric(k=3)]``. All
         metrics share one pass over the images.
-    protocol : {"adm", "fd-dinov2-dgm-eval", "fd-dinov2-edm2", "fd-dinov2-torch-fidelity", "cmmd", "clip-fid", "mlperf-sdxl"}, optional
-        Compute what a published protocol does. It fixes mode and metrics; docs/protocols.md lists the protocols, and
-        shows how to export the network for each but "adm", which `model` then names.
+    protocol : str, optional
+        Compute what a published protocol does, such as "adm" or "imagenet-256-adm". It fixes mode and metrics, and that
+        of one data set also size and real side. docs/protocols.md lists the protocols, and shows how to export the
+        network for those that do not use Inception, which `model` then names.
+    reference : path, optional
+        The real side of a protocol of one data set, instead of `b`. If neither is given, it is looked for in the cache.
     per_class : bool
         Also compute the metrics of each class. The class of an image is the name of the subfolder that it is in, and
         both sides need folders or archives. ``Comparison.classes`` has the scores.
@@ -252,7 +256,7 @@ def compare(
     Returns
     -------
     Comparison
-    """  # noqa: E501 - the list of protocols
+    """
     options = Options.of(locals())
     if given(options.level) and not options.certainty and options.baseline is None:
         one, other = spelled("level", options.level), spelled("certainty", True)
@@ -263,15 +267,23 @@ def compare(
         if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
             raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
     followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
+    b, used = references.given(followed, b, options.reference, messages, force=options.force)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
     sides = _opened(asked, (a, b), options, messages, needs_of_baseline(options, asked))
     third = None if options.baseline is None else open_baseline(options.baseline, sides, options, of_baseline)
-    opened = sides if third is None else [*sides, third]
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
+    each, of_third = [options] * len(sides), options
+    if followed:
+        sides[0], each[0] = followed.choosing(sides[0], options, messages)
+        if third is not None:
+            third, of_third = followed.choosing(third, options, of_baseline)
+    if used:
+        used = references.confirmed(used, sides[1], messages)
     common: tuple[str, ...] = ()
     if options.per_class:
         common, images = check_classes(sides, asked, options.limit, options.seed, messages)
+    opened = sides if third is None else [*sides, third]
     with ExitStack() as stack:
         with followed.opening(options.model) if followed and any(side.source for side in opened) else nullcontext():
             engine, facts = stack.enter_context(opened_engine(opened, options, messages))
@@ -280,20 +292,23 @@ def compare(
             followed.tell_of_n(sides, messages)
         sides, forced = check_sides(sides, facts, options.force, messages)
         if third is not None:
-            third = check_baseline(third, sides, facts, options, of_baseline)
+            third = check_baseline(third, sides, facts, of_third, of_baseline)
         if options.per_class:
             shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
             sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
-        sides = [resumable(side, facts, options) for side in sides]
-        sides = [glanced(side, options) for side in sides]
+        sides = [resumable(side, facts, own) for side, own in zip(sides, each, strict=True)]
+        sides = [glanced(side, own) for side, own in zip(sides, each, strict=True)]
+        if followed:
+            followed.check_sizes(sides, messages, force=options.force)
         tell_of_sides(sides, facts, messages, fid=fid)
-        sides = [fitted(side, engine, facts, options, messages) for side in sides]
+        sides = [fitted(side, engine, facts, own, messages) for side, own in zip(sides, each, strict=True)]
         tell_of_sides(sides, facts, messages, fid=fid)
         if followed:
             followed.tell_of_n(sides, messages)
-        against = None if third is None else read_baseline(third, sides, engine, facts, options, of_baseline)
+            followed.check_sizes(sides, messages, force=True)
+        against = None if third is None else read_baseline(third, sides, engine, facts, of_third, of_baseline)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
-        namers = [namer(side, options) for side in sides]
+        namers = [namer(side, own) for side, own in zip(sides, each, strict=True)]
         scores = {metric.name: _named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
         of_classes = scores_of_classes(common, sides, asked, partial(_named_in_class, namers))
@@ -310,6 +325,7 @@ def compare(
         warnings=warnings,
         notes=notes,
         protocol=followed,
+        reference=used,
         baseline=against,
         settings=options.reading(),
     )

@@ -17,7 +17,10 @@ from .metrics.base import Score
 from .metrics.certainty import Certainty
 from .metrics.intervals import Interval
 from .protocols import Protocol
+from .protocols.references import Used
 from .provenance import Provenance
+
+_CITED = ("onnxruntime", "pillow")  # versions beside our own that a protocol's number may depend on
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ class Comparison:
         The result of each metric for each class, by the names of both; empty without ``per_class``.
     protocol : Protocol or None
         The published protocol that was followed.
+    reference : Used or None
+        The real side of a protocol of one data set: its name, its SHA-256, and how surely it is the published one.
     settings : dict of str to object
         The options about which images there are and how they become bytes, as far as they are not the usual ones.
     baseline : Against or None
@@ -58,18 +63,22 @@ class Comparison:
     notes: tuple[str, ...]
     classes: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     protocol: Protocol | None = None
+    reference: Used | None = None
     baseline: Against | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def citation(self) -> str:
-        """What to state beside the numbers: protocol, tool and version, numbers of images, weights."""
-        made, counts = self.provenance, [side.n for side in (self.a, self.b) if side]
-        n = " and ".join("unknown" if count is None else str(count) for count in counts)
+        """What to state beside the numbers: protocol, reference, versions, numbers and size of images, weights."""
+        made, n = self.provenance, " and ".join(_counted(side) for side in (self.a, self.b) if side)
+        size = self.protocol.size if self.protocol else None
         facts = [
             f"protocol {self.protocol.name}, as {self.protocol.tool}" if self.protocol else "",
+            str(self.reference) if self.reference else "",
             f"fastfid {__version__}",
+            _versions(made) if size else "",
             f"n {n}",
+            f"{size}x{size} pixels" if size else "",
             f"mode {made.mode}" if made else "",
             f"precision {made.precision}" if made and made.precision != "fp32" else "",
             f"{made.model} (SHA-256 {made.sha256[:12]})" if made else "",
@@ -157,6 +166,7 @@ class Comparison:
             **({"scores": others} if others else {}),
             **({"classes": _plain(self.classes), "over_classes": _plain(self._over_classes())} if self.classes else {}),
             **({"protocol": self.protocol.name} if self.protocol else {}),
+            **({"reference": asdict(self.reference)} if self.reference else {}),
             **({"baseline": _plain(self.baseline)} if self.baseline else {}),
             "citation": self.citation,
             "a": self.a.as_dict(),
@@ -168,6 +178,16 @@ class Comparison:
             "warnings": self.warnings,
             "notes": self.notes,
         }
+
+
+def _versions(made: Provenance | None) -> str:
+    versions = made.versions if made else {}
+    return ", ".join(f"{name} {versions[name]}" for name in _CITED if name in versions)
+
+
+def _counted(side: Side) -> str:
+    n = "unknown" if side.n is None else str(side.n)
+    return f"{n} (of {side.chosen[0]}, seed {side.chosen[1]})" if side.chosen else n
 
 
 def _plain(value: Any) -> Any:

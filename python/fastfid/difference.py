@@ -28,6 +28,7 @@ _OF_RESULTS = {
 _OF_SIDES = {
     "name": Effect("large", "other images, unless both names are of one set", "score the same two sets"),
     "formats": effects.FORMATS,
+    "choice": Effect("large", "other images were chosen from more", "choose as many, with the same --seed"),
     "rejected": Effect("small", "images that cannot be decoded were left out", "repair or remove them"),
 }
 _NO_RECORD = Effect("large", "nothing says which model, mode and dims made one of them: it may be any of these")

@@ -20,7 +20,10 @@ from .options import Model
 from .sources import is_statistics_file
 
 # Options of `compare` that would make the distances something else.
-_FIXED = ("model", "mode", "dims", "metrics", "protocol", "bootstrap", "certainty", "level", "per_class", "features")
+_FIXED = (
+    *("model", "mode", "dims", "metrics", "protocol", "reference"),
+    *("bootstrap", "certainty", "level", "per_class", "features"),
+)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ CODES = {
     "classes": "classes that only one side has",
     "small-classes": "classes with fewer images than dims",
     "protocol-n": "another number of images than the protocol's",
+    "protocol-size": "images of another size than the protocol's",
+    "protocol-reference": "a real side that is not the protocol's, or of which that is not known",
 }
 # The losses that `decode` reports, as the end of a sentence that begins with "N images have".
 _LOSSES = {

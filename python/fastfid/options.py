@@ -43,7 +43,7 @@ from .metrics.intervals import check_replicates
 from .metrics.registry import check_name
 from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
-from .protocols import PROTOCOLS, Protocol, check_protocol, protocol_of
+from .protocols import Protocol, check_protocol, protocol_of
 from .sources.element import is_upath
 from .sources.names import Endings
 from .sources.terms import QUANTISE, check_value_range
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 Model = Union[str, os.PathLike[str], "Extractor"]
 OF_METRICS = ("method", "bootstrap", "certainty", "level")  # parameters of metrics
 # What is computed, not from which images.
-OF_SCORES = (*OF_METRICS, "metrics", "protocol", "per_class", "baseline", "paired")
+OF_SCORES = (*OF_METRICS, "metrics", "protocol", "reference", "per_class", "baseline", "paired")
 _OF_READING = ("limit", "seed", "on_error", "recursive", "endings", "image_key", "value_range", "quantise", "features")
 ENGINES = ("local", "processes", "ray")
 
@@ -77,6 +77,11 @@ def _engine(value: object) -> None:
     named = isinstance(value, str) and value in ENGINES
     if not (value is None or named or isinstance(value, Engine)):
         raise InputError(f"engine must be one of {', '.join(ENGINES)}, or an Engine; got {shown(value)}")
+
+
+def _reference(value: object) -> None:
+    if value is not None and not (isinstance(value, str | os.PathLike) and os.fspath(value)):
+        raise InputError(f"reference must be the path of a file or folder, got {shown(value)}")
 
 
 def _baseline(value: object) -> None:
@@ -315,12 +320,21 @@ class Options:
     )
     protocol: str | None = option(
         None,
-        help=f"compute what a published protocol does, which fixes mode and metrics: {', '.join(PROTOCOLS)}",
+        help="compute what a published protocol does, which fixes mode and metrics; `fastfid protocols` lists them",
         check=check_protocol,
         bad=("adm2", 5),
+        good=("adm", "imagenet-256-adm"),
         functions=("compare",),
-        choices=tuple(PROTOCOLS),
         metavar="NAME",
+    )
+    reference: str | os.PathLike[str] | None = option(
+        None,
+        help="the real side of a protocol of one data set, if it is not in the cache; then one path suffices",
+        check=_reference,
+        bad=("", 5),
+        good=("VIRTUAL_imagenet256_labeled.npz",),
+        functions=("compare",),
+        metavar="PATH",
     )
     per_class: bool = option(
         False,
@@ -411,7 +425,8 @@ class Options:
 
 def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a protocol fixes; raise `InputError` if something else was asked for."""
-    for name, value in protocol.fixed.items():
+    fixed = protocol.fixed(asked)
+    for name, value in fixed.items():
         if name not in asked:
             continue
         own, usual = asked[name], getattr(Options, name)
@@ -421,7 +436,7 @@ def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
     for name in OF_METRICS:
         if asked.get(name, getattr(Options, name)) != getattr(Options, name):
             raise InputError(f"protocol {protocol.name} fixes the metrics; leave {spelled(name, asked[name])} out")
-    return {name: value for name, value in protocol.fixed.items() if name in asked}
+    return {name: value for name, value in fixed.items() if name in asked}
 
 
 def names(function: str = "") -> Iterator[str]:

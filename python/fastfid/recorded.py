@@ -109,7 +109,17 @@ def _of_result(result: Any, name: str) -> Recorded:
 def _side(side: Any) -> dict[str, Any]:
     own = {} if side is None else _dict(side)
     formats = _dict(own.get("formats", {}))
-    return {"name": _text(own.get("name", "")), "formats": list(formats), "rejected": len(own.get("rejected", ()))}
+    return {
+        "name": _text(own.get("name", "")),
+        "formats": list(formats),
+        "rejected": len(own.get("rejected", ())),
+        **_chosen(own),
+    }
+
+
+def _chosen(side: Mapping[str, Any]) -> dict[str, str]:
+    """Return how some images were chosen from more, as a text."""
+    return {"choice": ", ".join(f"{name} {value}" for name, value in _dict(side.get("chosen", {})).items())}
 
 
 def _error(score: Mapping[str, Any]) -> float | None:

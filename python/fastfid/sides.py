@@ -62,7 +62,9 @@ def open_side(
         store = Store(options.resume, options.storage_options).below(folder)
         if not source.exact:
             raise InputError(f"{source.name} does not surely say how many images it has: its runs cannot be resumed")
-    return Side(name, expected(source, options.limit), needs=needs, source=source, store=store)
+    n = expected(source, options.limit)
+    chosen = None if n is None or source.size in (None, n) else (source.size or 0, options.seed)
+    return Side(name, n, chosen=chosen, needs=needs, source=source, store=store)
 
 
 def _address(given: Any, options: Options) -> tuple[Any, Options]:

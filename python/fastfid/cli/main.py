@@ -7,7 +7,7 @@ from ..arguments import arguments_as_flags
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import demo, diff, fdr, history, merge, models, plan, rank, reference, score, shard
+from . import demo, diff, fdr, history, merge, models, plan, prepare, protocols, rank, reference, score, shard
 from .signals import Ended, ending_as_ctrl_c
 
 # A command returns its exit status, or None for 0.
@@ -18,6 +18,8 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int | None]] = {
     "merge": merge.command,
     "models": models.command,
     "plan": plan.command,
+    "prepare": prepare.command,
+    "protocols": protocols.command,
     "rank": rank.command,
     "reference": reference.command,
     "shard": shard.command,

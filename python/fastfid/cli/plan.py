@@ -23,7 +23,7 @@ def command(arguments: Sequence[str]) -> None:
     check_stdout()
     a, b = typed.path or (None, None)
     own = {name: getattr(typed, name) for name in ("fid", "sd", "half_width", "reference")}
-    result = plan(a, b, **own, **given_options(typed, "compare"))
+    result = plan(a, b, **{**given_options(typed, "compare"), **own})  # its --reference is not that of a protocol
     if typed.json:
         show(json.dumps(result.as_dict()))
         return

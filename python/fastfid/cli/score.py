@@ -30,6 +30,8 @@ other commands:
   fastfid merge OUT.npz IN...             merge statistics of disjoint sets
   fastfid shard SRC DIR --index I --of N  compute one part of a set
   fastfid reference FOLDER OUT.npz        write a reference for ADM's evaluator
+  fastfid protocols list|show NAME        what published numbers depend on
+  fastfid prepare SRC OUT --protocol NAME make a data set as a protocol wants it
   fastfid models list|fetch|path|export   find, download and export models
   fastfid demo                            a tour that downloads nothing
 For a folder that has the name of a command, write ./demo.
@@ -40,7 +42,8 @@ def command(arguments: Sequence[str]) -> int:
     """Run the main command; return the exit status."""
     parser = make_parser()
     typed = parser.parse_args(expand(arguments))
-    if len(typed.path) != 2 and (typed.save_stats or len(typed.path) > 2 or "metrics" not in typed):
+    one = any(name in typed for name in ("metrics", "protocol", "reference"))
+    if len(typed.path) != 2 and (typed.save_stats or len(typed.path) > 2 or not one):
         parser.error(f"give two paths, not {len(typed.path)}")
     for flag in ("format", "with"):
         if getattr(typed, {"with": "with_metrics"}.get(flag, flag)) and not typed.save_stats:
@@ -74,7 +77,7 @@ def make_parser() -> Parser:
         "path",
         nargs="+",
         help=f"{IMAGES}; or a statistics file: generated images first, then real ones; one path suffices for metrics "
-        "of one side",
+        "of one side, and for a protocol whose reference is in the cache",
     )
     parser.add_argument(
         "--save-stats",
