@@ -12,6 +12,7 @@ from fastfid.metrics.moments import MOMENTS
 from fastfid.metrics.rows import ROWS, Rows
 from fastfid.metrics.saved import fill, fit_of_features
 from pictures import folder, pictures
+from stand_in import stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 
@@ -311,3 +312,17 @@ def test_features_beyond_float32():
     for metric in ("kid", "prdc", "mind", "cmmd"):
         with pytest.raises(InputError, match="finite"):
             compare(*huge, features=True, metrics=[metric])
+
+
+def test_fits_are_named_and_warned_of_like_their_images(tmp_path):
+    model = fastfid.Extractor(stand_in(tmp_path / "own.onnx"))
+    one = folder(tmp_path / "one", pictures(20, 16))
+    other = folder(tmp_path / "other", pictures(20, 32, 1), "jpg")
+    whole = fastfid.compare(one, other, model=model, progress=False)
+    fits = [fastfid.fit(side, model=model, progress=False) for side in (one, other)]
+    found = fastfid.compare(*fits)
+    assert (found.a, found.b, found.fid) == (whole.a, whole.b, whole.fid)
+    assert {text.partition(":")[0] for text in found.warnings} == {"format", "size"}
+    assert sorted(found.warnings) == sorted(whole.warnings)
+    kept = fastfid.save(fits[0], tmp_path / "one.npz")
+    assert fastfid.compare(fastfid.load(kept), fits[1]).a.name == str(kept)

@@ -19,7 +19,8 @@ from upath import UPath
 import fastfid
 from fastfid import InputError, Need
 from fastfid.cli.main import main
-from fastfid.engines.piece_files import DamagedError, PieceFiles, stamps_of
+from fastfid.engines.packed import DamagedError
+from fastfid.engines.piece_files import PieceFiles, stamps_of
 from fastfid.engines.run_facts import text_of
 from fastfid.files.npz import Npz, write_npz
 from fastfid.files.store import Store

@@ -44,6 +44,7 @@ from .metrics.prdc import PRDC
 from .metrics.saved import load, save
 from .metrics.sfid import SFID
 from .metrics.vendi import Vendi
+from .monitor import Monitor
 from .one_side import fit, statistics
 from .plan import plan
 from .planned import Plan, Reading
@@ -95,6 +96,7 @@ __all__ = [
     "LinAlgError",
     "Metric",
     "ModelError",
+    "Monitor",
     "Need",
     "Piece",
     "Plan",

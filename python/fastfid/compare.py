@@ -26,7 +26,7 @@ from .options import OF_METRICS, Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
 from .protocols import protocol_of, references
-from .sides import Namer, check_sides, fitted, glanced, namer, open_side, resumable, with_names
+from .sides import Namer, cached, check_sides, fitted, glanced, namer, open_side, resumable, with_names
 
 
 def score(
@@ -56,6 +56,7 @@ def score(
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    cache: bool = False,
 ) -> float:
     """Fréchet Inception Distance between two sets of images.
 
@@ -118,6 +119,10 @@ def score(
     resume : path, optional
         A folder, or an address, that keeps the results of each piece of the images. A run that ended early continues
         from those that are there.
+    cache : bool
+        Keep the results of the second side, the real images, in fastfid's cache folder. A later run with the same
+        images and options reads none of them: names, sizes and times of the files tell whether they are the same.
+        ``fastfid cache`` lists what is kept.
 
     Returns
     -------
@@ -174,6 +179,7 @@ def score(
         engine=engine,
         engine_options=engine_options,
         resume=resume,
+        cache=cache,
     ).fid
 
 
@@ -213,6 +219,7 @@ def compare(
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    cache: bool = False,
 ) -> Comparison:
     """Fréchet Inception Distance with its terms, its error estimate and its provenance; and other metrics.
 
@@ -296,6 +303,10 @@ def compare(
         if options.per_class:
             shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
             sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
+        sides = [
+            sides[0],
+            *(cached(side, engine, facts, own, messages) for side, own in zip(sides[1:], each[1:], strict=True)),
+        ]
         sides = [resumable(side, facts, own) for side, own in zip(sides, each, strict=True)]
         sides = [glanced(side, own) for side, own in zip(sides, each, strict=True)]
         if followed:

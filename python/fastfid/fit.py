@@ -15,6 +15,7 @@ from .provenance import Provenance, merged
 from .sources import Piece, Source
 
 if TYPE_CHECKING:
+    from .engines.fit_cache import Entry
     from .engines.piece_files import PieceFiles
     from .per_class import Shelf
 
@@ -57,12 +58,15 @@ class Fit:
         What was observed about the images while they were decoded.
     provenance : Provenance or None
         How the features were made; None if it is not known.
+    name : str
+        How messages name the images; "" if it is not known.
     """
 
     states: dict[Need, Accumulator]
     n: int | None = 0
     seen: Tally = field(default_factory=Tally)
     provenance: Provenance | None = None
+    name: str = ""
 
     def __repr__(self) -> str:
         made_by = f", {self.provenance.model}, {self.provenance.mode}" if self.provenance else ""
@@ -232,6 +236,7 @@ class Side:
     provenance: Provenance | None = field(default=None, repr=False, compare=False)
     store: Store | None = field(default=None, repr=False, compare=False)  # where the fits of its pieces are kept
     keep: "PieceFiles | None" = field(default=None, repr=False, compare=False)  # the files there
+    entry: "Entry | None" = field(default=None, repr=False, compare=False)  # its place in the cache
     shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
 
     def result(self) -> "Side":

@@ -42,6 +42,7 @@ def statistics(
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    cache: bool = False,
 ) -> Statistics:
     """Mean and covariance of the features of a set of images, which can be saved, merged and compared.
 
@@ -82,6 +83,7 @@ def fit(
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
+    cache: bool = False,
 ) -> Fit:
     """Everything that some metrics need of one side, from one pass over its images.
 

@@ -56,6 +56,11 @@ OF_METRICS = ("method", "bootstrap", "certainty", "level")  # parameters of metr
 # What is computed, not from which images.
 OF_SCORES = (*OF_METRICS, "metrics", "protocol", "reference", "per_class", "baseline", "paired")
 _OF_READING = ("limit", "seed", "on_error", "recursive", "endings", "image_key", "value_range", "quantise", "features")
+# Options of one side that the other facts of a kept result tell, or that do not change it.
+_NOT_OF_IMAGES = (
+    *("model", "mode", "dims", "batch_size", "device", "precision", "num_workers", "limit", "seed", "storage_options"),
+    *("features", "progress", "metrics", "engine", "engine_options", "resume", "cache"),
+)
 ENGINES = ("local", "processes", "ray")
 
 
@@ -390,6 +395,16 @@ class Options:
         functions=("score", "compare", "statistics", "fit"),
         metavar="DIR",
     )
+    cache: bool = option(
+        False,
+        help="keep the results of the second path, the real images, in fastfid's cache folder: as long as they and the "
+        "options stay the same, later runs read none of them",
+        check=partial(truth, "cache"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("score", "compare", "statistics", "fit"),
+        switch=True,
+    )
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> Self:
@@ -413,6 +428,11 @@ class Options:
         asked = {name: checked(name, arguments[name]) for name in names() if name in arguments}
         protocol = protocol_of(asked.get("protocol"))
         return cls(**(asked if protocol is None else {**asked, **_fixed(protocol, asked)}))
+
+    @property
+    def of_images(self) -> dict[str, str]:
+        """The options that say how the images are read, as text; a new option is one of them until it is excluded."""
+        return {name: repr(getattr(self, name)) for name in names("fit") if name not in _NOT_OF_IMAGES}
 
     def reading(self) -> dict[str, Any]:
         """Return the options about which images there are and how they become bytes, if they are not the usual ones."""

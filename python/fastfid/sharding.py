@@ -12,7 +12,8 @@ from .arguments import default
 from .checks import whole_number
 from .engines.base import Engine
 from .engines.choose import opened_engine
-from .engines.piece_files import READERS, DamagedError, PieceFiles
+from .engines.packed import DamagedError
+from .engines.piece_files import READERS, PieceFiles
 from .engines.run_facts import RUN, digest_of, facts_in, text_of
 from .errors import InputError
 from .extraction.workers import ahead

@@ -11,6 +11,7 @@ import numpy as np
 
 from .arguments import spelled
 from .engines.base import Engine, How
+from .engines.fit_cache import entry_of, uncached
 from .engines.piece_files import keep_of
 from .engines.resume import resumed
 from .errors import InputError, StatisticsMismatch
@@ -77,7 +78,7 @@ def _address(given: Any, options: Options) -> tuple[Any, Options]:
 def _name(given: Any, otherwise: str) -> str:
     if isinstance(given, str | os.PathLike):
         return without_secrets(os.fspath(given))
-    own = getattr(given, "name", None) if isinstance(given, Source) else None
+    own = given.name if isinstance(given, Source | Fit) else None
     return own or f"{otherwise} ({type(given).__name__})"
 
 
@@ -105,7 +106,7 @@ def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Op
         why = "it has no images to choose from" if source is None else "only its images are chosen from"
         messages.warn(f"{spelled('limit', options.limit)} does not apply to the statistics in {name}: {why}")
     provenance = fit.provenance or getattr(fit.get(MOMENTS), "provenance", None)
-    return Side(name, fit.n, needs=missing, source=source, fit=fit, provenance=provenance)
+    return Side(name, fit.n, needs=missing, source=source, fit=fit, seen=fit.seen, provenance=provenance)
 
 
 def moments_of(side: Side) -> Statistics:
@@ -184,6 +185,8 @@ def glanced(side: Side, options: Options) -> Side:
     """Decode a few images of a side and record what they show; they are kept and not decoded again."""
     if side.source is None:
         return side
+    if side.entry and side.entry.fit:
+        return replace(side, seen=side.entry.fit.seen)
     seen, source = glance(side.source, options.limit, options.seed)
     return replace(side, seen=seen, source=source)
 
@@ -211,10 +214,20 @@ def fits_of(
 
 def resumable(side: Side, facts: Facts, options: Options) -> Side:
     """Check the folder of a side's pieces, if the run keeps them."""
-    if side.store is None:
+    if side.store is None or (side.entry and side.entry.fit):
         return side
     keep = keep_of(side.store, list(_pieces(side, options)), side.needs, facts, _reading(options))
     return replace(side, keep=keep)
+
+
+def cached(side: Side, engine: Engine | None, facts: Facts, options: Options, messages: Messages) -> Side:
+    """Look for the fit of a side in the cache, if the run uses it."""
+    if side.source is None or not options.cache:
+        return side
+    if (why := uncached(side, engine)) is not None:
+        messages.note(f"the cache does not keep {side.name}: {why}")
+        return side
+    return replace(side, entry=entry_of(list(_pieces(side, options)), side.needs, facts, options.of_images, messages))
 
 
 def _reading(options: Options) -> dict[str, Any]:
@@ -241,11 +254,17 @@ def fitted(
     source = side.source
     if source is None or engine is None:
         return side
-    with closing(fits_of(side, engine, facts, options, messages)) as fits:
-        fit = fold(side.shelf.keep(fits) if side.shelf else fits, Fit.empty(side.needs, facts.roles))
-    give_provenance(fit, fit.provenance or facts.provenance)
+    if side.entry and side.entry.fit:
+        fit = side.entry.fit
+    else:
+        with closing(fits_of(side, engine, facts, options, messages)) as fits:
+            fit = fold(side.shelf.keep(fits) if side.shelf else fits, Fit.empty(side.needs, facts.roles))
+    fit.name, fit.provenance = source.name, fit.provenance or facts.provenance
     if (fit.n or 0) < 2:
         raise InputError(f"{source.name} gave {fit.n} readable images; a covariance needs at least 2")
+    if side.entry:
+        side.entry.write(fit, messages)
+    give_provenance(fit, fit.provenance)
     tell_of_run(source.name, fit.seen, fit.provenance, messages)
     if side.fit is not None:  # the file had statistics, too, and their n is that of the FID
         fit = replace(fit, states={**side.fit.states, **fit.states}, n=side.fit.n)
@@ -304,6 +323,7 @@ def read(
             f"{side.name} has statistics, and images that are not all of theirs: together they are not one set; give a "
             "file with the images alone"
         )
+    side = cached(side, engine, facts, options, messages)
     side = glanced(resumable(side, facts, options), options)
     tell_of_sides([side], facts, messages)
     side = fitted(side, engine, facts, options, messages)

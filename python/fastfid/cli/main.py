@@ -7,11 +7,27 @@ from ..arguments import arguments_as_flags
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import demo, diff, fdr, history, merge, models, plan, prepare, protocols, rank, reference, score, shard
+from . import (
+    cache,
+    demo,
+    diff,
+    fdr,
+    history,
+    merge,
+    models,
+    plan,
+    prepare,
+    protocols,
+    rank,
+    reference,
+    score,
+    shard,
+)
 from .signals import Ended, ending_as_ctrl_c
 
 # A command returns its exit status, or None for 0.
 _COMMANDS: dict[str, Callable[[Sequence[str]], int | None]] = {
+    "cache": cache.command,
     "diff": diff.command,
     "fdr": fdr.command,
     "history": history.command,

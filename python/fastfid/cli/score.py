@@ -33,6 +33,7 @@ other commands:
   fastfid protocols list|show NAME        what published numbers depend on
   fastfid prepare SRC OUT --protocol NAME make a data set as a protocol wants it
   fastfid models list|fetch|path|export   find, download and export models
+  fastfid cache [clear]                   list or remove what --cache keeps
   fastfid demo                            a tour that downloads nothing
 For a folder that has the name of a command, write ./demo.
 """

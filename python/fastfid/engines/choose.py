@@ -28,12 +28,12 @@ _BROUGHT = ("mode", "dims", "batch_size", "device", "precision")  # settings tha
 def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -> Iterator[tuple[Engine | None, Facts]]:
     """Yield an engine that has opened the network, and the facts about that network; None if no side has images."""
     if not any(side.source for side in sides):
-        yield None, Facts(roles_of(sides[0].fit) if sides[0].fit else {})
+        yield None, Facts(roles_of(sides[0].fit) if sides[0].fit else {}, sides[0].provenance)
         return
     own = options.model if isinstance(options.model, Extractor) else None
     devices = _devices(options, own)
     if own is not None:
-        _check_brought(own, options, several=len(devices) > 1)
+        check_brought(own, options, several=len(devices) > 1)
     roles = tuple(dict.fromkeys(need.role for side in sides if side.source for need in side.needs))
     recipe = _recipe(options, devices[0], roles)
     with _engine(options, devices, own) as engine:
@@ -46,9 +46,15 @@ def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -
             raise InputError(f"{type(engine).__name__}.open must return Facts, got a {type(facts).__name__}")
         require_roles(sides, facts)
         followed = protocol_of(options.protocol)
-        if not facts.comparable and facts.provenance and not (followed and followed.network):
-            messages.note(f"made with {facts.provenance.model}: not comparable with published FIDs")
+        if not (followed and followed.network):
+            tell_of_model(facts, messages)
         yield engine, facts
+
+
+def tell_of_model(facts: Facts, messages: Messages) -> None:
+    """Note that scores cannot be compared with published ones, if so."""
+    if not facts.comparable and facts.provenance:
+        messages.note(f"made with {facts.provenance.model}: not comparable with published FIDs")
 
 
 def _engine(options: Options, devices: Sequence[str], own: Extractor | None) -> AbstractContextManager[Engine]:
@@ -106,7 +112,7 @@ def _recipe(options: Options, device: str, roles: tuple[str, ...]) -> Recipe:
     )
 
 
-def _check_brought(extractor: Extractor, options: Options, *, several: bool) -> None:
+def check_brought(extractor: Extractor, options: Options, *, several: bool) -> None:
     """Raise `InputError` if a setting differs from that of the Extractor given as model."""
     for name in _BROUGHT:
         value = getattr(options, name)

@@ -11,7 +11,8 @@ from ..messages import Messages
 from ..metrics.base import Need
 from ..sources import Piece
 from .base import Engine, How
-from .piece_files import READERS, DamagedError, PieceFiles, stamps_of
+from .packed import DamagedError
+from .piece_files import READERS, PieceFiles, stamps_of
 
 
 def resumed(

@@ -14,6 +14,7 @@ from ..files.store import Store
 from ..fit import Facts
 from ..images.decode import digest as digest_of_image
 from ..metrics.base import Need
+from ..provenance import Provenance
 from ..sources import Piece
 from ..sources.pieces import read_checked
 
@@ -46,7 +47,14 @@ def facts_of_run(
     """
     if facts.provenance is None:
         raise InputError("resume needs an engine that says how it makes features: Facts(roles, provenance=...)")
-    made, source = asdict(facts.provenance), pieces[0].source
+    return {**facts_of_names(pieces, needs, facts, facts.provenance, reading), "sample": digest(_sample(pieces))}
+
+
+def facts_of_names(
+    pieces: Sequence[Piece], needs: Sequence[Need], facts: Facts, provenance: Provenance, reading: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the facts of a run that can be told without reading an image."""
+    made, source = asdict(provenance), pieces[0].source
     borders = (f"{piece.label}\0{len(piece.indices)}" for piece in pieces)
     keys = (source.key_of(int(index)) for piece in pieces for index in piece.indices)
     return {
@@ -62,7 +70,6 @@ def facts_of_run(
         "images": sum(len(piece.indices) for piece in pieces),
         "pieces": len(pieces),
         "order": digest(chain(borders, keys)),
-        "sample": digest(_sample(pieces)),
     }
 
 

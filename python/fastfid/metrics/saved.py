@@ -15,6 +15,7 @@ from ..files.npy import Header, exactly, read_header
 from ..files.npz import Npz
 from ..files.places import place_of
 from ..files.reading import failures
+from ..files.remote import without_secrets
 from ..fit import Fit
 from ..messages import Messages
 from ..networks.roles import FEATURES
@@ -58,7 +59,7 @@ def fit_of_file(
     for text in stored.notes:
         messages.note(text)
     fit = fit_of_statistics(Statistics._of_file(stored))
-    fit.provenance = stored.provenance
+    fit.provenance, fit.name = stored.provenance, without_secrets(os.fsdecode(path))
     if stored.rows is not None and rows:
         fit.states[ROWS] = Rows(stored.rows.shape[1]).update(stored.rows.astype(np.float32, copy=False))
     place = place_of(os.fsdecode(path), storage_options)
