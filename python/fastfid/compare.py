@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from .against import check_baseline, needs_of_baseline, open_baseline, read_baseline
 from .arguments import default, given, spelled
 from .comparison import Comparison
 from .engines.base import Engine
@@ -15,8 +16,9 @@ from .errors import InputError
 from .fit import Side
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
+from .messages_of_pairs import MessagesOfPairs
 from .metrics.authpct import AuthPct
-from .metrics.base import Metric, Score
+from .metrics.base import Metric, Need, Score
 from .metrics.certainty import LEVEL
 from .metrics.fid import FID
 from .metrics.registry import METRICS, asked_for, needs_of, score_of
@@ -212,6 +214,8 @@ def compare(
     protocol: str | None = None,
     reference: str | os.PathLike[str] | None = None,
     per_class: bool = False,
+    baseline: Any = None,
+    paired: bool = False,
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
@@ -249,40 +253,53 @@ def compare(
     per_class : bool
         Also compute the metrics of each class. The class of an image is the name of the subfolder that it is in, and
         both sides need folders or archives. ``Comparison.classes`` has the scores.
+    baseline : path, array, Fit or iterable, optional
+        Other generated images, such as those of the model in use. ``Comparison.baseline`` has their FID to the same
+        real images, and the difference of the two with its standard error. Each side needs 3 images for each dim.
+    paired : bool
+        Image i of the first side and of the baseline was made from the same seed, or the same noise or caption. If the
+        images are files, their names have to be the same.
 
     Returns
     -------
     Comparison
     """
     options = Options.of(locals())
-    if given(options.level) and not options.certainty:
+    if given(options.level) and not options.certainty and options.baseline is None:
         one, other = spelled("level", options.level), spelled("certainty", True)
         raise InputError(f"{one} is about the limits of certainty: give {other} as well, or leave it out")
-    asked, messages = asked_for(options.metrics, options), Messages()
+    asked, said = asked_for(options.metrics, options), MessagesOfPairs()
+    messages, of_baseline = said.of(0), said.of(1)
     for name in OF_METRICS:
         if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
             raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
     followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
     b, used = references.given(followed, b, options.reference, messages, force=options.force)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
-    sides = _opened(asked, (a, b), options, messages)
+    sides = _opened(asked, (a, b), options, messages, needs_of_baseline(options, asked))
+    third = None if options.baseline is None else open_baseline(options.baseline, sides, options, of_baseline)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
-    each = [options] * len(sides)
+    each, of_third = [options] * len(sides), options
     if followed:
         sides[0], each[0] = followed.choosing(sides[0], options, messages)
+        if third is not None:
+            third, of_third = followed.choosing(third, options, of_baseline)
     if used:
         used = references.confirmed(used, sides[1], messages)
     common: tuple[str, ...] = ()
     if options.per_class:
         common, images = check_classes(sides, asked, options.limit, options.seed, messages)
+    opened = sides if third is None else [*sides, third]
     with ExitStack() as stack:
-        with followed.opening(options.model) if followed and any(side.source for side in sides) else nullcontext():
-            engine, facts = stack.enter_context(opened_engine(sides, options, messages))
+        with followed.opening(options.model) if followed and any(side.source for side in opened) else nullcontext():
+            engine, facts = stack.enter_context(opened_engine(opened, options, messages))
         if followed:
-            followed.check(facts, sides, messages, force=options.force)
+            followed.check(facts, opened, messages, force=options.force)
             followed.tell_of_n(sides, messages)
         sides, forced = check_sides(sides, facts, options.force, messages)
+        if third is not None:
+            third = check_baseline(third, sides, facts, of_third, of_baseline)
         if options.per_class:
             shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
             sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
@@ -300,12 +317,14 @@ def compare(
         if followed:
             followed.tell_of_n(sides, messages)
             followed.check_sizes(sides, messages, force=True)
+        against = None if third is None else read_baseline(third, sides, engine, facts, of_third, of_baseline)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
         namers = [namer(side, own) for side, own in zip(sides, each, strict=True)]
         scores = {metric.name: _named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
         of_classes = scores_of_classes(common, sides, asked, partial(_named_in_class, namers))
     tell_of_classes(of_classes, facts.roles.get("features", 0) if fid else 0, messages)
+    warnings, notes = said.texts()
     return Comparison(
         scores=scores,
         classes=of_classes,
@@ -314,14 +333,18 @@ def compare(
         method=str(scores["fid"].parameters["method"] if "fid" in scores else options.method),
         provenance=next((side.provenance for side in sides if side.provenance), None),
         forced=forced,
-        warnings=tuple(messages.warnings),
-        notes=tuple(messages.notes),
+        warnings=warnings,
+        notes=notes,
         protocol=followed,
         reference=used,
+        baseline=against,
+        settings=options.reading(),
     )
 
 
-def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, messages: Messages) -> list[Side]:
+def _opened(
+    asked: Sequence[Metric], given: Sequence[Any], options: Options, messages: Messages, more: tuple[Need, ...] = ()
+) -> list[Side]:
     """Open the first side, and the second if a metric compares two."""
     both = [metric.name for metric in asked if metric.sides > 1]
     if both and given[1] is None:
@@ -329,7 +352,9 @@ def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, mes
     if not both and given[1] is not None:
         messages.note(f"the second side is not read: {', '.join(metric.name for metric in asked)} takes one side")
     return [
-        open_side(given[place], name, needs_of(asked, place), options, messages, "ab"[place])
+        open_side(
+            given[place], name, tuple(dict.fromkeys((*needs_of(asked, place), *more))), options, messages, "ab"[place]
+        )
         for place, name in enumerate(("the first side", "the second side")[: 2 if both else 1])
     ]
 
