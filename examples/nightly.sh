@@ -1,5 +1,7 @@
-#!/bin/sh
-# nightly.sh GENERATED REAL HISTORY.jsonl: score the images of the night, keep the result, and fail above a FID of 12.5.
-set -e
-fid=$(fastfid "$1" "$2" --cache --quiet --json | tee -a "$3" | python3 -c 'import json, sys; print(json.load(sys.stdin)["fid"])')
-awk "BEGIN { print \"FID $fid\"; exit !($fid <= 12.5) }"
+#!/bin/sh -eu
+# nightly.sh GENERATED REAL LIMIT [FLAGS...]: exit status 3 if the FID is above LIMIT; see docs/gate.md.
+generated=$1 real=$2 limit=$3; shift 3
+[ -e real.npz ] || fastfid --save-stats "$real" real.npz "$@"
+status=0; fastfid "$generated" real.npz --fail-above "$limit" --append history.jsonl --junit fid.xml "$@" || status=$?
+[ ! -e history.jsonl ] || fastfid history history.jsonl --plot history.svg
+exit $status

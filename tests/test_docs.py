@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 
 import fastfid
 from fastfid import networks
+from fastfid.cli.gate import STATUS
 from fastfid.cli.main import main
 from fastfid.metrics import inception_score, kid, prdc, registry
 from fastfid.protocols import PROTOCOLS
@@ -32,6 +34,7 @@ COMING_FROM = README.parent / "docs" / "coming-from.md"
 DOCUMENTS = [README, *README.parent.glob("docs/*.md")]
 DATA = README.parent / "docs" / "data.md"
 CERTAINTY = README.parent / "docs" / "certainty.md"
+GATE = README.parent / "docs" / "gate.md"
 METRICS = README.parent / "docs" / "metrics.md"
 PROTOCOLS_PAGE = README.parent / "docs" / "protocols.md"
 MODULES = [
@@ -103,6 +106,46 @@ def test_the_blocks_about_certainty_run(offline, capsys, monkeypatch):
         exec(compile(block, str(CERTAINTY), "exec"), scope)
     assert len(scope["worst"]) == 16
     monkeypatch.undo()
+
+
+def test_the_page_about_the_gate(offline, capsys, monkeypatch):
+    rows = np.random.RandomState(0).standard_normal((3, 60, 5)).astype(np.float32)
+    sets = dict(zip(("generated", "real", "previous"), rows, strict=True)) | {"real.npz": rows[1]}
+    sets |= {"mlperf_log_accuracy.json": rows[0], "val2014.npz": rows[1]}
+    compare = fastfid.compare
+
+    def of_rows(a, b, *, baseline=None, mode="pytorch", **options):  # images enough for 2048 dims take too long
+        options["baseline"] = sets[baseline] if baseline else None
+        made, followed = fastfid.Provenance("own", "0" * 64, mode, 5), PROTOCOLS.get(options.pop("protocol", ""))
+        result = compare(sets[a], sets[b], features=True, **options)
+        return replace(result, provenance=made, protocol=followed)
+
+    monkeypatch.setattr(fastfid, "compare", of_rows)
+    text = "".join([*blocks("sh", GATE), *blocks("yaml", GATE)])
+    commands, answers = re.findall(r"^(?:- run: |    - )?(fastfid .*)$", text, re.MULTILINE), ""
+    assert len(commands) == 16
+    for command in commands:
+        line, _, target = command.partition(" > ")
+        assert main(shlex.split(line)[1:]) in (0, 3, 4), command
+        out = capsys.readouterr().out
+        if target:
+            Path(target).write_text(out)
+        answers += out
+    assert "mode: pytorch in the first, clean in the second" in answers
+    assert "\nFID_SCORE: " in answers
+    assert Path("history.svg").exists()
+    assert Path("fid.xml").exists()
+    scope = {}
+    for block in blocks("python", GATE):
+        exec(compile(block, str(GATE), "exec"), scope)
+    assert {"fid", "kid_standard_error"} <= scope["metrics"].keys()
+    assert len(fastfid.History.load("history.jsonl").entries) == 2
+
+
+def test_the_exit_codes_of_the_page_about_the_gate():
+    stated = re.findall(r"^\| (\d+) \| (.*) \|$", GATE.read_text(), re.MULTILINE)
+    assert {code: text.split()[2] for code, text in stated[3:]} == {"3": "failed", "4": "is"}
+    assert STATUS == {"passed": 0, "failed": 3, "inconclusive": 4}
 
 
 def test_the_python_block_for_people_from_torchmetrics_runs(offline):
@@ -240,6 +283,7 @@ while [ $rank -lt $world ]; do RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=$world "$@
     "fastfid": f"""#!{sys.executable}
 import sys
 from fastfid import networks
+from fastfid.cli.gate import STATUS
 from fastfid.cli.main import main
 plain = networks.load
 networks.load = lambda model, **options: plain("inception-v3-random", **options)
@@ -276,7 +320,7 @@ def test_every_flag_that_is_named_exists(capsys):
             main([*command, "--help"])
         return set(re.findall(r"--[a-z-]+", capsys.readouterr().out))
 
-    known = {name: flags_of(name) for name in ("plan", "prepare", "rank")}
+    known = {name: flags_of(name) for name in ("diff", "history", "plan", "prepare", "rank")}
     known["protocols"] = flags_of("protocols", "list")
     general = flags_of()
     ours = re.findall(r"`(?:python -m )?fastfid (.*?)`", "".join(document.read_text() for document in DOCUMENTS))

@@ -1,6 +1,9 @@
 """The examples that add a source, a metric, an accumulator and an engine from outside the package."""
 
+import os
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +37,19 @@ def test_the_engine_of_the_example_gives_the_fid_of_its_features():
     engine = runpy.run_path(str(EXAMPLES / "given_features.py"))["Given"](rows)
     expected = fastfid.frechet_distance_from_features(rows, rows[:7])
     assert fastfid.score(pictures(9), pictures(7), engine=engine) == expected
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell")
+def test_the_nightly_job(tmp_path):
+    rows = np.random.RandomState(0).standard_normal((2, 60, 5))
+    for name, given in zip(("bad", "real"), (rows[0] + 3, rows[1]), strict=True):
+        fastfid.save(fastfid.fit(given, features=True), tmp_path / f"{name}.npz")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
+    command = ["sh", str(EXAMPLES / "nightly.sh"), "bad.npz", "unread", "5"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, check=False)
+    assert done.returncode == 3
+    assert len((EXAMPLES / "nightly.sh").read_text().splitlines()) == 2 + 5
+    assert [one.verdict for one in fastfid.History.load(tmp_path / "history.jsonl").entries] == ["failed"]
+    assert (tmp_path / "history.svg").exists()
+    assert "<failure" in (tmp_path / "fid.xml").read_text()

@@ -2,13 +2,10 @@
 
 import copy
 import inspect
-import json
 import os
 import pickle
 import re
 import runpy
-import subprocess
-import sys
 import threading
 import types
 from pathlib import Path
@@ -352,16 +349,3 @@ def test_the_loop_of_the_examples(model, monkeypatch, capsys):
     fids = [float(fid) for fid in re.findall(r"'fid': ([\d.]+)", capsys.readouterr().out)]
     assert len(fids) == 3
     assert fids == sorted(fids, reverse=True)
-
-
-def test_the_nightly_job(tmp_path, model):
-    """With a small network, and a limit that any FID is above."""
-    sides = [folder(tmp_path / name, pictures(20, 16, seed)) for seed, name in enumerate(("night", "real"))]
-    script = (EXAMPLES / "nightly.sh").read_text().replace("12.5", "1e-9")
-    script = script.replace("fastfid ", f"{sys.executable} -m fastfid --model {model.recipe.model} ", 3)
-    (tmp_path / "nightly.sh").write_text(script)
-    command = ["sh", tmp_path / "nightly.sh", *sides, tmp_path / "history.jsonl"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 1, done.stderr
-    (line,) = (tmp_path / "history.jsonl").read_text().splitlines()
-    assert done.stdout.startswith(f"FID {json.loads(line)['fid']}")

@@ -426,6 +426,8 @@ def test_the_command_of_options():
     assert text.endswith("--report report.html")
     call = command_of([rows(0), "b"], Options(storage_options=secret, metrics=(fastfid.KID(),), limit=5))
     assert call.startswith("fastfid.compare(ndarray, 'b', limit=5, storage_options=..., metrics=(KID(")
+    call = command_of(["a", "b"], Options(baseline=rows(0), seed=4))
+    assert call == "fastfid.compare('a', 'b', seed=4, baseline=ndarray)"
     protocol = Options.of({"protocol": "adm", "mode": Options.mode, "dims": Options.dims, "metrics": ("fid",)})
     assert command_of(["a", "b"], protocol) == "fastfid a b --protocol adm"
 

@@ -517,7 +517,7 @@ def test_no_arguments_end_in_a_traceback(tmp_path, monkeypatch, capsys):
 
 def test_every_option_with_every_kind_of_value(monkeypatch, capsys):
     """Each pair once, through the parser alone."""
-    monkeypatch.setattr("fastfid.cli.score.print_score", lambda options: None)
+    monkeypatch.setattr("fastfid.cli.score.gated", lambda *_: 0)
     monkeypatch.setattr("fastfid.cli.score.save_stats", lambda options: None)
     options = [word for word in WORDS if word.startswith("--")]
     values = [word for word in WORDS if not word.startswith("-")]

@@ -5,8 +5,10 @@
 """
 
 from ._core import __version__
+from .against import Against
 from .compare import compare, score
 from .comparison import Comparison
+from .difference import Cause, Explanation, diff
 from .engines.base import Engine, How
 from .errors import (
     DeviceError,
@@ -21,6 +23,8 @@ from .errors import (
 from .extractor import Extractor
 from .fdr import FDr, fdr
 from .fit import Facts, Fit, Side
+from .gate import Check, Gate, gate
+from .history import Entry, History
 from .images.preprocess import Preprocessing
 from .linalg import sqrtm
 from .metrics.authpct import AuthPct
@@ -63,11 +67,16 @@ __all__ = [
     "PRDC",
     "SFID",
     "Accumulator",
+    "Against",
     "AuthPct",
+    "Cause",
     "Certainty",
+    "Check",
     "Comparison",
     "DeviceError",
     "Engine",
+    "Entry",
+    "Explanation",
     "Extractor",
     "Extrapolation",
     "FDr",
@@ -76,6 +85,8 @@ __all__ = [
     "FastFIDWarning",
     "Fit",
     "Gap",
+    "Gate",
+    "History",
     "How",
     "ImageError",
     "InceptionScore",
@@ -104,11 +115,13 @@ __all__ = [
     "__version__",
     "certainty",
     "compare",
+    "diff",
     "fdr",
     "fid_infinity",
     "fit",
     "frechet_distance",
     "frechet_distance_from_features",
+    "gate",
     "load",
     "merge",
     "plan",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from .against import check_baseline, needs_of_baseline, open_baseline, read_baseline
 from .arguments import default, given, spelled
 from .comparison import Comparison
 from .engines.base import Engine
@@ -15,8 +16,9 @@ from .errors import InputError
 from .fit import Side
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
+from .messages_of_pairs import MessagesOfPairs
 from .metrics.authpct import AuthPct
-from .metrics.base import Metric, Score
+from .metrics.base import Metric, Need, Score
 from .metrics.certainty import LEVEL
 from .metrics.fid import FID
 from .metrics.registry import METRICS, asked_for, needs_of, score_of, with_certainty
@@ -217,6 +219,8 @@ def compare(
     per_class: bool = False,
     report: bool | str | os.PathLike[str] = False,
     thumbnails: bool = True,
+    baseline: Any = None,
+    paired: bool = False,
     engine: str | Engine | None = None,
     engine_options: Mapping[str, Any] | None = None,
     resume: str | os.PathLike[str] | None = None,
@@ -260,16 +264,23 @@ def compare(
         already is replaced. Needs jinja2: ``pip install 'fastfid[report]'``.
     thumbnails : bool
         Whether a report shows images. The names of files are in it in any case.
+    baseline : path, array, Fit or iterable, optional
+        Other generated images, such as those of the model in use. ``Comparison.baseline`` has their FID to the same
+        real images, and the difference of the two with its standard error. Each side needs 3 images for each dim.
+    paired : bool
+        Image i of the first side and of the baseline was made from the same seed, or the same noise or caption. If the
+        images are files, their names have to be the same.
 
     Returns
     -------
     Comparison
     """
     options = Options.of(locals())
-    if given(options.level) and not options.certainty and options.report is False:
+    if given(options.level) and not options.certainty and options.baseline is None and options.report is False:
         one, other = spelled("level", options.level), spelled("certainty", True)
         raise InputError(f"{one} is about the limits of certainty: give {other} as well, or leave it out")
-    asked, messages = asked_for(options.metrics, options), Messages()
+    asked, said = asked_for(options.metrics, options), MessagesOfPairs()
+    messages, of_baseline = said.of(0), said.of(1)
     for name in OF_METRICS:
         if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
             raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
@@ -282,24 +293,30 @@ def compare(
     followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
     b, used = references.given(followed, b, options.reference, messages, force=options.force)
     # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
-    sides = _opened(asked, (a, b), options, messages)
+    sides = _opened(asked, (a, b), options, messages, needs_of_baseline(options, asked))
+    third = None if options.baseline is None else open_baseline(options.baseline, sides, options, of_baseline)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
-    each = [options] * len(sides)
+    each, of_third = [options] * len(sides), options
     if followed:
         sides[0], each[0] = followed.choosing(sides[0], options, messages)
+        if third is not None:
+            third, of_third = followed.choosing(third, options, of_baseline)
     if used:
         used = references.confirmed(used, sides[1], messages)
     common: tuple[str, ...] = ()
     if options.per_class:
         common, images = check_classes(sides, asked, options.limit, options.seed, messages)
+    opened = sides if third is None else [*sides, third]
     with ExitStack() as stack:
-        with followed.opening(options.model) if followed and any(side.source for side in sides) else nullcontext():
-            engine, facts = stack.enter_context(opened_engine(sides, options, messages))
+        with followed.opening(options.model) if followed and any(side.source for side in opened) else nullcontext():
+            engine, facts = stack.enter_context(opened_engine(opened, options, messages))
         if followed:
-            followed.check(facts, sides, messages, force=options.force)
+            followed.check(facts, opened, messages, force=options.force)
             followed.tell_of_n(sides, messages)
         sides, forced = check_sides(sides, facts, options.force, messages)
+        if third is not None:
+            third = check_baseline(third, sides, facts, of_third, of_baseline)
         if options.per_class:
             shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
             sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
@@ -317,6 +334,7 @@ def compare(
         if followed:
             followed.tell_of_n(sides, messages)
             followed.check_sizes(sides, messages, force=True)
+        against = None if third is None else read_baseline(third, sides, engine, facts, of_third, of_baseline)
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
         namers = [namer(side, own) for side, own in zip(sides, each, strict=True)]
         scores = {metric.name: _named(metric, scores[metric.name], namers) for metric in asked}
@@ -327,6 +345,7 @@ def compare(
             places = [placer(side, own) for side, own in zip(sides, each, strict=True)]
             evidence = gather(sides, scores, namers, places, thumbnails=options.thumbnails)
     tell_of_classes(of_classes, facts.roles.get("features", 0) if fid else 0, messages)
+    warnings, notes = said.texts()
     result = Comparison(
         scores=scores,
         classes=of_classes,
@@ -335,19 +354,23 @@ def compare(
         method=str(scores["fid"].parameters["method"] if "fid" in scores else options.method),
         provenance=next((side.provenance for side in sides if side.provenance), None),
         forced=forced,
-        warnings=tuple(messages.warnings),
-        notes=tuple(messages.notes),
+        warnings=warnings,
+        notes=notes,
         protocol=followed,
         command=command,
         evidence=evidence,
         reference=used,
+        baseline=against,
+        settings=options.reading(),
     )
     if not isinstance(options.report, bool):
         result.to_html(options.report, thumbnails=options.thumbnails)
     return result
 
 
-def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, messages: Messages) -> list[Side]:
+def _opened(
+    asked: Sequence[Metric], given: Sequence[Any], options: Options, messages: Messages, more: tuple[Need, ...] = ()
+) -> list[Side]:
     """Open the first side, and the second if a metric compares two."""
     both = [metric.name for metric in asked if metric.sides > 1]
     if both and given[1] is None:
@@ -355,7 +378,9 @@ def _opened(asked: Sequence[Metric], given: Sequence[Any], options: Options, mes
     if not both and given[1] is not None:
         messages.note(f"the second side is not read: {', '.join(metric.name for metric in asked)} takes one side")
     return [
-        open_side(given[place], name, needs_of(asked, place), options, messages, "ab"[place])
+        open_side(
+            given[place], name, tuple(dict.fromkeys((*needs_of(asked, place), *more))), options, messages, "ab"[place]
+        )
         for place, name in enumerate(("the first side", "the second side")[: 2 if both else 1])
     ]
 

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._core import __version__
+from .against import Against
 from .checks import truth
 from .errors import InputError
 from .fit import Side
+from .flat import flat
 from .metrics.base import Score
 from .metrics.certainty import Certainty
 from .metrics.intervals import Interval
@@ -55,6 +57,10 @@ class Comparison:
         What a report shows beyond the scores; None without ``report``.
     reference : Used or None
         The real side of a protocol of one data set: its name, its SHA-256, and how surely it is the published one.
+    settings : dict of str to object
+        The options about which images there are and how they become bytes, as far as they are not the usual ones.
+    baseline : Against or None
+        The difference to other generated images, if a baseline was given.
     """
 
     scores: Mapping[str, Score]
@@ -70,6 +76,8 @@ class Comparison:
     command: str = ""
     evidence: "Evidence | None" = field(default=None, repr=False, compare=False)
     reference: Used | None = None
+    baseline: Against | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def citation(self) -> str:
@@ -190,6 +198,16 @@ class Comparison:
             raise InputError(f"the FID was not asked for; the metrics were {', '.join(self.scores)}")
         return self.scores["fid"]
 
+    def as_metrics(self) -> dict[str, float]:
+        """Return all numbers as a flat dict of floats, with names that MLflow and Weights & Biases accept.
+
+        ``mlflow.log_metrics(result.as_metrics())`` and ``wandb.log(result.as_metrics())`` take it as it is. The value
+        of a metric has its name, such as ``"fid"``, which its other numbers begin with, such as ``"fid_low"`` or
+        ``"prdc_recall"``. Those of classes are called ``"classes/NAME/fid"``. Characters other than letters, digits
+        and ``_`` become ``_``.
+        """
+        return flat(self.scores, self.classes)
+
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as plain data for JSON, NaN as None."""
         fid = self.scores.get("fid")
@@ -201,10 +219,12 @@ class Comparison:
             **({"classes": _plain(self.classes), "over_classes": _plain(self._over_classes())} if self.classes else {}),
             **({"protocol": self.protocol.name} if self.protocol else {}),
             **({"reference": asdict(self.reference)} if self.reference else {}),
+            **({"baseline": _plain(self.baseline)} if self.baseline else {}),
             "citation": self.citation,
             "a": self.a.as_dict(),
             "b": self.b.as_dict() if self.b else None,
             "method": self.method,
+            "settings": _plain(self.settings),
             "provenance": _plain(self.provenance),
             "forced": self.forced,
             "warnings": self.warnings,

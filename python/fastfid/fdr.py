@@ -87,10 +87,11 @@ class FDr:
 
 
 def fdr(a: Any, b: Any, networks: Mapping[Model, float], **options: Any) -> FDr:
-    """Fréchet distances of two sets by several networks, relative to those of a validation set [1]_.
+    """Fréchet distances of two sets by several networks, relative to those of a validation set.
 
-    Each network makes its own pass over the images. A network that is a file must state its preprocessing, as
-    ``fastfid models export`` writes it into a copy. All files are checked before the first network runs.
+    This is FDr [1]_. Each network makes its own pass over the images. A network that is a file must state its
+    preprocessing, as ``fastfid models export`` writes it into a copy. All files are checked before the first network
+    runs.
 
     Parameters
     ----------

@@ -218,12 +218,15 @@ class Side:
         The images that could not be decoded, with the reason.
     chosen : (int, int) or None
         If some of the images were chosen: the number that there are, and the seed.
+    formats : dict of str to int
+        Number of image files of each format, such as "PNG".
     """
 
     name: str
     n: int | None
     rejected: tuple[str, ...] = ()
     chosen: tuple[int, int] | None = None
+    formats: Mapping[str, int] = field(default_factory=dict, compare=False)
     # Used during the run only; the result of a comparison does not have these.
     # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
@@ -238,9 +241,11 @@ class Side:
 
     def result(self) -> "Side":
         """Return the side without the fields that only the run needs."""
-        return Side(self.name, self.n, self.rejected, self.chosen)
+        formats = dict(self.seen.encodings) if self.seen else {}
+        return Side(self.name, self.n, self.rejected, self.chosen, formats)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the side as plain data."""
         chosen = {"chosen": dict(zip(("of", "seed"), self.chosen, strict=True))} if self.chosen else {}
-        return {"name": self.name, "n": self.n, "rejected": self.rejected, **chosen}
+        formats = {"formats": dict(self.formats)} if self.formats else {}
+        return {"name": self.name, "n": self.n, "rejected": self.rejected, **chosen, **formats}

@@ -54,7 +54,11 @@ if TYPE_CHECKING:
 Model = Union[str, os.PathLike[str], "Extractor"]
 OF_METRICS = ("method", "bootstrap", "certainty", "level")  # parameters of metrics
 # What is computed, not from which images.
-OF_SCORES = (*OF_METRICS, "metrics", "protocol", "reference", "per_class", "report", "thumbnails")
+OF_SCORES = (
+    *(*OF_METRICS, "metrics", "protocol", "reference", "per_class"),
+    *("report", "thumbnails", "baseline", "paired"),
+)
+_OF_READING = ("limit", "seed", "on_error", "recursive", "endings", "image_key", "value_range", "quantise", "features")
 # Options of one side that the other facts of a kept result tell, or that do not change it.
 _NOT_OF_IMAGES = (
     *("model", "mode", "dims", "batch_size", "device", "precision", "num_workers", "limit", "seed", "storage_options"),
@@ -94,6 +98,11 @@ def _report(value: object) -> str | None:
 def _reference(value: object) -> None:
     if value is not None and not (isinstance(value, str | os.PathLike) and os.fspath(value)):
         raise InputError(f"reference must be the path of a file or folder, got {shown(value)}")
+
+
+def _baseline(value: object) -> None:
+    if isinstance(value, bool | int | float) or (isinstance(value, str) and not value):
+        raise InputError(f"baseline must be generated images, as the first side is; got {shown(value)}")
 
 
 def _resume(value: object) -> str | None:
@@ -371,6 +380,24 @@ class Options:
         flag="--no-thumbnails",
         switch=False,
     )
+    baseline: Any = option(
+        None,
+        help="other generated images: also print how far the FID is from theirs, with the standard error of that",
+        check=_baseline,
+        bad=("", 5),
+        good=("previous",),
+        functions=("compare",),
+        metavar="PATH",
+    )
+    paired: bool = option(
+        False,
+        help="image i of the first path and of --baseline was made from the same seed; files must have the same names",
+        check=partial(truth, "paired"),
+        bad=("yes", None, 2),
+        good=(True,),
+        functions=("compare",),
+        switch=True,
+    )
     engine: str | Engine | None = option(
         None,
         help="what runs the network: local is this process, processes starts one process per device, ray uses a "
@@ -436,6 +463,14 @@ class Options:
     def of_images(self) -> dict[str, str]:
         """The options that say how the images are read, as text; a new option is one of them until it is excluded."""
         return {name: repr(getattr(self, name)) for name in names("fit") if name not in _NOT_OF_IMAGES}
+
+    def reading(self) -> dict[str, Any]:
+        """Return the options about which images there are and how they become bytes, if they are not the usual ones."""
+        found = {name: getattr(self, name) for name in _OF_READING}
+        found = {name: value for name, value in found.items() if value != getattr(type(self), name)}
+        if not isinstance(found.get("endings", ""), str):
+            found["endings"] = ",".join(sorted(found["endings"]))
+        return found
 
 
 def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:

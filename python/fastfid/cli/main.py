@@ -7,12 +7,30 @@ from ..arguments import arguments_as_flags
 from ..errors import FastFIDError
 from ..terminal import say, streams
 from ..threads import num_threads
-from . import cache, demo, fdr, merge, models, plan, prepare, protocols, rank, reference, score, shard
+from . import (
+    cache,
+    demo,
+    diff,
+    fdr,
+    history,
+    merge,
+    models,
+    plan,
+    prepare,
+    protocols,
+    rank,
+    reference,
+    score,
+    shard,
+)
 from .signals import Ended, ending_as_ctrl_c
 
-_COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+# A command returns its exit status, or None for 0.
+_COMMANDS: dict[str, Callable[[Sequence[str]], int | None]] = {
     "cache": cache.command,
+    "diff": diff.command,
     "fdr": fdr.command,
+    "history": history.command,
     "merge": merge.command,
     "models": models.command,
     "plan": plan.command,
@@ -36,7 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 for success, 1 for an error, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
+        Exit status: 0 for success, 1 for an error, 3 if a gate failed, 4 if it is inconclusive, 130 for Ctrl-C, 143 for
+        SIGTERM, 129 for SIGHUP.
 
     Raises
     ------
@@ -49,10 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             num_threads()  # raises now if the environment variable holds a bad number
             with ending_as_ctrl_c():
-                if named is not None:
-                    named(arguments[1:])
-                else:
-                    score.command(arguments)
+                return (named(arguments[1:]) if named else score.command(arguments)) or 0
         except BrokenPipeError:
             return 1  # the reader of the output is gone, so nobody would read a message
         except (FastFIDError, OSError) as error:
@@ -67,4 +83,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             say("interrupted")
             return 130
-    return 0

@@ -34,10 +34,13 @@ _EARLIER = {
     "--pr": "--precision",
     "--fo": "--force",
     "--for": "--force",
+    "--j": "--json",
     "--q": "--quiet",
     "--qu": "--quiet",
     "--v": "--version",
 }
+# Their values may begin with a minus.
+_SIGNED = ("--value-range", "--max-delta", "--fail-above", "--fail-outside")
 # What these do in a command that computes FIDs from images, and nothing else.
 _OF_FIDS = {
     "seed": "chooses the random subset of --limit",
@@ -136,7 +139,7 @@ def _joined(arguments: Iterable[str]) -> Iterator[str]:
     """Join a flag and a value that begins with a minus, which argparse would take for another flag."""
     waiting = iter(arguments)
     for argument in waiting:
-        yield f"{argument}={next(waiting, '')}" if argument == flag_of("value_range") else argument
+        yield f"{argument}={next(waiting, '')}" if argument in _SIGNED else argument
 
 
 def _expand(argument: str) -> str:

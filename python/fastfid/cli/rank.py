@@ -20,7 +20,7 @@ def command(arguments: Sequence[str]) -> None:
         parser.error("give the real images and at least two generators")
     silence(typed)
     check_stdout()
-    result = rank(typed.real, *typed.generated, paired=typed.paired, **given_options(typed, "compare"))
+    result = rank(typed.real, *typed.generated, **{**given_options(typed, "compare"), "paired": typed.paired})
     pairs = result.pairs() if typed.all_pairs else ()
     if typed.json:
         show(json.dumps({**result.as_dict(), **({"pairs": [asdict(gap) for gap in pairs]} if typed.all_pairs else {})}))

@@ -3,15 +3,18 @@
 import argparse
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from .. import __version__
 from ..checks import list_text
 from ..comparison import Comparison
+from ..gate import Gate
 from ..metrics.base import Score
 from ..metrics.foreign_files import FORMATS
 from ..numbers_shown import decimals
 from ..options import checked, names, option_of
 from ..terminal import check_stdout, printable, say, show
+from .gate import add_gate, check_gate, gated, show_baseline
 from .parser import IMAGES, Parser, add_option, add_silence, expand, flag_of, given_options, passing, silence
 from .save_stats import save_stats
 
@@ -22,6 +25,8 @@ other commands:
   fastfid fdr A B --network NAME=NUMBER   distances by several networks
   fastfid rank REAL A B C...              which generator is best, and how sure
   fastfid plan A B --sd NUMBER            how many images are needed
+  fastfid history FILE                    the course of a score over many runs
+  fastfid diff FIRST SECOND               why two numbers differ
   fastfid merge OUT.npz IN...             merge statistics of disjoint sets
   fastfid shard SRC DIR --index I --of N  compute one part of a set
   fastfid reference FOLDER OUT.npz        write a reference for ADM's evaluator
@@ -34,8 +39,8 @@ For a folder that has the name of a command, write ./demo.
 """
 
 
-def command(arguments: Sequence[str]) -> None:
-    """Run the main command."""
+def command(arguments: Sequence[str]) -> int:
+    """Run the main command; return the exit status."""
     parser = make_parser()
     typed = parser.parse_args(expand(arguments))
     one = any(name in typed for name in ("metrics", "protocol", "reference"))
@@ -50,11 +55,13 @@ def command(arguments: Sequence[str]) -> None:
         other = [name for name in names() if name in typed and "fit" not in option_of(name).functions]
         if unused := [name for name in other if name != "force"]:
             parser.error(f"{flag_of(unused[0])} has no effect with --save-stats: leave it out")
+    check_gate(parser, typed)
     silence(typed)
     if typed.save_stats:
         save_stats(typed)
-    else:
-        print_score(typed)
+        return 0
+    check_stdout()
+    return gated(typed, partial(_compared, typed), partial(print_score, typed))
 
 
 def make_parser() -> Parser:
@@ -96,19 +103,23 @@ def make_parser() -> Parser:
     add_silence(parser)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("--version", action="version", version=f"fastfid {__version__}")
+    add_gate(parser)
     return parser
 
 
-def print_score(typed: argparse.Namespace) -> None:
-    """Compare the two paths and print the result."""
+def _compared(typed: argparse.Namespace) -> Comparison:
     from .. import compare
 
-    check_stdout()
     result = compare(*typed.path, **given_options(typed, "compare"))
     if "report" in typed:
         say(f"wrote the report to {typed.report}")
+    return result
+
+
+def print_score(typed: argparse.Namespace, result: Comparison, gate: Gate | None) -> None:
+    """Print the result, with the verdict if it is to be JSON."""
     if typed.json:
-        show(json.dumps(result.as_dict()))
+        show(json.dumps({**result.as_dict(), **({"gate": gate.as_dict()} if gate else {})}))
     else:
         if "fid" in result.scores and result.interval is not None:
             i = result.interval
@@ -119,6 +130,7 @@ def print_score(typed: argparse.Namespace) -> None:
         for name, score in result.scores.items():
             for line in _lines_of_certainty(name, score):
                 show(line)
+        show_baseline(result)
         for line in _table_of_classes(result):
             show(line)
         if result.protocol:

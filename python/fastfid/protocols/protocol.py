@@ -172,7 +172,7 @@ class Protocol:
         """
         made, mode = facts.provenance, resolve(self.settings["mode"]).name
         model = made.model if made else "this"
-        if made is not None and made.mode != mode:
+        if made is not None and made.mode != mode and any(side.source for side in sides):
             raise ModelError(f"protocol {self.name} fixes mode {mode}; {model} states {made.mode}: {self._way_out()}")
         dims = self.network.dims if self.network else DIMS
         if facts.roles.get(FEATURES, dims) != dims:

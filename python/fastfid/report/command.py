@@ -42,7 +42,11 @@ def _changed(options: Options) -> dict[str, Any]:
     protocol = protocol_of(options.protocol)
     left_out = (*_NOT_OF_THE_RESULT, *(protocol.fixed(vars(options)) if protocol else ()))
     every = {name: getattr(options, name) for name in names("compare") if name not in left_out}
-    return {name: value for name, value in every.items() if value != getattr(Options, name)}
+    return {name: value for name, value in every.items() if not _is_usual(value, getattr(Options, name))}
+
+
+def _is_usual(value: Any, usual: Any) -> bool:
+    return value is None if usual is None else bool(value == usual)  # a baseline may be an array
 
 
 def _typed(name: str, value: Any) -> list[str] | None:
@@ -71,7 +75,9 @@ def _of_list(values: Any) -> str | None:
 
 
 def _repr(name: str, value: Any) -> str:
-    return "..." if name in _SECRET else shown(value)
+    if name in _SECRET:
+        return "..."
+    return type(value).__name__ if hasattr(value, "__array__") else shown(value)
 
 
 _SECRET = ("storage_options",)

@@ -1,0 +1,148 @@
+"""The baseline of a comparison: other generated images, and the difference of both FIDs to the same real images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from .engines.base import Engine
+from .errors import InputError
+from .fit import Facts, Side
+from .messages import Messages, tell_of_sides
+from .metrics.base import Metric, Need
+from .metrics.certainty import LEVEL
+from .metrics.feature_blocks import Given
+from .metrics.fid import FID
+from .metrics.fid_certainty import LEAST_ROWS, ROWS_PER_DIM
+from .metrics.fid_difference import Difference, Measured
+from .metrics.frechet import distance
+from .metrics.rows import ROWS
+from .networks.roles import FEATURES
+from .options import Options
+from .pairing import check_images, check_names, image_names
+from .provenance import without_record
+from .sides import check_sides, fitted, glanced, open_side, resumable, roles_of
+
+_WITH_ROWS = FID(certainty=True).needs
+
+
+@dataclass(frozen=True)
+class Against:
+    """A comparison's FID against that of other generated images, the baseline. What is not known is None.
+
+    Attributes
+    ----------
+    name : str
+        The baseline.
+    n : int or None
+        Its number of images.
+    fid : float
+        Its FID to the same real images.
+    paired : bool
+        Whether image i of both was made from the same seed.
+    level : float
+        Of the limits.
+    difference : float or None
+        FID without bias of the comparison, minus that of the baseline: above 0 if the baseline is better.
+    standard_error, low, high : float or None
+        Of the difference. What is particular to the real images drawn is in both FIDs, and cancels.
+    reason : str
+        Why the difference is not known; "" if it is.
+    """
+
+    name: str
+    n: int | None
+    fid: float
+    paired: bool
+    level: float = LEVEL
+    difference: float | None = None
+    standard_error: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+
+    @classmethod
+    def of(cls, side: Side, other: Side, real: Side, *, paired: bool, level: float) -> "Against":
+        """Compare a side that has been read with another, both beside the same real one."""
+        reference, own = Given.of(real.fit, real.name), Given.of(other.fit, other.name)
+        found = [Measured.of(one, reference, paired=paired) for one in (Given.of(side.fit, side.name), own)]
+        if reasons := [one for one in found if isinstance(one, str)]:
+            value = distance(own.gaussian, reference.gaussian).value
+            return cls(other.name, other.n, value, paired, level, reason=reasons[0])
+        of_side, of_other = (one for one in found if not isinstance(one, str))
+        value = float(np.ldexp(of_other.parts.distance, 2 * of_other.parts.exponent))
+        difference = Difference.of(of_side, of_other, paired=paired)
+        half = NormalDist().inv_cdf((1 + level) / 2) * difference.error
+        low, high = difference.value - half, difference.value + half
+        facts = (difference.value, difference.error, low, high)
+        return cls(other.name, other.n, value, paired, level, *facts)
+
+
+def needs_of_baseline(options: Options, asked: Sequence[Metric]) -> tuple[Need, ...]:
+    """Return what each side needs for the difference; raise `InputError` if the options do not fit."""
+    if options.baseline is None:
+        if options.paired:
+            raise InputError("paired is about the baseline: give one, or leave paired out")
+        return ()
+    if not any(isinstance(metric, FID) for metric in asked):
+        raise InputError(f"a baseline is about the FID, and the metrics are {', '.join(one.name for one in asked)}")
+    return _WITH_ROWS
+
+
+def open_baseline(given: Any, sides: Sequence[Side], options: Options, messages: Messages) -> Side:
+    """Open the baseline, and check that its images are those of the first side if they are paired."""
+    other = open_side(given, "the baseline", _WITH_ROWS, options, messages, "c")
+    if options.paired:
+        pair = (sides[0], other)
+        check_names(pair, [image_names(side, options) for side in pair])
+    return other
+
+
+def check_baseline(other: Side, sides: Sequence[Side], facts: Facts, options: Options, messages: Messages) -> Side:
+    """Check the baseline against both sides, and glance at its images."""
+    first, real = sides
+    (other, _), _ = check_sides([other, real], facts, options.force, messages, tell_unknown=False)
+    if other.provenance is None:
+        messages.warn(without_record([other.name]))
+    if first.provenance and other.provenance:
+        check_sides([first, other], facts, options.force, messages)
+    for side, may_be_fixed in ((first, False), (other, False), (real, True)):
+        _require_rows(side, facts, may_be_fixed=may_be_fixed)
+    other = glanced(resumable(other, facts, options), options)
+    tell_of_sides([other, real], facts, messages)
+    return other
+
+
+def read_baseline(
+    other: Side, sides: Sequence[Side], engine: Engine | None, facts: Facts, options: Options, messages: Messages
+) -> Against:
+    """Read the baseline, and compare the first side with it."""
+    first, real = sides
+    other = fitted(other, engine, facts, options, messages)
+    tell_of_sides([other, real], facts, messages)
+    if options.paired:
+        check_images(first, other, image_names(first, options))
+    return Against.of(first, other, real, paired=options.paired, level=float(options.level))
+
+
+def _require_rows(side: Side, facts: Facts, *, may_be_fixed: bool) -> None:
+    """Raise `InputError` if it is clear before anything is read that nothing says how much a side varies."""
+    way_out = "compare it as it is: gate the FID itself, without a baseline"
+    dims = facts.roles.get(FEATURES, 0)
+    if side.source is None and side.fit is not None:
+        dims = roles_of(side.fit).get(FEATURES, dims)
+        if side.fit.get(ROWS) is None:
+            if may_be_fixed:
+                return
+            raise InputError(
+                f"the difference to a baseline needs the images' features, and {side.name} is statistics without them: "
+                f"save it with --with kid, or {way_out}"
+            )
+    least = max(ROWS_PER_DIM * dims, LEAST_ROWS)
+    if side.n is not None and side.n < least:
+        raise InputError(
+            f"the difference to a baseline needs {least} images of each side, {ROWS_PER_DIM} for each dim, and "
+            f"{side.name} has {side.n}; {way_out}"
+        )

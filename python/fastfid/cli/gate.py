@@ -1,0 +1,152 @@
+"""The flags that act on a score: conditions under which the command fails, a report of them, and a history."""
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from ..checks import shown
+from ..comparison import Comparison
+from ..conditions import Condition, condition_of_delta, conditions_of_bounds
+from ..errors import InputError
+from ..files.appending import append
+from ..files.writing import check_writable
+from ..gate import FAILED, PASSED, UNSURE, Gate, gate, max_delta_number
+from ..history import History, note_text
+from ..junit import report, write
+from ..numbers_shown import decimals
+from ..options import Options
+from ..protocols import protocol_of
+from ..terminal import say, show
+from .parser import Parser, passing
+
+#: The exit status of the command by the verdict.
+STATUS = {PASSED: 0, FAILED: 3, UNSURE: 4}
+_DESCRIPTION = f"""\
+Exit status: 0 if every condition passed, {STATUS[FAILED]} if one failed, {STATUS[UNSURE]} if one is
+inconclusive and none failed; 1 for an error, 2 for wrong usage. With
+--certainty the 95 % limits decide. If they lie on both sides of a bound, the
+condition is inconclusive. docs/gate.md says more."""
+_FLAGS = {
+    "fail_if": "a condition (--fail-above, --fail-outside, --fail-if)",
+    **{name: f"--{name.replace('_', '-')}" for name in ("max_delta", "junit", "append", "note")},
+}
+
+
+def add_gate(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    group = parser.add_argument_group(
+        "gate",
+        _DESCRIPTION,
+    )
+    for flag, start, metavar, text in (
+        ("--fail-above", "fid > ", "X", "fail if the FID is above X"),
+        ("--fail-outside", "fid outside ", "LO:HI", "fail if the FID is below LO or above HI"),
+        ("--fail-if", "", "CONDITION", "fail if it holds, such as 'kid>0.01' or 'prdc.recall<0.5'; can be repeated"),
+    ):
+        read = passing(partial(_condition, start))
+        group.add_argument(flag, dest="fail_if", action="append", default=[], type=read, metavar=metavar, help=text)
+    group.add_argument(
+        "--max-delta",
+        type=passing(_max_delta),
+        metavar="X",
+        help="with --baseline, fail if the FID without bias is more than X above that of the baseline",
+    )
+    group.add_argument("--junit", metavar="FILE", help="write the verdicts as a JUnit report, such as out.xml")
+    group.add_argument("--append", metavar="FILE", help="append the result to a history, such as history.jsonl")
+    group.add_argument("--note", type=passing(note_text), metavar="TEXT", help="what --append calls this run")
+
+
+def check_gate(parser: Parser, typed: argparse.Namespace) -> None:
+    """Exit with a message if the flags do not fit together, or name a number that there will not be."""
+    if typed.save_stats:
+        if used := [flags for name, flags in _FLAGS.items() if getattr(typed, name) not in (None, [])]:
+            parser.error(f"{used[0]} has no effect with --save-stats: leave it out")
+        return
+    if typed.max_delta is not None and "baseline" not in typed:
+        parser.error("--max-delta is about --baseline: give both")
+    if typed.note is not None and typed.append is None:
+        parser.error("--note says what --append calls the run: give both")
+    if typed.junit is not None and not _conditions(typed):
+        parser.error("--junit reports conditions: give --fail-above, --fail-outside, --fail-if or --max-delta")
+    protocol = protocol_of(getattr(typed, "protocol", None))
+    asked = protocol.metrics if protocol else getattr(typed, "metrics", Options.metrics)
+    names = [metric if isinstance(metric, str) else metric.name for metric in asked]
+    for text in typed.fail_if:
+        try:
+            Condition.of(text).check(names, certainty="certainty" in typed)
+        except InputError as error:
+            parser.error(str(error))
+
+
+def gated(
+    typed: argparse.Namespace, compute: Callable[[], Comparison], show_result: Callable[[Comparison, Gate | None], None]
+) -> int:
+    """Compute a result, show it, report it and decide; return the exit status."""
+    began, clock = datetime.now(UTC), time.monotonic()
+    if typed.junit is not None:
+        check_writable(Path(typed.junit))
+    texts = _conditions(typed)
+
+    def write_report(found: Gate | None, error: str = "") -> None:
+        if typed.junit is not None:
+            name = " ".join(os.fspath(path) for path in typed.path)
+            write(Path(typed.junit), report(found, texts, name, time.monotonic() - clock, began, error))
+
+    try:
+        if typed.append is not None:
+            append(typed.append)  # raises now if the result could not be appended later
+        result = compute()
+        verdict = gate(result, typed.fail_if, max_delta=typed.max_delta) if texts else None
+    except BaseException as error:
+        with suppress(InputError):  # the error of the run is the one to tell
+            write_report(None, str(error) or type(error).__name__)
+        raise
+    try:
+        write_report(verdict)
+        if typed.append is not None:
+            History.record(typed.append, result, verdict, note=typed.note or "")
+    finally:  # a number that was computed is shown even if it cannot be kept
+        show_result(result, verdict)
+    for check in verdict.checks if verdict else ():
+        say(check.sentence)
+    return STATUS[verdict.verdict] if verdict else 0
+
+
+def show_baseline(result: Comparison) -> None:
+    """Print how far the FID is from that of the baseline."""
+    other = result.baseline
+    if other is None:
+        return
+    show(f"baseline {other.name}: FID {other.fid}")
+    if other.difference is None or other.standard_error is None:
+        show(f"  difference without bias: not known, because {other.reason}")
+        return
+    digits = decimals(other.standard_error)
+    error, limits = f"{other.standard_error:.{digits}f}", f"{other.low:.{digits}f} to {other.high:.{digits}f}"
+    show(
+        f"  difference without bias {other.difference:+.{digits}f} ± {error} (standard error"
+        f"{', paired' if other.paired else ''}), {other.level:.0%} limits {limits}"
+    )
+
+
+def _conditions(typed: argparse.Namespace) -> Sequence[str]:
+    delta = [] if typed.max_delta is None else [condition_of_delta(typed.max_delta)]
+    protocol = protocol_of(getattr(typed, "protocol", None))
+    return [*(conditions_of_bounds(protocol.bounds) if protocol else ()), *typed.fail_if, *delta]
+
+
+def _condition(start: str, text: str) -> str:
+    return Condition.of(start + text).text
+
+
+def _max_delta(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise InputError(f"must be a number, got {shown(text)}") from None
+    return max_delta_number(value)

@@ -1,0 +1,260 @@
+"""Histories: concurrent appenders, damaged lines, what stops being comparable, the table, the picture, the command."""
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from datetime import UTC, datetime
+from math import inf, nan
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastfid
+from fastfid import history_table
+from fastfid.cli.main import main
+from fastfid.files.appending import append
+from fastfid.history import Entry, line_of
+from fastfid.history_picture import picture
+from fastfid.provenance import Provenance
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
+TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+MADE = Provenance("inception-v3", "0" * 64, "pytorch", 5)
+
+
+@pytest.fixture(scope="module")
+def result():
+    x, y = np.random.RandomState(0).standard_normal((2, 200, 5))
+    return fastfid.compare(x + 1, y, features=True, metrics=["fid", "prdc"], certainty=True)
+
+
+def entry(comparison, gate=None, note="", time=TIME):
+    return Entry.of(line_of(comparison, gate, note, time))
+
+
+def test_a_line_holds_the_run(result):
+    result = replace(result, provenance=MADE)
+    gate = fastfid.gate(result, ["fid > 0", "fid.corrected > 1e6"])
+    found = entry(result, gate, "night 1")
+    assert (found.time, found.note, found.verdict, found.n) == (TIME, "night 1", "failed", (200, 200))
+    assert found.metrics["fid"] == result.fid
+    assert found.metrics["fid.low"] == result.certainty.low
+    assert found.metrics["prdc.recall"] == result.scores["prdc"].parts["recall"]
+    assert found.line["citation"] == result.citation
+    assert found.line["provenance"]["mode"] == "pytorch"
+    assert [check["verdict"] for check in found.line["gate"]["checks"]] == ["failed", "passed"]
+
+
+def test_what_is_no_finite_number_is_none(result):
+    found = entry(replace(result, scores={"own": fastfid.Score(nan, {"most": inf})}))
+    assert found.metrics == {"own": None, "own.most": None}
+
+
+def test_lines_that_are_damaged_are_named_and_the_others_read(result, tmp_path):
+    path = tmp_path / "h.jsonl"
+    good = line_of(result, None, "good", TIME)
+    plain = json.loads(good)
+    bad = [
+        good[:50],
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"format": 1}',
+        b"[" * 10_000,
+        json.dumps({**plain, "format": 2}).encode(),
+        json.dumps({**plain, "time": "yesterday"}).encode(),
+        json.dumps({**plain, "metrics": {"fid": "1"}}).encode(),
+        json.dumps({**plain, "metrics": {"fid": nan}}).encode(),
+        json.dumps({**plain, "metrics": {"fid": True}}).encode(),
+        json.dumps({**plain, "a": {"n": "5"}}).encode(),
+        json.dumps({**plain, "gate": "x"}).encode(),
+        json.dumps({**plain, "provenance": [1]}).encode(),
+        b'{"format": 1, "note": "' + b"x" * (3 << 20) + b'"}',
+    ]
+    path.write_bytes(b"\n".join([good.strip(), *bad, b"", good.strip(), good[:-20]]))
+    found = fastfid.History.load(path)
+    assert [one.note for one in found.entries] == ["good"] * 2
+    assert [int(text.split("line ")[1].split(":")[0]) for text in found.skipped] == [*range(2, 2 + len(bad)), 19]
+    assert "it is damaged or cut short" in found.skipped[0]
+    assert "it was written by a newer fastfid" in found.skipped[6]
+    assert "it has more than 1,048,576 bytes" in found.skipped[len(bad) - 1]
+    assert "19: not read: it is damaged or cut short" in found.skipped[-1]
+
+
+def test_a_line_after_one_that_was_cut(result, tmp_path):
+    path = tmp_path / "h.jsonl"
+    whole = line_of(result, None, "a", TIME)
+    path.write_bytes(whole + whole[:100])
+    fastfid.History.record(path, result, note="b")
+    found = fastfid.History.load(path)
+    assert [one.note for one in found.entries] == ["a", "b"]
+    assert len(found.skipped) == 1
+    assert path.read_bytes().count(b"\n") == 3
+
+
+def test_many_processes_append(tmp_path):
+    path = tmp_path / "h.jsonl"
+    code = (
+        "import sys; from fastfid.files.appending import append\n"
+        "for i in range(8): append(sys.argv[1], (f'{{ {sys.argv[2]} {i} ' + 'x' * 5000).encode() + b'\\n')"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(path), str(number)]) for number in range(2)]
+    assert [one.wait() for one in running] == [0] * 2
+    lines = [line.split(" ") for line in path.read_text().splitlines()]
+    assert sorted((int(number), int(i)) for _, number, i, _ in lines) == [(n, i) for n in range(2) for i in range(8)]
+    assert {text for *_, text in lines} == {"x" * 5000}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_is_followed_and_a_check_leaves_nothing(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "h.jsonl")
+    append(tmp_path / "link")
+    assert not (tmp_path / "h.jsonl").exists()
+    append(tmp_path / "link", b"{a\n")
+    append(tmp_path / "link", b"{b\n")
+    assert (tmp_path / "h.jsonl").read_bytes() == b"{a\n{b\n"
+    append(tmp_path / "h.jsonl")
+    assert (tmp_path / "h.jsonl").read_bytes() == b"{a\n{b\n"
+
+
+def test_what_cannot_be_appended_to(result, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "text").write_text("no history")
+    for path, said in (
+        ("fifo", "not a regular file"),
+        ("text", "something else than lines of JSON"),
+        (".", "not a regular file"),
+        ("no/h", "does not exist"),
+    ):
+        with pytest.raises(fastfid.InputError, match=rf"cannot append to .*{said}"):
+            append(tmp_path / path)
+    for path in ("", 5, None):
+        with pytest.raises(fastfid.InputError, match="a history is the path of a file"):
+            fastfid.History.record(path, result)
+    for note in (5, "x" * 1001):
+        with pytest.raises(fastfid.InputError, match="a note is a text of at most 1000 characters"):
+            fastfid.History.record(tmp_path / "h", result, note=note)
+    with pytest.raises(fastfid.InputError, match="cannot read .*fifo: it is a FIFO"):
+        fastfid.History.load(tmp_path / "fifo")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, []),
+        ({"mode": "clean"}, ["mode pytorch to clean"]),
+        ({"sha256": "1" * 64, "model": "own"}, ["model inception-v3 (000000000000) to own (111111111111)"]),
+        ({"dims": 64, "precision": "fp16"}, ["dims 5 to 64", "precision fp32 to fp16"]),
+        ({"device": "cuda:0", "batch_size": 3}, []),
+    ],
+)
+def test_what_makes_runs_incomparable(result, change, said):
+    before, after = (entry(replace(result, provenance=made)) for made in (MADE, replace(MADE, **change)))
+    assert after.changes(before) == said
+
+
+def test_other_sides_and_conventions_are_not_comparable(result):
+    def changes(**facts):
+        return entry(replace(result, **facts)).changes(entry(result))
+
+    assert changes(b=replace(result.b, n=100)) == ["images 200 and 200 to 200 and 100"]
+    assert changes(b=replace(result.b, n=199)) == []  # a few that were left out
+    assert changes(a=replace(result.a, name="other")) == []
+    assert changes(b=replace(result.b, name="other"))[0].endswith(" to other")
+    assert changes(method="schur") == ["method auto to schur"]
+    scores = {**result.scores, "prdc": replace(result.scores["prdc"], convention="adm")}
+    assert changes(scores=scores) == ["convention of prdc prdc to adm"]
+
+
+@pytest.fixture
+def history(result):
+    made = [replace(result, provenance=MADE)] * 2 + [replace(result, provenance=replace(MADE, mode="clean"))]
+    gates = [None, fastfid.gate(result, "fid > 0"), fastfid.gate(result, f"fid > {result.fid!r}")]
+    notes = ("a|b", "\x1b[2J<b>", "")
+    return fastfid.History(tuple(map(entry, made, gates, notes)))
+
+
+def test_the_table(history, result):
+    header, line, *rows = history_table.table(history, history_table.number_of(history))
+    assert header == "| time (UTC) | note | images | fid | prdc | gate | course of fid |"
+    cells = header.count("|")
+    assert [row.replace("\\|", "").count("|") for row in [line, *rows]] == [cells] * 5
+    assert rows[2].startswith("| not comparable with the above: mode pytorch to clean |")
+    error = result.certainty.standard_error
+    assert f"| {result.fid:.2f} ± {error:.2f} |" in rows[0] or f"| {result.fid:.3f} ± {error:.3f} |" in rows[0]
+    assert "\x1b" not in "".join(rows)
+    assert [row.split("|")[-3].strip() for row in (rows[1], rows[3])] == ["failed", "inconclusive"]
+    strip = rows[0].split("|")[-2].strip()
+    assert (strip[0], strip[-1], strip.count("o"), len(strip)) == ("-", "-", 1, 24)
+
+
+def test_the_number_to_show(history):
+    assert history_table.number_of(history, "prdc.recall") == "prdc.recall"
+    assert next(history_table.table(history, "fid.low")).endswith("| fid | prdc | fid.low | gate | course of fid.low |")
+    with pytest.raises(fastfid.InputError, match="none of the runs has kid; they have fid, fid.mean_term"):
+        history_table.number_of(history, "kid")
+
+
+def test_the_picture(history):
+    root = ET.fromstring(picture(history, "fid"))
+    tags = [element.tag.split("}")[1] for element in root.iter()]
+    assert root[0].text == "Course of fid in 3 runs, the newest at the right"
+    assert (tags.count("circle"), tags.count("rect"), tags.count("polyline")) == (2, 2, 2)  # one is the background
+    assert sum("stroke-dasharray" in element.attrib for element in root.iter()) == 1
+    titles = [element.text for element in root.iter() if element.tag.endswith("title")]
+    assert any("mode pytorch to clean" in title for title in titles)
+    assert any(title.endswith("failed; \ufffd[2J<b>") for title in titles)
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0, -1e300])
+def test_a_picture_of_one_run(result, value):
+    one = entry(replace(result, scores={"own": fastfid.Score(value)}))
+    assert ET.fromstring(picture(fastfid.History((one,)), "own")) is not None
+    assert next(iter(history_table.parts([one]))) == ([], [one])
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.RandomState(0)
+    for name, shift in (("real", 0), ("a", 1), ("b", 2)):
+        np.save(f"{name}.npy", rng.standard_normal((50, 4)) + shift)
+    for name in "ab":
+        keep = ["--append", "h.jsonl", "--note", f"run {name}", "--fail-above", "8"]
+        main([f"{name}.npy", "real.npy", "--features", *keep])
+    with Path("h.jsonl").open("a") as file:
+        file.write("cut short")
+    capsys.readouterr()
+    assert main(["history", "h.jsonl", "--plot", "h.svg"]) == 0
+    out, err = capsys.readouterr()
+    assert [row.split("|")[2].strip() for row in out.splitlines()[2:]] == ["run a", "run b"]
+    assert [row.split("|")[-3].strip() for row in out.splitlines()[2:]] == ["passed", "failed"]
+    assert "fastfid: warning: h.jsonl, line 3: not read: it is damaged or cut short" in err
+    ET.parse("h.svg")
+    assert main(["history", "h.jsonl", "--last", "1", "--json"]) == 0
+    (line,) = json.loads(capsys.readouterr().out)
+    assert (line["note"], line["b"]["name"]) == ("run b", "real.npy")
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "said"),
+    [
+        (["missing.jsonl"], 1, "cannot read missing.jsonl"),
+        (["empty.jsonl"], 1, "empty.jsonl has no runs"),
+        (["empty.jsonl", "--plot", "h.png"], 2, "--plot draws an .svg"),
+        (["empty.jsonl", "--plot", "no/h.svg"], 1, "cannot write no/h.svg"),
+        (["empty.jsonl", "--last", "0"], 2, "last must be at least 1"),
+    ],
+)
+def test_wrong_usage(tmp_path, monkeypatch, capsys, flags, code, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.jsonl").touch()
+    try:
+        found = main(["history", *flags])
+    except SystemExit as exit_:
+        found = exit_.code
+    assert found == code
+    assert said in capsys.readouterr().err
