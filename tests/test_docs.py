@@ -77,6 +77,7 @@ def test_the_python_blocks_of_the_readme_run(offline):
         exec(compile(block, str(README), "exec"), scope)
     assert scope["fid"] > 0
     assert scope["evaluate"]([pictures(3)]).fid > 0
+    assert scope["validate"]([pictures(3), pictures(3) / 127.5 - 1]) > 0
 
 
 def test_the_commands_of_the_readme_run(offline, capsys):
@@ -89,7 +90,7 @@ def test_the_commands_of_the_readme_run(offline, capsys):
     assert len(commands) >= 13
     for command in commands:
         assert main(shlex.split(command)[1:]) == 0, command
-    assert len(re.findall("^FID:  ", capsys.readouterr().out, re.MULTILINE)) == 5
+    assert len(re.findall("^FID:  ", capsys.readouterr().out, re.MULTILINE)) == 6
 
 
 def test_the_blocks_about_certainty_run(offline, capsys, monkeypatch):
