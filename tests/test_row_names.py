@@ -11,7 +11,8 @@ from fastfid.images.observed import Seen, Tally
 from fastfid.messages import Messages
 from fastfid.metrics.rows import ROWS
 from fastfid.options import Options
-from fastfid.sides import namer, open_side, read
+from fastfid.row_names import namer
+from fastfid.sides import open_side, read
 from pictures import folder, pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
@@ -41,7 +42,7 @@ def test_names_of_rows(tmp_path, limit):
     with Local() as engine:
         facts = engine.open(Recipe("inception-v3-random", dims=64), Messages())
         side = read(side, engine, facts, options, Messages())
-        names = list(map(namer(side, options), range(side.n)))
+        names = list(map(namer(side), range(side.n)))
         chosen = range(9) if limit is None else np.sort(np.random.RandomState(0).permutation(9)[:limit])
         assert names == [str(path / f"{index:03}.png") for index in chosen if index != 3]
 
@@ -49,4 +50,4 @@ def test_names_of_rows(tmp_path, limit):
 def test_a_side_without_images():
     options = Options(features=True)
     side = open_side(np.random.RandomState(0).randn(5, 3), "the features", (ROWS,), options, Messages())
-    assert namer(side, options)(4) == "row 4 of the features (ndarray)"
+    assert namer(side)(4) == "row 4 of the features (ndarray)"

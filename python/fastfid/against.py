@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from .engines.base import Engine
 from .errors import InputError
 from .fit import Facts, Side
+from .following import Following
 from .messages import Messages, tell_of_sides
 from .metrics.base import Metric, Need
 from .metrics.certainty import LEVEL
@@ -80,51 +80,58 @@ class Against:
         return cls(other.name, other.n, value, paired, level, *facts)
 
 
-def needs_of_baseline(options: Options, asked: Sequence[Metric]) -> tuple[Need, ...]:
-    """Return what each side needs for the difference; raise `InputError` if the options do not fit."""
-    if options.baseline is None:
+class Baseline:
+    """The baseline of a run at each of its stages, if there is one."""
+
+    def __init__(self, options: Options, asked: Sequence[Metric], messages: Messages) -> None:
+        self._options, self._messages = options, messages
+        self.sides: list[Side] = []
+        self.needs: tuple[Need, ...] = ()  # of each side of the comparison, for the difference
+        if options.baseline is None:
+            if options.paired:
+                raise InputError("paired is about the baseline: give one, or leave paired out")
+            return
+        if not any(isinstance(metric, FID) for metric in asked):
+            raise InputError(f"a baseline is about the FID, and the metrics are {', '.join(one.name for one in asked)}")
+        self.needs = _WITH_ROWS
+
+    def open(self, sides: Sequence[Side], following: Following) -> None:
+        """Open the baseline, and check that its images are those of the first side if they are paired."""
+        options = self._options
+        if options.baseline is None:
+            return
+        other = open_side(options.baseline, "the baseline", _WITH_ROWS, options, self._messages, "c")
+        self.sides = [following.choosing(other)]
         if options.paired:
-            raise InputError("paired is about the baseline: give one, or leave paired out")
-        return ()
-    if not any(isinstance(metric, FID) for metric in asked):
-        raise InputError(f"a baseline is about the FID, and the metrics are {', '.join(one.name for one in asked)}")
-    return _WITH_ROWS
+            pair = (sides[0], *self.sides)
+            check_names(pair, [image_names(side) for side in pair])
 
+    def check(self, sides: Sequence[Side], facts: Facts) -> None:
+        """Check the baseline against both sides, and glance at its images."""
+        if not self.sides:
+            return
+        (first, real), force = sides, self._options.force
+        (other, _), _ = check_sides([*self.sides, real], facts, force, self._messages, tell_unknown=False)
+        if other.provenance is None:
+            self._messages.warn(without_record([other.name]))
+        if first.provenance and other.provenance:
+            check_sides([first, other], facts, force, self._messages)
+        for side, may_be_fixed in ((first, False), (other, False), (real, True)):
+            _require_rows(side, facts, may_be_fixed=may_be_fixed)
+        other = glanced(resumable(other, facts, self._options))
+        tell_of_sides([other, real], facts, self._messages)
+        self.sides = [other]
 
-def open_baseline(given: Any, sides: Sequence[Side], options: Options, messages: Messages) -> Side:
-    """Open the baseline, and check that its images are those of the first side if they are paired."""
-    other = open_side(given, "the baseline", _WITH_ROWS, options, messages, "c")
-    if options.paired:
-        pair = (sides[0], other)
-        check_names(pair, [image_names(side, options) for side in pair])
-    return other
-
-
-def check_baseline(other: Side, sides: Sequence[Side], facts: Facts, options: Options, messages: Messages) -> Side:
-    """Check the baseline against both sides, and glance at its images."""
-    first, real = sides
-    (other, _), _ = check_sides([other, real], facts, options.force, messages, tell_unknown=False)
-    if other.provenance is None:
-        messages.warn(without_record([other.name]))
-    if first.provenance and other.provenance:
-        check_sides([first, other], facts, options.force, messages)
-    for side, may_be_fixed in ((first, False), (other, False), (real, True)):
-        _require_rows(side, facts, may_be_fixed=may_be_fixed)
-    other = glanced(resumable(other, facts, options), options)
-    tell_of_sides([other, real], facts, messages)
-    return other
-
-
-def read_baseline(
-    other: Side, sides: Sequence[Side], engine: Engine | None, facts: Facts, options: Options, messages: Messages
-) -> Against:
-    """Read the baseline, and compare the first side with it."""
-    first, real = sides
-    other = fitted(other, engine, facts, options, messages)
-    tell_of_sides([other, real], facts, messages)
-    if options.paired:
-        check_images(first, other, image_names(first, options))
-    return Against.of(first, other, real, paired=options.paired, level=float(options.level))
+    def read(self, sides: Sequence[Side], engine: Engine | None, facts: Facts) -> Against | None:
+        """Read the baseline, and compare the first side with it."""
+        if not self.sides:
+            return None
+        (first, real), options = sides, self._options
+        other = fitted(self.sides[0], engine, facts, options, self._messages)
+        tell_of_sides([other, real], facts, self._messages)
+        if options.paired:
+            check_images(first, other, image_names(first))
+        return Against.of(first, other, real, paired=options.paired, level=float(options.level))
 
 
 def _require_rows(side: Side, facts: Facts, *, may_be_fixed: bool) -> None:

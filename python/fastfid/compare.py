@@ -2,34 +2,35 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .against import check_baseline, needs_of_baseline, open_baseline, read_baseline
+from .against import Baseline
 from .arguments import default, given, spelled
 from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
 from .errors import InputError
 from .fit import Side
+from .following import Following
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
 from .messages_of_pairs import MessagesOfPairs
-from .metrics.authpct import AuthPct
-from .metrics.base import Metric, Need, Score
+from .metrics.base import Metric, Need
 from .metrics.certainty import LEVEL
 from .metrics.fid import FID
 from .metrics.registry import METRICS, asked_for, needs_of, score_of, with_certainty
 from .options import OF_METRICS, Model, Options
 from .per_class import Shelf, check_classes, scores_of_classes, tell_of_classes
 from .progress import ProgressOption
-from .protocols import protocol_of, references
+from .protocols import references
 from .report.command import command_of
 from .report.evidence import gather
 from .report.html import check_report
-from .sides import Namer, cached, check_sides, fitted, glanced, namer, open_side, placer, resumable, with_names
+from .row_names import named, named_in_class, namer
+from .sides import cached, check_sides, fitted, glanced, open_side, resumable
 
 
 def score(
@@ -276,74 +277,42 @@ def compare(
     Comparison
     """
     options = Options.of(locals())
-    if given(options.level) and not options.certainty and options.baseline is None and options.report is False:
-        one, other = spelled("level", options.level), spelled("certainty", True)
-        raise InputError(f"{one} is about the limits of certainty: give {other} as well, or leave it out")
-    asked, said = asked_for(options.metrics, options), MessagesOfPairs()
-    messages, of_baseline = said.of(0), said.of(1)
-    for name in OF_METRICS:
-        if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
-            raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
-    if options.report is False and not options.thumbnails:
-        raise InputError(f"{spelled('thumbnails', False)} is about a report, and none is asked for")
-    if options.report is not False:
-        check_report(options.report)
-        asked = [with_certainty(metric) for metric in asked]
+    asked, said = _asked(options), MessagesOfPairs()
+    messages, fid = said.of(0), any(isinstance(metric, FID) for metric in asked)
+    following, other = Following(options, messages), Baseline(options, asked, said.of(1))
     command = command_of((a, b), options)
-    followed, fid = protocol_of(options.protocol), any(isinstance(metric, FID) for metric in asked)
-    b, used = references.given(followed, b, options.reference, messages, force=options.force)
-    # Both sides are opened before the network runs on either, so that a typo in the second path fails at once.
-    sides = _opened(asked, (a, b), options, messages, needs_of_baseline(options, asked))
-    third = None if options.baseline is None else open_baseline(options.baseline, sides, options, of_baseline)
+    b, used = references.given(following.protocol, b, options.reference, messages, force=options.force)
+    # All sides are opened before the network runs on one, so that a typo in the last path fails at once.
+    sides = _opened(asked, (a, b), other.needs, options, messages)
+    sides[0] = following.choosing(sides[0])
+    other.open(sides, following)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
-    each, of_third = [options] * len(sides), options
-    if followed:
-        sides[0], each[0] = followed.choosing(sides[0], options, messages)
-        if third is not None:
-            third, of_third = followed.choosing(third, options, of_baseline)
-    if used:
-        used = references.confirmed(used, sides[1], messages)
-    common: tuple[str, ...] = ()
-    if options.per_class:
-        common, images = check_classes(sides, asked, options.limit, options.seed, messages)
-    opened = sides if third is None else [*sides, third]
+    used = references.confirmed(used, sides[1], messages) if used else None
+    common, images = check_classes(sides, asked, messages) if options.per_class else ((), ())
     with ExitStack() as stack:
-        with followed.opening(options.model) if followed and any(side.source for side in opened) else nullcontext():
-            engine, facts = stack.enter_context(opened_engine(opened, options, messages))
-        if followed:
-            followed.check(facts, opened, messages, force=options.force)
-            followed.tell_of_n(sides, messages)
+        with following.opening([*sides, *other.sides]):
+            engine, facts = stack.enter_context(opened_engine([*sides, *other.sides], options, messages))
+        following.opened(facts, sides, other.sides)
         sides, forced = check_sides(sides, facts, options.force, messages)
-        if third is not None:
-            third = check_baseline(third, sides, facts, of_third, of_baseline)
-        if options.per_class:
-            shelves = [stack.enter_context(closing(Shelf(classes))) for classes in images]
-            sides = [replace(side, shelf=shelf) for side, shelf in zip(sides, shelves, strict=True)]
-        sides = [
-            sides[0],
-            *(cached(side, engine, facts, own, messages) for side, own in zip(sides[1:], each[1:], strict=True)),
-        ]
-        sides = [resumable(side, facts, own) for side, own in zip(sides, each, strict=True)]
-        sides = [glanced(side, own) for side, own in zip(sides, each, strict=True)]
-        if followed:
-            followed.check_sizes(sides, messages, force=options.force)
+        other.check(sides, facts)
+        for i, classes in enumerate(images):
+            sides[i] = replace(sides[i], shelf=stack.enter_context(closing(Shelf(classes))))
+        sides[1:] = [cached(side, engine, facts, options, messages) for side in sides[1:]]
+        sides = [resumable(side, facts, options) for side in sides]
+        sides = [glanced(side) for side in sides]
+        following.glanced(sides)
         tell_of_sides(sides, facts, messages, fid=fid)
-        sides = [fitted(side, engine, facts, own, messages) for side, own in zip(sides, each, strict=True)]
+        sides = [fitted(side, engine, facts, options, messages) for side in sides]
         tell_of_sides(sides, facts, messages, fid=fid)
-        if followed:
-            followed.tell_of_n(sides, messages)
-            followed.check_sizes(sides, messages, force=True)
-        against = None if third is None else read_baseline(third, sides, engine, facts, of_third, of_baseline)
+        following.read(sides)
+        against = other.read(sides, engine, facts)
+        namers = [namer(side) for side in sides]
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
-        namers = [namer(side, own) for side, own in zip(sides, each, strict=True)]
-        scores = {metric.name: _named(metric, scores[metric.name], namers) for metric in asked}
+        scores = {metric.name: named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
-        of_classes = scores_of_classes(common, sides, asked, partial(_named_in_class, namers))
-        evidence = None
-        if options.report is not False:
-            places = [placer(side, own) for side, own in zip(sides, each, strict=True)]
-            evidence = gather(sides, scores, namers, places, thumbnails=options.thumbnails)
+        of_classes = scores_of_classes(common, sides, asked, partial(named_in_class, namers))
+        evidence = gather(sides, scores, thumbnails=options.thumbnails) if options.report is not False else None
     tell_of_classes(of_classes, facts.roles.get("features", 0) if fid else 0, messages)
     warnings, notes = said.texts()
     result = Comparison(
@@ -356,7 +325,7 @@ def compare(
         forced=forced,
         warnings=warnings,
         notes=notes,
-        protocol=followed,
+        protocol=following.protocol,
         command=command,
         evidence=evidence,
         reference=used,
@@ -368,8 +337,24 @@ def compare(
     return result
 
 
+def _asked(options: Options) -> list[Metric]:
+    """Return the metrics that are asked for, and check the options that need one another."""
+    asked, reports = asked_for(options.metrics, options), options.report is not False
+    if given(options.level) and not options.certainty and options.baseline is None and not reports:
+        one, needed = spelled("level", options.level), spelled("certainty", True)
+        raise InputError(f"{one} is about the limits of certainty: give {needed} as well, or leave it out")
+    for name in OF_METRICS:
+        if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
+            raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
+    if not reports and not options.thumbnails:
+        raise InputError(f"{spelled('thumbnails', False)} is about a report, and none is asked for")
+    if reports:
+        check_report(options.report)
+    return [with_certainty(metric) for metric in asked] if reports else list(asked)
+
+
 def _opened(
-    asked: Sequence[Metric], given: Sequence[Any], options: Options, messages: Messages, more: tuple[Need, ...] = ()
+    asked: Sequence[Metric], given: Sequence[Any], more: Sequence[Need], options: Options, messages: Messages
 ) -> list[Side]:
     """Open the first side, and the second if a metric compares two."""
     both = [metric.name for metric in asked if metric.sides > 1]
@@ -383,19 +368,6 @@ def _opened(
         )
         for place, name in enumerate(("the first side", "the second side")[: 2 if both else 1])
     ]
-
-
-def _named(metric: Metric, score: Score, namers: Sequence[Namer]) -> Score:
-    return with_names(score, namers) if isinstance(metric, AuthPct) else score
-
-
-def _named_in_class(namers: Sequence[Namer], metric: Metric, score: Score, starts: Sequence[int]) -> Score:
-    """Name the images of a score of a class, whose rows count from `starts` on in the whole sets."""
-    return _named(metric, score, [partial(_from, name, start) for name, start in zip(namers, starts, strict=True)])
-
-
-def _from(name: Namer, start: int, row: int) -> str:
-    return name(start + row)
 
 
 def _metrics_of_one() -> str:

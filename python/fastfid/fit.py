@@ -230,6 +230,7 @@ class Side:
     # Used during the run only; the result of a comparison does not have these.
     # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
+    selection: tuple[int | None, int] = field(default=(None, 0), repr=False, compare=False)  # limit and seed
     source: Source | None = field(default=None, repr=False, compare=False)
     fit: Fit | None = field(default=None, repr=False, compare=False)
     seen: Tally | None = field(default=None, repr=False, compare=False)

@@ -28,12 +28,12 @@ def read_against(
     """
     given = [("the real side", real), *((f"generator {i}", other) for i, other in enumerate(others, 1))]
     sides = [open_side(one, name, _WITH_ROWS, options, said.of(i), str(i)) for i, (name, one) in enumerate(given)]
-    first, names = sides[1], image_names(sides[1], options) if paired else None
+    first, names = sides[1], image_names(sides[1]) if paired else None
     if paired:
-        check_names(sides[1:], [names, *(image_names(side, options) for side in sides[2:])])
+        check_names(sides[1:], [names, *(image_names(side) for side in sides[2:])])
     with opened_engine(sides, options, said.of(0)) as (engine, facts):
         sides = _checked(sides, facts, options, said)
-        sides = [glanced(resumable(side, facts, options), options) for side in sides]
+        sides = [glanced(resumable(side, facts, options)) for side in sides]
         for i, side in enumerate(sides[1:], 1):
             tell_of_sides([side, sides[0]], facts, said.of(i))
         reference, waiting = fitted(sides[0], engine, facts, options, said.of(0)), sides[1:]

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 
 from .errors import InputError
 from .fit import Side
-from .options import Options
 from .sources.pieces import choose
 
 
-def image_names(side: Side, options: Options) -> list[str] | None:
+def image_names(side: Side) -> list[str] | None:
     """Return what names the images of a side within it, as far as these are files."""
     if side.source is None or not side.source.files or side.source.size is None:
         return None
-    chosen = choose(side.source, options.limit, options.seed)
+    chosen = choose(side.source, *side.selection)
     assert chosen is not None
     return [side.source.key_of(int(index)) for index in chosen]
 

@@ -75,7 +75,7 @@ def _keeping(what: str) -> AbstractContextManager[None]:
 
 
 def check_classes(
-    sides: Sequence[Side], metrics: Sequence[Metric], limit: int | None, seed: int, messages: Messages
+    sides: Sequence[Side], metrics: Sequence[Metric], messages: Messages
 ) -> tuple[tuple[str, ...], list[dict[str, Indices]]]:
     """Return the classes that all sides have, and the images of each class of each side; warn of the other classes.
 
@@ -88,7 +88,7 @@ def check_classes(
     for side in sides:
         if side.source is None:
             raise InputError(f"{side.name} holds statistics, which have no classes: give a folder of images")
-        images.append(classes_of(side.source, limit, seed))
+        images.append(classes_of(side.source, *side.selection))
     found = [{name: len(indices) for name, indices in classes.items()} for classes in images]
     common = tuple(name for name in found[0] if all(name in counts for counts in found))
     if not common:

@@ -111,12 +111,12 @@ def shard(
     side = open_side(source, "the source", needs, options, messages)
     if side.source is None:
         raise InputError(f"{side.name} holds statistics; parts are computed of images")
-    numbers = {piece.number: len(piece.indices) for piece in pieces(side.source, options.limit, options.seed)}
+    numbers = {piece.number: len(piece.indices) for piece in pieces(side.source, *side.selection)}
     mine = {number: images for number, images in numbers.items() if number % of == index}
     seen, n = Tally(), 0
     with opened_engine([side], options, messages) as (opened, facts):
         assert opened is not None
-        side = replace(glanced(resumable(side, facts, options), options), n=sum(mine.values()))
+        side = replace(glanced(resumable(side, facts, options)), n=sum(mine.values()))
         with closing(fits_of(side, opened, facts, options, messages, among=mine.__contains__)) as fits:
             for _, fit in fits:
                 n += fit.n or 0

@@ -4,10 +4,8 @@ import os
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from typing import Any, cast
-
-import numpy as np
 
 from .arguments import spelled
 from .engines.base import Engine, How
@@ -19,7 +17,7 @@ from .files.remote import without_secrets
 from .files.store import Store
 from .fit import Facts, Fit, Side, checked, fold
 from .messages import Messages, tell_of_run, tell_of_sides
-from .metrics.base import Need, Score
+from .metrics.base import Need
 from .metrics.moments import MOMENTS, Statistics
 from .metrics.registry import asked_for
 from .metrics.saved import fill, fit_of_features, fit_of_file, fit_of_statistics, give_provenance
@@ -30,7 +28,6 @@ from .sources import Piece, Source, check_limit, expected, glance, is_statistics
 from .sources.arrays import images_beside_statistics
 from .sources.classes import class_pieces
 from .sources.element import is_upath
-from .sources.pieces import Indices, choose
 
 
 def open_side(
@@ -65,7 +62,8 @@ def open_side(
             raise InputError(f"{source.name} does not surely say how many images it has: its runs cannot be resumed")
     n = expected(source, options.limit)
     chosen = None if n is None or source.size in (None, n) else (source.size or 0, options.seed)
-    return Side(name, n, chosen=chosen, needs=needs, source=source, store=store)
+    selection = options.limit, options.seed
+    return Side(name, n, chosen=chosen, needs=needs, selection=selection, source=source, store=store)
 
 
 def _address(given: Any, options: Options) -> tuple[Any, Options]:
@@ -106,7 +104,16 @@ def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Op
         why = "it has no images to choose from" if source is None else "only its images are chosen from"
         messages.warn(f"{spelled('limit', options.limit)} does not apply to the statistics in {name}: {why}")
     provenance = fit.provenance or getattr(fit.get(MOMENTS), "provenance", None)
-    return Side(name, fit.n, needs=missing, source=source, fit=fit, seen=fit.seen, provenance=provenance)
+    return Side(
+        name,
+        fit.n,
+        needs=missing,
+        selection=(options.limit, options.seed),
+        source=source,
+        fit=fit,
+        seen=fit.seen,
+        provenance=provenance,
+    )
 
 
 def moments_of(side: Side) -> Statistics:
@@ -181,13 +188,13 @@ def roles_of(fit: Fit) -> dict[str, int]:
     return {need.role: state.dims for need, state in fit.states.items() if hasattr(state, "dims")}
 
 
-def glanced(side: Side, options: Options) -> Side:
+def glanced(side: Side) -> Side:
     """Decode a few images of a side and record what they show; they are kept and not decoded again."""
     if side.source is None:
         return side
     if side.entry and side.entry.fit:
         return replace(side, seen=side.entry.fit.seen)
-    seen, source = glance(side.source, options.limit, options.seed)
+    seen, source = glance(side.source, *side.selection)
     return replace(side, seen=seen, source=source)
 
 
@@ -200,7 +207,7 @@ def fits_of(
     among: Callable[[int], bool] = lambda number: True,
 ) -> Generator[tuple[Piece, Fit], None, None]:
     """Yield the fit of each piece of a side with images, in order; if they are kept, `among` chooses the pieces."""
-    asked = partial(_pieces, side, options)
+    asked = partial(_pieces, side)
     with progress_bar(options.progress, side.n, side.name) as show:
         how = How(options.num_workers, options.on_error, show)
         if side.keep is None:
@@ -216,7 +223,7 @@ def resumable(side: Side, facts: Facts, options: Options) -> Side:
     """Check the folder of a side's pieces, if the run keeps them."""
     if side.store is None or (side.entry and side.entry.fit):
         return side
-    keep = keep_of(side.store, list(_pieces(side, options)), side.needs, facts, _reading(options))
+    keep = keep_of(side.store, list(_pieces(side)), side.needs, facts, _reading(options))
     return replace(side, keep=keep)
 
 
@@ -227,7 +234,7 @@ def cached(side: Side, engine: Engine | None, facts: Facts, options: Options, me
     if (why := uncached(side, engine)) is not None:
         messages.note(f"the cache does not keep {side.name}: {why}")
         return side
-    return replace(side, entry=entry_of(list(_pieces(side, options)), side.needs, facts, options.of_images, messages))
+    return replace(side, entry=entry_of(list(_pieces(side)), side.needs, facts, options.of_images, messages))
 
 
 def _reading(options: Options) -> dict[str, Any]:
@@ -236,11 +243,11 @@ def _reading(options: Options) -> dict[str, Any]:
     return {"value_range": ends, "quantise": options.quantise}
 
 
-def _pieces(side: Side, options: Options) -> Iterator[Piece]:
+def _pieces(side: Side) -> Iterator[Piece]:
     assert side.source is not None
     if side.shelf:
         return class_pieces(side.source, side.shelf.classes)
-    return pieces(side.source, options.limit, options.seed)
+    return pieces(side.source, *side.selection)
 
 
 def fitted(
@@ -278,44 +285,6 @@ def fitted(
     )
 
 
-Namer = Callable[[int], str]  # names the image of a row
-
-
-def with_names(score: Score, namers: Sequence[Namer]) -> Score:
-    """Replace the rows in the pairs that a score lists by the names of their images."""
-    named = tuple(
-        (*(name(row) for name, row in zip(namers, rows, strict=True)), distance)
-        for *rows, distance in score.parts["copies"]
-    )
-    return replace(score, parts={**score.parts, "copies": named})
-
-
-def placer(side: Side, options: Options) -> Callable[[int], int] | None:
-    """Return a function that gives the index in the source of the image of a row; None for a side without images."""
-    source, seen = side.source, side.seen
-    if source is None or seen is None:
-        return None
-    classes = side.shelf.classes if side.shelf else None
-
-    @cache
-    def order() -> Indices | None:  # only for those who ask for a place
-        return np.concatenate(list(classes.values())) if classes else choose(source, options.limit, options.seed)
-
-    def place(row: int) -> int:
-        among, chosen = seen.place_of(row), order()
-        return among if chosen is None else int(chosen[among])
-
-    return place
-
-
-def namer(side: Side, options: Options) -> Namer:
-    """Return a function that names the image of a row of a side that has been read."""
-    source, place = side.source, placer(side, options)
-    if source is None or place is None:
-        return lambda row: f"row {row} of {side.name}"
-    return lambda row: source.name_of(place(row))
-
-
 def read(
     side: Side,
     engine: Engine | None,
@@ -332,7 +301,7 @@ def read(
             "file with the images alone"
         )
     side = cached(side, engine, facts, options, messages)
-    side = glanced(resumable(side, facts, options), options)
+    side = glanced(resumable(side, facts, options))
     tell_of_sides([side], facts, messages)
     side = fitted(side, engine, facts, options, messages)
     tell_of_sides([side], facts, messages)

@@ -190,22 +190,15 @@ class Protocol:
                 )
             messages.warn_once(("protocol", side.name), f"compared because of force although {text}")
 
-    def choosing(self, generated: Side, options: "Options", messages: Messages) -> tuple[Side, "Options"]:
-        """Choose as many generated images as the protocol takes, if its tool chooses from more.
-
-        Returns
-        -------
-        generated : Side
-        options : Options
-            Those of this side, with the `limit` and `seed` of the choice.
-        """
+    def choosing(self, generated: Side, options: "Options", messages: Messages) -> Side:
+        """Choose as many generated images as the protocol takes, if its tool chooses from more."""
         size, n = getattr(generated.source, "size", None), self.n[0]
         if not (self.reference and self.seed is not None and size and n and size > n):
-            return generated, options
+            return generated
         if options.limit is not None or options.per_class or generated.fit is not None:
-            return generated, options
+            return generated
         messages.note(f"{generated.name}: {n} of {size} images, {_chosen(n, self.seed)}")
-        return replace(generated, n=n, chosen=(size, self.seed)), replace(options, limit=n, seed=self.seed)
+        return replace(generated, n=n, chosen=(size, self.seed), selection=(n, self.seed))
 
     def tell_of_n(self, sides: Sequence[Side], messages: Messages) -> None:
         """Warn about a number of images other than the protocol's; update warnings that were issued before."""

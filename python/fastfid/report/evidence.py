@@ -13,6 +13,7 @@ from ..metrics.base import Score
 from ..metrics.certainty import Certainty
 from ..metrics.feature_blocks import Given
 from ..metrics.rows import ROWS, Rows
+from ..row_names import namer, placer
 from .closest import Closest, closest
 from .directions import Direction, Shown, directions
 from .subsets import Subset, subsets
@@ -62,15 +63,10 @@ class Evidence:
 def gather(
     sides: Sequence[Side],
     scores: Mapping[str, Score],
-    namers: Sequence[Callable[[int], str]],
-    places: Sequence[Callable[[int], int] | None],
     *,
     thumbnails: bool,
 ) -> Evidence:
-    """Gather what a report shows of sides that have been read; the shown images are read again for their thumbnails.
-
-    `namers` name the image of a row of each side, and `places` give its index in the source.
-    """
+    """Gather what a report shows of sides that have been read; the shown images are read again for their thumbnails."""
     parts: dict[str, Any] = {}
     absent = {} if "fid" in scores else dict.fromkeys(_OF_FID, "the FID was not asked for")
     fits = [cast(Fit, side.fit) for side in sides]
@@ -83,7 +79,7 @@ def gather(
     evidence = Evidence(shares=shares, directions=found, **parts, copies=_copies(sides), absent=absent)
     without = tuple(reason_for_none(side, thumbnails=thumbnails) for side in sides)
     shown = (
-        pictures(side, _rows_shown(evidence, i), namers[i], None if without[i] else places[i])
+        pictures(side, _rows_shown(evidence, i), namer(side), None if without[i] else placer(side))
         for i, side in enumerate(sides)
     )
     return replace(evidence, pictures=tuple(shown), without=without)
