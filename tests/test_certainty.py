@@ -11,7 +11,7 @@ from mpmath import mp
 import fastfid
 from fastfid import _core
 from fastfid.cli.main import main
-from fastfid.metrics import feature_blocks, relabelling
+from fastfid.metrics import feature_blocks, relabelling, same_population
 from fastfid.metrics.base import Need
 from fastfid.metrics.feature_blocks import Given
 from fastfid.metrics.frechet import gaussian_from_rows
@@ -281,6 +281,12 @@ def test_limits_of_a_distance_are_the_usual_ones_without_growth():
 # The record, against simulation
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """Draw fewer pairs of rows, for simulations."""
+    monkeypatch.setattr(same_population, "_DRAWS", 512)
+
+
 def trials(count, true, draw):
     found = [fastfid.certainty(*draw(np.random.RandomState(seed))) for seed in range(count)]
     fields = ("fid", "corrected", *(["noise_floor"] if found[0].noise_floor is not None else []))
@@ -325,7 +331,7 @@ def test_rows_are_dealt_anew_with_equal_shares_of_those_far_out():
         assert abs(np.sum((first <= place[small]) & (place[small] < first + 100)) - 30) <= 1
 
 
-def test_one_population():
+def test_one_population(quick):
     def draw(rng):
         return rng.standard_normal((150, 16)), rng.standard_normal((200, 16))
 
@@ -340,7 +346,7 @@ def test_one_population():
     assert all((sure.low == 0) == (sure.p_value >= 0.05) for sure in found)
 
 
-def test_one_population_of_very_unequal_sets():
+def test_one_population_of_very_unequal_sets(quick):
     def draw(rng):
         rows = rng.standard_exponential((600, 8))
         return rows[:60], rows[60:]
@@ -353,7 +359,7 @@ def test_one_population_of_very_unequal_sets():
     assert max((ranks - p).max(), (p - ranks + 1 / 300).max()) < 1.63 / 300**0.5  # Kolmogorov-Smirnov, 1 %
 
 
-def test_two_populations():
+def test_two_populations(quick):
     a, b = np.array([3, 2, 1.5, 1]), np.array([2, 2.5, 1.5, 1.2])
     true = float(((a - b) ** 2).sum() + 4 * 0.25)
 
@@ -367,7 +373,7 @@ def test_two_populations():
     assert np.mean([sure.p_value < 0.05 for sure in found]) > 0.9
 
 
-def test_a_difference_in_few_directions():
+def test_a_difference_in_few_directions(quick):
     """The standard error follows the estimate closely here: limits that ignore it cover about 90 %."""
     centres, even, other = 1.5 * np.eye(5, 15), np.full(5, 0.2), np.linspace(0.28, 0.12, 5)
 
@@ -383,7 +389,7 @@ def test_a_difference_in_few_directions():
     assert 0.93 <= inside <= 0.985
 
 
-def test_a_side_that_is_exactly_known():
+def test_a_side_that_is_exactly_known(quick):
     mix = np.random.RandomState(9).standard_normal((6, 6)) + 2 * np.eye(6)
     known = Statistics.from_moments(np.zeros(6), mix.T @ mix)
     for shift in (0.0, 0.4):
