@@ -1,5 +1,6 @@
 """Reads files from outside: regular files only, up to a given size, with one class of error for any failure."""
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -119,6 +120,33 @@ def stamp_of_file(path: str | os.PathLike[str]) -> str:
     except (OSError, ValueError):
         return ""
     return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def proof_of_file(path: str | os.PathLike[str], *, content: bool = False) -> str:
+    """Return a text that is different once a file has changed or another has taken its place; "" if nothing tells that.
+
+    Unlike `stamp_of_file`, it has the time at which the file was last written or replaced, which no program can set
+    back, and its number on the disk, so it says nothing of a copy.
+
+    Parameters
+    ----------
+    path : path
+        Links are followed.
+    content : bool
+        True to read the file and hash it, for files that programs change through a memory map. Linux sets their times
+        only at the first change after each time they were written to the disk.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 - called for each of millions of files
+        if not stat.S_ISREG(status.st_mode):
+            return ""
+        text = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+        if content:
+            with open(path, "rb", opener=without_waiting) as file:
+                text += f" {hashlib.file_digest(file, 'blake2b').hexdigest()}"
+        return text
+    except (OSError, ValueError):
+        return ""
 
 
 def without_waiting(path: str, flags: int) -> int:
