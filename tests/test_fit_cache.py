@@ -8,6 +8,7 @@ import os
 import shutil
 import tarfile
 import threading
+import time
 import types
 import zipfile
 
@@ -20,6 +21,7 @@ from fastfid.cli.main import main
 from fastfid.engines import fit_cache
 from fastfid.engines.local import Local
 from fastfid.errors import ModelError
+from fastfid.files.reading import proof_of_file
 from fastfid.metrics.moments import MOMENTS
 from fastfid.sources import open_source
 from fastfid.sources.folder import Folder
@@ -188,9 +190,12 @@ def test_another_version_is_another_set(model, generated, real, monkeypatch):
     assert not is_hit(fastfid.compare(generated, real, model=model, cache=True, **QUIET))
 
 
-def test_what_pillow_does_with_truncated_files_counts(model, generated, real, monkeypatch):
+@pytest.mark.parametrize(
+    ("setting", "value"), [("ImageFile.LOAD_TRUNCATED_IMAGES", True), ("Image.MAX_IMAGE_PIXELS", 300)]
+)
+def test_settings_of_pillow_that_say_what_is_an_error_count(model, generated, real, monkeypatch, setting, value):
     fastfid.statistics(real, model=model, cache=True, **QUIET)
-    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    monkeypatch.setattr(f"PIL.{setting}", value)
     assert not is_hit(fastfid.compare(generated, real, model=model, cache=True, **QUIET))
 
 
@@ -326,6 +331,19 @@ def test_a_change_through_a_memory_map_is_noticed(model, tmp_path, kind, monkeyp
     after = list(source.proofs(range(source.size)))
     changed = [index for index in range(source.size) if before[index] != after[index]]
     assert changed == ([3] if kind == "npys" else list(range(20)))
+
+
+@pytest.mark.parametrize(("age", "sure"), [(0, False), (2, False), (5, True)])
+def test_a_file_that_was_just_written_is_unsure_where_times_are_in_whole_seconds(tmp_path, monkeypatch, age, sure):
+    path = tmp_path / "x"
+    path.write_bytes(b"x")
+    status = path.stat()
+    coarse = types.SimpleNamespace(
+        **{name: getattr(status, name) for name in dir(status) if name.startswith("st_")},
+    )
+    coarse.st_ctime_ns = (int(time.time()) - age) * 10**9
+    monkeypatch.setattr("fastfid.files.reading.os", types.SimpleNamespace(**{**vars(os), "stat": lambda _: coarse}))
+    assert bool(proof_of_file(path)) == sure
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")

@@ -101,7 +101,7 @@ def entry_of(
         How the images are read, as plain data.
     messages : Messages
     """
-    from PIL import ImageFile
+    from PIL import Image, ImageFile
 
     name, made = pieces[0].source.name, facts.provenance
     assert made is not None
@@ -116,6 +116,7 @@ def entry_of(
         "place": os.path.abspath(name) if os.path.exists(name) else name,  # noqa: PTH100, PTH110 - may be an address
         "stamps": stamps,
         "truncated": bool(ImageFile.LOAD_TRUNCATED_IMAGES),  # Pillow then decodes what else is an error
+        "most_pixels": Image.MAX_IMAGE_PIXELS,  # images with more than twice as many are errors
     }
     fit = None
     try:
