@@ -23,7 +23,6 @@ from ..metrics.base import Need
 from ..networks.cache import cache_folder
 from ..sources import Piece
 from ..sources.iterable import Elements
-from ..sources.kept import Kept as Wrapped
 from .packed import MOST_BYTES, DamagedError, opened, pack, unpacked
 from .run_facts import digest, digest_of, facts_of_names, text_of
 
@@ -42,8 +41,7 @@ def uncached(side: Side, engine: object) -> str | None:
         return "how many images there are shows only when they are read"
     if isinstance(source, Elements):
         return "give a folder, an archive, a table, an array or a file that lists paths"
-    own = source.source if isinstance(source, Wrapped) else source
-    for thing in (*map(_kind, (own, engine)), *map(text_of, side.needs)):
+    for thing in (*map(_kind, (source, engine)), *map(text_of, side.needs)):
         if not thing.startswith(_OURS):
             return f"{thing} is from outside fastfid, and changes of its code cannot be noticed"
     return None

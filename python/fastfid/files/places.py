@@ -241,7 +241,7 @@ def proof_of_object(remote: Remote, file: str, said: str) -> str:
     """
     fs = remote.fs
     how = f"{type(fs).__qualname__} {fs.storage_args!r} {sorted(fs.storage_options.items(), key=str)!r}"
-    if "::" in remote.address or not protocols(fs) & _STORES or " at 0x" in how:  # an object, of unknown content
+    if not protocols(fs) & _STORES or " at 0x" in how:  # the place of an object in memory, of unknown content
         return ""
     return f"{how} {remote.path(file)} {said}"
 

@@ -31,7 +31,7 @@ class Kept(Source):
             ordered=source.ordered,
         )
         self.exact = source.exact
-        self.source, self._images = source, images
+        self._source, self._images = source, images
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
@@ -42,33 +42,29 @@ class Kept(Source):
                 asked.append(index)
                 yield index
 
-        for item in self.source.read(to_read()):
+        for item in self._source.read(to_read()):
             image = self._images.pop(asked.popleft(), None) if asked else None
             yield item if image is None else Item(item.name, partial(given, image))
 
     def name_of(self, index: int) -> str:
         """Return how messages name an image."""
-        return self.source.name_of(index)
+        return self._source.name_of(index)
 
     def folder_of(self, index: int) -> str:
         """Return the folder of an image within the source."""
-        return self.source.folder_of(index)
+        return self._source.folder_of(index)
 
     def key_of(self, index: int) -> str:
         """Return what names an image within the source."""
-        return self.source.key_of(index)
+        return self._source.key_of(index)
 
     def stamp_of(self, index: int) -> str:
         """Return what is different once an image has changed."""
-        return self.source.stamp_of(index)
+        return self._source.stamp_of(index)
 
     def stamps_of(self, indices: Iterable[int]) -> Iterable[str]:
         """Return what is different once an image has changed, for each of some images."""
-        return self.source.stamps_of(indices)
-
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
-        """Return what is surely different once images have changed."""
-        return self.source.proofs(indices)
+        return self._source.stamps_of(indices)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_images": {}}
