@@ -1,9 +1,16 @@
 """`cache=True`: a second run reads none of the real images, and a change of anything is a miss."""
 
 import errno
+import hashlib
+import importlib
+import io
 import os
 import shutil
+import tarfile
 import threading
+import time
+import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -14,7 +21,10 @@ from fastfid.cli.main import main
 from fastfid.engines import fit_cache
 from fastfid.engines.local import Local
 from fastfid.errors import ModelError
+from fastfid.files.reading import proof_of_file
 from fastfid.metrics.moments import MOMENTS
+from fastfid.sources import open_source
+from fastfid.sources.folder import Folder
 from pictures import folder, pictures
 from stand_in import stand_in
 
@@ -180,9 +190,12 @@ def test_another_version_is_another_set(model, generated, real, monkeypatch):
     assert not is_hit(fastfid.compare(generated, real, model=model, cache=True, **QUIET))
 
 
-def test_what_pillow_does_with_truncated_files_counts(model, generated, real, monkeypatch):
+@pytest.mark.parametrize(
+    ("setting", "value"), [("ImageFile.LOAD_TRUNCATED_IMAGES", True), ("Image.MAX_IMAGE_PIXELS", 300)]
+)
+def test_settings_of_pillow_that_say_what_is_an_error_count(model, generated, real, monkeypatch, setting, value):
     fastfid.statistics(real, model=model, cache=True, **QUIET)
-    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    monkeypatch.setattr(f"PIL.{setting}", value)
     assert not is_hit(fastfid.compare(generated, real, model=model, cache=True, **QUIET))
 
 
@@ -225,21 +238,282 @@ def test_other_kinds_of_sources(model, generated, tmp_path, kind):
     assert not is_hit(fastfid.compare(generated, source, model=model, cache=True, **QUIET))
 
 
-def test_an_object_behind_an_address(model, generated, tmp_path):
+def _zip(path, images):
+    """Write a zip of uncompressed images, of the same size and times whatever they show."""
+    with zipfile.ZipFile(path, "w") as file:
+        for number, image in enumerate(images):
+            file.writestr(zipfile.ZipInfo(f"in/it/{number}.ppm"), _ppm(image))
+
+
+def _ppm(image):
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "ppm")
+    return data.getvalue()
+
+
+def _table(path, cells):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pa.table({"image": pa.array(cells, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+
+
+def _write(kind, root, images):
+    if kind == "zips":
+        _zip(root / "a.zip", images[:10])
+        _zip(root / "b.zip", images[10:])
+    elif kind == "tables":
+        for name, some in (("a", images[:10]), ("b", images[10:])):
+            _table(root / f"{name}.parquet", [{"bytes": _ppm(image), "path": None} for image in some])
+    else:  # a table of paths, or a list
+        for number, image in enumerate(images):
+            (root / f"{number:02}.ppm").write_bytes(_ppm(image))
+        if (root / "t.parquet").exists() or (root / "t.txt").exists():
+            pass  # the images alone are others
+        elif kind == "paths":
+            _table(root / "t.parquet", [{"bytes": None, "path": f"{number:02}.ppm"} for number in range(20)])
+        else:
+            (root / "t.txt").write_text("".join(f"{number:02}.ppm\n" for number in range(20)))
+    return root / {"paths": "t.parquet", "list": "t.txt"}.get(kind, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the time of an inode is that of its creation there")
+@pytest.mark.parametrize("kind", ["zips", "tables", "paths", "list"])
+def test_files_whose_times_are_set_back_are_read_again(model, generated, tmp_path, kind):
+    (tmp_path / "in").mkdir()
+    given = _write(kind, tmp_path / "in", pictures(20, 16))
+    assert [is_hit(_run(model, generated, given)) for _ in range(2)] == [False, True]
+    before = {path: path.stat() for path in (tmp_path / "in").iterdir()}
+    _write(kind, tmp_path / "in", pictures(20, 16, 5))
+    for path, status in before.items():
+        assert path.stat().st_size == status.st_size
+        if path.stat().st_mtime_ns != status.st_mtime_ns:
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    _check_read_again(model, generated, given)
+
+
+def test_rows_that_name_a_missing_file_are_not_kept(tmp_path):
+    given = _write("paths", tmp_path, pictures(20, 16))
+    (tmp_path / "07.ppm").unlink()
+    assert [number for number, proof in enumerate(open_source(given).proofs(range(20))) if not proof] == [7]
+
+
+def _run(model, generated, given, **options):
+    return fastfid.compare(generated, given, model=model, cache=True, **options, **QUIET)
+
+
+def _check_read_again(model, generated, given, **options):
+    result = _run(model, generated, given, **options)
+    assert not is_hit(result)
+    assert result.fid == fastfid.score(generated, given, model=model, **options, **QUIET)
+
+
+def _arrow(path):
+    pa = pytest.importorskip("pyarrow")
+    with pa.ipc.new_file(path / "x.arrow", pa.schema({"image": pa.binary()})) as file:
+        file.write_table(pa.table({"image": [_ppm(image) for image in pictures(20, 16)]}))
+    return path / "x.arrow"
+
+
+MAPPED = {
+    "npy": SOURCES["npy"],
+    "npz": lambda path: np.savez(path / "x.npz", pictures(20, 16)) or path / "x.npz",
+    "npys": lambda path: [np.save(path / f"{i}.npy", image) for i, image in enumerate(pictures(9, 16))] and path,
+    "arrow": _arrow,
+}
+
+
+@pytest.mark.parametrize("kind", MAPPED)
+def test_a_change_through_a_memory_map_is_noticed(model, tmp_path, kind, monkeypatch):
+    """Such a change may leave all times as they are, here always."""
+    (tmp_path / "in").mkdir()
+    given = MAPPED[kind](tmp_path / "in")
+    path = given if given.is_file() else given / "3.npy"
+    status = path.stat()
+    monkeypatch.setattr("fastfid.files.reading.os", types.SimpleNamespace(**{**vars(os), "stat": lambda _: status}))
+    source = open_source(given)
+    before = list(source.proofs(range(source.size)))
+    assert all(before)
+    data = path.read_bytes()
+    values = pictures(9 if kind == "npys" else 20, 16)[3]
+    at = data.index(values.tobytes())
+    path.write_bytes(data[:at] + bytes(values.size) + data[at + values.size :])
+    after = list(source.proofs(range(source.size)))
+    changed = [index for index in range(source.size) if before[index] != after[index]]
+    assert changed == ([3] if kind == "npys" else list(range(20)))
+
+
+@pytest.mark.parametrize(("age", "sure"), [(0, False), (2, False), (5, True)])
+def test_a_file_that_was_just_written_is_unsure_where_times_are_in_whole_seconds(tmp_path, monkeypatch, age, sure):
+    path = tmp_path / "x"
+    path.write_bytes(b"x")
+    status = path.stat()
+    coarse = types.SimpleNamespace(
+        **{name: getattr(status, name) for name in dir(status) if name.startswith("st_")},
+    )
+    coarse.st_ctime_ns = (int(time.time()) - age) * 10**9
+    monkeypatch.setattr("fastfid.files.reading.os", types.SimpleNamespace(**{**vars(os), "stat": lambda _: coarse}))
+    assert bool(proof_of_file(path)) == sure
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
+def test_a_link_to_another_folder_is_another_set(model, generated, tmp_path, monkeypatch):
+    """Also if the files of both were written at the same time."""
+    for name, seed in (("a", 1), ("b", 2)):
+        (tmp_path / name).mkdir()
+        for number, image in enumerate(pictures(9, 16, seed)):
+            (tmp_path / name / f"{number}.ppm").write_bytes(_ppm(image))
+    stat = os.stat
+
+    def same_times(path, *more, **options):
+        found = stat(path, *more, **options)
+        times = {"st_mtime_ns": 1, "st_ctime_ns": 1, "st_mode": found.st_mode, "st_ino": found.st_ino}
+        return types.SimpleNamespace(st_size=found.st_size, **times)
+
+    (tmp_path / "current").symlink_to("a")
+    monkeypatch.setattr("fastfid.files.reading.os", types.SimpleNamespace(**{**vars(os), "stat": same_times}))
+    assert [is_hit(_run(model, generated, tmp_path / "current")) for _ in range(2)] == [False, True]
+    (tmp_path / "current").unlink()
+    (tmp_path / "current").symlink_to("b")
+    _check_read_again(model, generated, tmp_path / "current")
+
+
+# --- behind addresses
+
+
+@pytest.fixture
+def objects(tmp_path, monkeypatch):
+    """Stores of objects in memory, for ``gs://``: one for each `project`. `say` is what they say of the content."""
     fsspec = pytest.importorskip("fsspec")
-    fs = fsspec.filesystem("memory")
-    for path in folder(tmp_path / "in", pictures(20, 16)).iterdir():
-        fs.pipe_file(f"/cached/{path.name}", path.read_bytes())
-    runs = [fastfid.compare(generated, "memory://cached", model=model, cache=True, **QUIET) for _ in range(2)]
-    assert list(map(is_hit, runs)) == [False, True]
-    fs.pipe_file("/cached/003.png", (tmp_path / "in" / "004.png").read_bytes())
-    assert not is_hit(fastfid.compare(generated, "memory://cached", model=model, cache=True, **QUIET))
+    memory = type(fsspec.filesystem("memory"))
+
+    class Objects(memory):
+        protocol, stores = "gs", {}
+        say = staticmethod(lambda data: {"ETag": f'"{hashlib.md5(data).hexdigest()}"'})
+
+        def __init__(self, project="a", **options):
+            super().__init__(**options)
+            self.store, self.pseudo_dirs = self.stores.setdefault(project, {}), [""]
+
+        @classmethod
+        def _strip_protocol(cls, path):
+            return memory._strip_protocol(str(path).removeprefix("gs://"))
+
+        def info(self, path, **options):
+            return self._said(super().info(path, **options))
+
+        def ls(self, path, detail=True, **options):
+            found = super().ls(path, detail=True, **options)
+            return list(map(self._said, found)) if detail else [each["name"] for each in found]
+
+        def _said(self, info):
+            kept = {name: info[name] for name in ("name", "size", "type")}
+            return kept if info["type"] == "directory" else {**kept, **self.say(self.store[info["name"]].getvalue())}
+
+        def fill(self, seed=0, name="d"):
+            for number, image in enumerate(pictures(9, 16, seed)):
+                self.pipe_file(f"/{name}/{number}.ppm", _ppm(image))
+
+    monkeypatch.setitem(importlib.import_module("fsspec.registry")._registry, "gs", Objects)
+    return Objects
+
+
+def test_an_object_behind_an_address(model, generated, objects):
+    objects().fill()
+    assert [is_hit(_run(model, generated, "gs://d")) for _ in range(2)] == [False, True]
+    objects().pipe_file("/d/3.ppm", _ppm(pictures(9, 16)[4]))
+    _check_read_again(model, generated, "gs://d")
+
+
+@pytest.mark.parametrize("given", ["gs://d", "gs://z/a.zip", "gs://d/*.ppm", "gs://d/l.txt"])
+@pytest.mark.parametrize(
+    "said", [{"ETag": 'W/"1"'}, {"Last-Modified": "Thu, 26 Nov 2026 11:00:00 GMT"}, {"mtime": 1.5}, {"created": 1}, {}]
+)
+def test_what_a_server_does_not_surely_say_is_not_kept(objects, tmp_path, monkeypatch, given, said):
+    fs = objects()
+    fs.fill()
+    _zip(tmp_path / "a.zip", pictures(9, 16))
+    fs.pipe_file("/z/a.zip", (tmp_path / "a.zip").read_bytes())
+    fs.pipe_file("/d/l.txt", "".join(f"{number}.ppm\n" for number in range(9)).encode())
+    assert all(open_source(given).proofs(range(9)))
+    monkeypatch.setattr(objects, "say", lambda _, data: said)
+    assert set(open_source(given).proofs(range(9))) == {""}
+
+
+def test_storage_options_say_which_objects_there_are(model, generated, objects, home):
+    """Here the objects of two stores say the same of themselves."""
+    objects.say = staticmethod(lambda data: {"ETag": '"1"'})
+    for seed, project in enumerate(("secret-a", "secret-b")):
+        objects(project).fill(seed)
+    a, b = ({"storage_options": {"project": project}} for project in ("secret-a", "secret-b"))
+    assert [is_hit(_run(model, generated, "gs://d", **a)) for _ in range(2)] == [False, True]
+    _check_read_again(model, generated, "gs://d", **b)
+    assert all(b"secret" not in path.read_bytes() for path in home.iterdir())
+    opened = object()  # its text says only where it is in memory
+    objects(opened).fill()
+    assert set(open_source("gs://d", storage_options={"project": opened}).proofs(range(9))) == {""}
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ("tar://*.ppm::{}/t.tar", {}),
+        ("tar://::{}/t.tar", {}),
+        ("tar://*.ppm", {"fo": "{}/t.tar"}),
+        ("zip://in/it", {"fo": "{}/a.zip"}),
+        ("zip://in/it/*.ppm::{}/a.zip", {}),
+        ("simplecache::gs://d", {}),
+        ("memory://d", {}),
+    ],
+)
+def test_what_is_inside_of_a_file_or_a_cache_is_not_kept(model, generated, objects, home, tmp_path, given, options):
+    objects().fill()
+    pytest.importorskip("fsspec").filesystem("memory").pipe_file("/d/0.ppm", _ppm(generated[0]))
+    pytest.importorskip("fsspec").filesystem("memory").pipe_file("/d/1.ppm", _ppm(generated[1]))
+    _zip(tmp_path / "a.zip", pictures(9, 16))
+    with tarfile.open(tmp_path / "t.tar", "w") as file:
+        for number, image in enumerate(pictures(9, 16)):
+            info = tarfile.TarInfo(f"{number}.ppm")
+            info.size = len(_ppm(image))
+            file.addfile(info, io.BytesIO(_ppm(image)))
+    options = {name: value.format(tmp_path) for name, value in options.items()}
+    result = _run(model, generated, given.format(tmp_path), storage_options=options or None)
+    assert "changes of it cannot be noticed" in " ".join(result.notes)
+    assert not home.exists()
+
+
+def test_a_data_set_is_told_by_its_content(tmp_path):
+    """Its fingerprint may be that of the paths from which it was made."""
+    datasets = pytest.importorskip("datasets")
+    made = []
+    for seed in (1, 1, 2):
+        cells = [{"bytes": _ppm(image), "path": None} for image in pictures(9, 16, seed)]
+        dataset = datasets.Dataset.from_dict({"image": cells}, datasets.Features({"image": datasets.Image()}))
+        dataset._fingerprint = "same"
+        made.append(list(open_source(dataset).proofs(range(9))))
+    assert all(made[0])
+    assert made[0] == made[1]
+    assert not set(made[0]) & set(made[2])
+
+
+class OwnFolder(Folder):
+    """A source of fastfid that does something else with the images."""
+
+
+def test_a_source_derived_from_one_of_fastfid_is_not_kept(model, generated, real, home):
+    source = open_source(real)
+    source.__class__ = OwnFolder
+    result = _run(model, generated, source)
+    assert "OwnFolder is from outside fastfid" in " ".join(result.notes)
+    assert not home.exists()
 
 
 class Own(fastfid.Source):
     def read(self, indices):
         for index in indices:
             yield fastfid.Item(f"image {index}", lambda index=index: pictures(20, 16)[index])
+
+    def proofs(self, indices):
+        return map(str, indices)
 
 
 class OwnEngine(Local):
@@ -263,8 +537,8 @@ class OwnMetric(fastfid.Metric):
     [
         (lambda real: iter(pictures(20, 16)), {}, "shows only when they are read"),
         (lambda real: sorted(real.iterdir()), {}, "give a folder, an archive"),
-        (lambda real: Own("own", 20), {}, "changes of it cannot be noticed"),
-        (lambda real: real, {"engine": OwnEngine()}, "test_fit_cache is from outside fastfid"),
+        (lambda real: Own("own", 20), {}, "test_fit_cache.Own is from outside fastfid"),
+        (lambda real: real, {"engine": OwnEngine()}, "test_fit_cache.OwnEngine is from outside fastfid"),
         (lambda real: real, {"metrics": ["fid", OwnMetric()]}, "elsewhere.OwnRows of features is from outside"),
     ],
 )

@@ -7,7 +7,6 @@ environment variable ``FASTFID_CACHE_SIZE`` says; then those are removed that we
 """
 
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,10 +41,14 @@ def uncached(side: Side, engine: object) -> str | None:
         return "how many images there are shows only when they are read"
     if isinstance(source, Elements):
         return "give a folder, an archive, a table, an array or a file that lists paths"
-    for thing in (type(engine).__module__, *map(text_of, side.needs)):
+    for thing in (*map(_kind, (source, engine)), *map(text_of, side.needs)):
         if not thing.startswith(_OURS):
             return f"{thing} is from outside fastfid, and changes of its code cannot be noticed"
     return None
+
+
+def _kind(thing: object) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def entry_of(
         How the images are read, as plain data.
     messages : Messages
     """
-    from PIL import ImageFile
+    from PIL import Image, ImageFile
 
     name, made = pieces[0].source.name, facts.provenance
     assert made is not None
@@ -111,6 +114,7 @@ def entry_of(
         "place": os.path.abspath(name) if os.path.exists(name) else name,  # noqa: PTH100, PTH110 - may be an address
         "stamps": stamps,
         "truncated": bool(ImageFile.LOAD_TRUNCATED_IMAGES),  # Pillow then decodes what else is an error
+        "most_pixels": Image.MAX_IMAGE_PIXELS,  # images with more than twice as many are errors
     }
     fit = None
     try:
@@ -188,36 +192,16 @@ def _path(facts: Mapping[str, Any]) -> Path:
 
 
 def _stamps(pieces: Sequence[Piece]) -> str | None:
-    """Return a digest of what tells whether the images have changed; None if that cannot be told of all."""
-    source, unknown = pieces[0].source, False
+    """Return a digest of what is different once the images have changed; None if that cannot be told of all."""
+    unknown = False
 
-    def stamps() -> Iterator[str]:
+    def proofs() -> Iterator[str]:
         nonlocal unknown
-        known: dict[str, str] = {}
-        yield _inode_time(source.name, {})
-        for piece in pieces:
-            indices = [int(index) for index in piece.indices]
-            for index, stamp in zip(indices, source.stamps_of(indices), strict=True):
-                unknown |= not stamp
-                yield f"{stamp} {_inode_time(source.name_of(index), known)}"
+        for proof in pieces[0].source.proofs(int(index) for piece in pieces for index in piece.indices):
+            unknown = not proof
+            if unknown:
+                return
+            yield proof
 
-    found = digest(stamps())
+    found = digest(proofs())
     return None if unknown else found
-
-
-def _inode_time(name: str, known: dict[str, str]) -> str:
-    """Return when the file of an image, or its archive, was last written or replaced; "" if no file has that name.
-
-    Unlike the time of the last change, no program can set it back.
-    """
-    folder = os.path.dirname(name)  # noqa: PTH120 - called for each of many, as below
-    if folder in known:
-        return known[folder]
-    for path, among in ((name, False), (folder, True)):
-        with suppress(OSError, ValueError):
-            status = os.stat(path)  # noqa: PTH116
-            if stat.S_ISREG(status.st_mode):
-                if among:  # an archive, which has many images
-                    known[folder] = str(status.st_ctime_ns)
-                return str(status.st_ctime_ns)
-    return ""

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from ..errors import InputError
-from .places import STAMP, packed
+from .places import STAMP, is_sure, packed
 from .remote import Remote, State, refused, retried, state_of_info
 from .turns import protocols, turn
 
@@ -24,30 +24,36 @@ class Table:
         -1 for one that is unknown.
     stamps : bytearray
         Their `packed` states, one after the other; zeros for one that is unknown.
+    sure : bool
+        True if all states are `is_sure`.
     """
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.sizes = array("q")
         self.stamps = bytearray()
+        self.sure = True
 
     def add(self, name: str, state: State) -> None:
         """Add a file."""
         self.names.append(name)
         self.sizes.append(UNKNOWN if state.size is None else state.size)
         self.stamps += packed(state) or bytes(STAMP)
+        self.sure &= is_sure(state)
 
     def copy(self, other: "Table", index: int) -> None:
         """Add one file of another table."""
         self.names.append(other.names[index])
         self.sizes.append(other.sizes[index])
         self.stamps += other.stamps[index * STAMP : (index + 1) * STAMP]
+        self.sure &= other.sure
 
     def extend(self, other: "Table") -> None:
         """Add the files of another table."""
         self.names += other.names
         self.sizes.extend(other.sizes)
         self.stamps += other.stamps
+        self.sure &= other.sure
 
 
 def list_folder(

@@ -11,12 +11,18 @@ from typing import IO, Any, cast
 
 from ..errors import InputError
 from .ranges import RangeFile
-from .reading import open_regular, read_regular, state_of, without_waiting
+from .reading import open_regular, proof_of_file, read_regular, state_of, without_waiting
 from .remote import Remote, State, filesystem, is_address, refused
 from .turns import protocols
 from .windows import FIRST_RANGE, Windows, keep
 
 STAMP = 16  # bytes of a `packed` state
+#: File systems of which each object says itself what tells that it has changed. Others show the inside of a file, or
+#: what was kept of one, and say nothing of that file.
+_STORES = frozenset(
+    {"http", "https", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "ocilake", "oss", "hf", "github"}
+)
+_SURE = frozenset({"md5Hash", "lfs", "ETag", "etag", "generation", "blob_id", "sha", "Content-MD5", "Digest"})
 _BUFFER = 1 << 13  # stated, because finding out the best size costs as much as opening the file
 
 
@@ -50,6 +56,18 @@ class Place(ABC):
     @abstractmethod
     def changed(self, file: IO[bytes] | None, state: Any) -> bool:
         """Return True if it has changed since it had this state; `file` is what `again` returned, if at hand."""
+
+    @abstractmethod
+    def proof(self, state: Any, *, content: bool = False) -> str:
+        """Return a text that is surely different once the file has changed; "" if nothing tells that.
+
+        Parameters
+        ----------
+        state : State
+            What the server says, of a file behind an address.
+        content : bool
+            As in `proof_of_file`, of a file on a disk.
+        """
 
     @abstractmethod
     def read(self, most: int) -> bytes:
@@ -93,6 +111,10 @@ class Local(Place):
         """Return True if it has changed since it had this state."""
         assert file is not None
         return bool(state_of(file) != state)
+
+    def proof(self, state: Any = None, *, content: bool = False) -> str:
+        """Return a text that is surely different once the file has changed; "" if nothing tells that."""
+        return proof_of_file(self.path, content=content)
 
     def read(self, most: int) -> bytes:
         """Return all its bytes."""
@@ -153,6 +175,10 @@ class Far(Place):
         except FileNotFoundError:
             return True
 
+    def proof(self, state: Any, *, content: bool = False) -> str:
+        """Return a text that is surely different once the file has changed; "" if nothing tells that."""
+        return proof_of_object(self.remote, self.file, f"{state.size} {state.stamp}") if is_sure(state) else ""
+
     def read(self, most: int) -> bytes:
         """Return all its bytes, and compare them with the listing.
 
@@ -194,6 +220,30 @@ def packed(state: State) -> bytes:
     except (ValueError, NotBase64):
         digest = b""
     return digest[:STAMP] if len(digest) in (16, 20, 32) else blake2b(state.stamp.encode(), digest_size=STAMP).digest()
+
+
+def is_sure(state: State) -> bool:
+    """Return True if a state is different after each change, and not only after one in another second, as a time is.
+
+    Examples
+    --------
+    >>> [is_sure(State(1, stamp)) for stamp in ('ETag "01"', 'ETag W/"01"', "mtime 1.5", "")]
+    [True, False, False, False]
+    """
+    key, _, value = state.stamp.partition(" ")
+    return key in _SURE and not value.startswith("W/")
+
+
+def proof_of_object(remote: Remote, file: str, said: str) -> str:
+    """Return what says which object was read, and what the server said of it; "" if that may be of another object.
+
+    It has secrets: hash it before it is written anywhere.
+    """
+    fs = remote.fs
+    how = f"{type(fs).__qualname__} {fs.storage_args!r} {sorted(fs.storage_options.items(), key=str)!r}"
+    if not protocols(fs) & _STORES or " at 0x" in how:  # the place of an object in memory, of unknown content
+        return ""
+    return f"{how} {remote.path(file)} {said}"
 
 
 def place_of(name: str, storage_options: Any = None) -> Place:

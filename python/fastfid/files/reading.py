@@ -1,7 +1,9 @@
 """Reads files from outside: regular files only, up to a given size, with one class of error for any failure."""
 
+import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from ..errors import FastFIDError, InputError
 MOST_FILE_BYTES = 1 << 29
 
 _CHUNK = 1 << 20
+_COARSE = 3 * 10**9  # nanoseconds; the times of some file systems are in steps of two seconds
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _LONGEST = 300  # characters of a cause; the errors of some parsers quote their whole input
 
@@ -119,6 +122,35 @@ def stamp_of_file(path: str | os.PathLike[str]) -> str:
     except (OSError, ValueError):
         return ""
     return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def proof_of_file(path: str | os.PathLike[str], *, content: bool = False) -> str:
+    """Return a text that is different once a file has changed or another has taken its place; "" if nothing tells that.
+
+    Unlike `stamp_of_file`, it has the time at which the file was last written or replaced, which no program can set
+    back, and its number on the disk. So a copy has another one. A file that was just written has none where times are
+    in whole seconds: the next change might have the same.
+
+    Parameters
+    ----------
+    path : path
+        Links are followed.
+    content : bool
+        True to read the file and hash it, for files that programs change through a memory map. Linux sets their times
+        only at the first change after each time they were written to the disk.
+    """
+    try:
+        status = os.stat(path)  # noqa: PTH116 - called for each of millions of files
+        coarse = status.st_ctime_ns % 10**9 == 0
+        if not stat.S_ISREG(status.st_mode) or (coarse and time.time_ns() - status.st_ctime_ns < _COARSE):
+            return ""
+        text = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+        if content:
+            with open(path, "rb", opener=without_waiting) as file:
+                text += f" {hashlib.file_digest(file, 'blake2b').hexdigest()}"
+        return text
+    except (OSError, ValueError):
+        return ""
 
 
 def without_waiting(path: str, flags: int) -> int:

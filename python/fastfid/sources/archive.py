@@ -99,6 +99,10 @@ class Archive(ABC):
         """Size and time of the file when it was listed."""
         return self._file.stamp
 
+    def proof(self) -> str:
+        """Return what is surely different once the file has changed."""
+        return self._file.proof()
+
     def load(self, name: str, place: Any) -> Decoded:
         """Decode an image of the `Listing`.
 

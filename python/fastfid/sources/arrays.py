@@ -53,6 +53,10 @@ class Stack(Source):
         """Return a hash of an image."""
         return stamp_of_array(np.asarray(self._array[index]))
 
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return the hashes of images."""
+        return map(self.stamp_of, indices)
+
 
 def open_npy(path: Place, terms: Terms) -> Source:
     """Open the images in an ``.npy``."""
@@ -148,6 +152,11 @@ class ArrayFile(Source):
     def stamp_of(self, index: int) -> str:
         """Return the size and time of the file."""
         return self._file.stamp
+
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return what is surely different once the file has changed, which programs do through memory maps."""
+        proof = self._file.proof(content=True)
+        return (proof for _ in indices)
 
     @property
     def dtype(self) -> np.dtype[Any]:

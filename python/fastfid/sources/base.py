@@ -151,6 +151,13 @@ class Source(ABC):
         """Return what `stamp_of` returns for each of some images; define it where asking for many at once is faster."""
         return map(self.stamp_of, indices)
 
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return for each image a text that is different once it has changed in any way; "" if nothing tells that.
+
+        A kept result is used again if these are the same, with no look at the images; so it is "" where in doubt.
+        """
+        return ("" for _ in indices)
+
 
 def check_source(source: Source) -> None:
     """Raise `InputError` if the class of a source does not call ``super().__init__``."""

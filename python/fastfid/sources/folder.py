@@ -56,9 +56,17 @@ class Folder(Source):
         """Return the size of the file, and what is different once it has changed."""
         return self._files.stamp(index)
 
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return what is surely different once the files have changed."""
+        return (self._files.proof(index) for index in indices)
+
 
 class ArrayFolder(Folder):
     """``.npy`` files with one image each."""
+
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return what is surely different once the files have changed, which programs do through memory maps."""
+        return (self._files.proof(index, content=True) for index in indices)
 
 
 def open_folder(folder: Path, terms: Terms) -> Source:

@@ -5,14 +5,15 @@ The images are not decoded there, so that the pixels are those that `decode` fin
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 from ..checks import shown, type_of, with_article
 from ..errors import ImageError, InputError
+from ..files.places import Local
 from ..files.reading import MOST_FILE_BYTES, failures
 from ..images.decode import Decoded, as_decoded
 from .base import Item, Source
-from .element import Maker, failing, images_of
+from .element import Maker, failing, images_of, place_of_element
 from .iterable import Elements
 from .stamps import stamp_of
 from .terms import Terms
@@ -95,12 +96,24 @@ class Rows(Source):
         """Return the fingerprint of the data set; with the stamp of the file if a row has only its path."""
         if self._all_bytes:
             return self._fingerprint
-        with failures(f"cannot read {self.name_of(index)}"):
-            cell = self._dataset[index][self._key]
-        if not isinstance(cell, Mapping) or cell.get("bytes") is not None or cell.get("path") is None:
+        cell = self._cell(index)
+        if not _is_path_alone(cell):
             return self._fingerprint
         stamp = stamp_of(cell, self._terms)
         return f"{self._fingerprint} {stamp}" if stamp else ""
+
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return hashes of the cells, since a fingerprint may tell how they were made only; or the files they name."""
+        for cell in map(self._cell, indices):
+            if _is_path_alone(cell):
+                place = place_of_element(cell["path"], self._terms)
+                yield place.proof() if isinstance(place, Local) else ""
+            else:
+                yield stamp_of(cell, self._terms)
+
+    def _cell(self, index: int) -> Any:
+        with failures(f"cannot read {self.name_of(index)}"):
+            return self._dataset[index][self._key]
 
     def _load(self, index: int, name: str) -> Decoded:
         with failures(f"cannot read {name}", ImageError):
@@ -130,6 +143,10 @@ def _all_bytes(dataset: Any, key: str) -> bool:
         return True
     chunks = getattr(getattr(dataset, "data", None), "column", lambda _: None)(key)
     return chunks is not None and not any(chunk.field("bytes").null_count for chunk in chunks.chunks)
+
+
+def _is_path_alone(cell: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(cell, Mapping) and cell.get("bytes") is None and cell.get("path") is not None
 
 
 def _images_of_cell(cell: object, name: str, terms: Terms) -> Sequence[Maker]:

@@ -15,8 +15,8 @@ import numpy as np
 from ..errors import InputError
 from ..files.listing import UNKNOWN, Table, list_folder
 from ..files.parallel import in_threads
-from ..files.places import STAMP, Far, Local, Place
-from ..files.reading import failures, stamp_of_file
+from ..files.places import STAMP, Far, Local, Place, proof_of_object
+from ..files.reading import failures, proof_of_file, stamp_of_file
 from ..files.remote import Remote
 
 Wanted = Callable[[str], bool]  # tells from a name whether a file may be of use
@@ -63,6 +63,10 @@ class Files(ABC):
         """Return its size, and what is different once it has changed; "" if nothing tells that."""
 
     @abstractmethod
+    def proof(self, index: int, *, content: bool = False) -> str:
+        """Return what is surely different once a file has changed; `content` as in `proof_of_file`."""
+
+    @abstractmethod
     def folder(self, index: int) -> str:
         """Return the folder of a file below the one that was listed, with "/" between its parts; "" for that one."""
 
@@ -90,6 +94,10 @@ class LocalFiles(Files):
         """Return its size and the time of its last change."""
         return stamp_of_file(self.path(index))
 
+    def proof(self, index: int, *, content: bool = False) -> str:
+        """Return what is surely different once a file has changed."""
+        return proof_of_file(self.path(index), content=content)
+
     def folder(self, index: int) -> str:
         """Return the folder of a file."""
         return Path(self.names[index]).parent.as_posix().removeprefix(".")
@@ -106,7 +114,7 @@ class RemoteFiles(Files):
     def __init__(self, remote: Remote, table: Table) -> None:
         names = table.names
         order = sorted(range(len(names)), key=lambda index: names[index].replace("/", "\0"))
-        self._remote = remote
+        self._remote, self._sure = remote, table.sure
         self.names = [names[index] for index in order]
         self._sizes = np.frombuffer(table.sizes, np.int64)[order] if order else np.zeros(0, np.int64)
         self._stamps = np.frombuffer(table.stamps, np.uint8).reshape(-1, STAMP)[order]
@@ -124,6 +132,10 @@ class RemoteFiles(Files):
         """Return its size and stamp, as listed; "" without a stamp, as of web servers: a size alone tells little."""
         stamp = self._stamps[index]
         return f"{self._sizes[index]} {stamp.tobytes().hex()}" if stamp.any() else ""
+
+    def proof(self, index: int, *, content: bool = False) -> str:
+        """Return what is surely different once a file has changed."""
+        return proof_of_object(self._remote, self.names[index], self.stamp(index)) if self._sure else ""
 
     def folder(self, index: int) -> str:
         """Return the folder of a file."""

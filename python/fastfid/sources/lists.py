@@ -77,6 +77,17 @@ class Listed(Source):
         far = any(is_address(self.name_of(index)) for index in chosen)
         return in_threads(self.stamp_of, chosen, _THREADS if far else 1)
 
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return what is surely different once the files have changed; servers are asked for several at a time."""
+        chosen = list(indices)
+        far = any(is_address(self.name_of(index)) for index in chosen)
+        return in_threads(self._proof, chosen, _THREADS if far else 1)
+
+    def _proof(self, index: int) -> str:
+        place = self._place(index)
+        with failures(f"cannot read {place}"):
+            return place.proof(place.remote.state(place.file) if isinstance(place, Far) else None)
+
     def _place(self, index: int) -> Place:
         return place_of(self.name_of(index), self._options)
 

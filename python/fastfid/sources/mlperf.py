@@ -62,6 +62,11 @@ class AccuracyLog(Source):
         """Return the size and time of the file."""
         return self._file.stamp
 
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return what is surely different once the file has changed."""
+        proof = self._file.proof(content=True)
+        return (proof for _ in indices)
+
     def _load(self, data: Text, name: str) -> Decoded:
         if data.length > 2 * MOST_FILE_BYTES:
             raise ImageError(f"{name} has {data.length // 2:,} bytes; at most {MOST_FILE_BYTES:,} are read")

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import accumulate
 from posixpath import dirname
 from typing import Any
@@ -81,6 +81,11 @@ class Shards(Source):
     def stamp_of(self, index: int) -> str:
         """Return the state of the archive."""
         return self._at(index)[0].stamp
+
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return what is surely different once the archives have changed."""
+        proof = cache(lambda shard: self._archives[shard].proof())
+        return (proof(self._shard(index)) for index in indices)
 
     def _shard(self, index: int) -> int:
         return bisect_right(self._ends, index)

@@ -7,7 +7,7 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from itertools import accumulate
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -16,7 +16,7 @@ from ..checks import agreeing, counted
 from ..errors import ImageError, InputError
 from ..files.parallel import in_threads
 from ..files.places import Local, Place, place_of
-from ..files.reading import MOST_FILE_BYTES, failures, stamp_of_file
+from ..files.reading import MOST_FILE_BYTES, failures, proof_of_file, stamp_of_file
 from ..images.decode import Decoded, decode
 from .base import Item, Source
 from .terms import Terms
@@ -134,6 +134,18 @@ class Tables(Source):
         stamp, folder, path = self._files[file].file.stamp, self._folders[file], self._path_alone(index)
         return stamp if folder is None or path is None else f"{stamp} {stamp_of_file(folder / path)}"
 
+    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+        """Return what is surely different once the files, or those that rows name, have changed.
+
+        Arrow's formats are for memory maps, through which programs change them.
+        """
+        proof = cache(lambda file: self._files[file].file.proof(content=not _is_parquet(self._names[file])))
+        for index in indices:
+            file, _ = self._at(index)
+            own, folder, path = proof(file), self._folders[file], self._path_alone(index)
+            named = own if folder is None or path is None else proof_of_file(folder / path)
+            yield f"{own} {named}" if own and named else ""
+
     def _path_alone(self, index: int) -> str | None:
         """Return the path in a row that has no bytes; of the group that was read last they are all kept."""
         group = bisect_right(self._ends, index)
@@ -220,11 +232,15 @@ def _open(place: Place, terms: Terms) -> TableFile:
     from .parquet_file import ParquetFile
 
     kind: Callable[[IO[bytes], Unchanged, str | None], TableFile]
-    kind = ParquetFile if place.tail.lower().endswith(PARQUET) else ArrowFile
+    kind = ParquetFile if _is_parquet(place.tail) else ArrowFile
     with arrow_failures(f"cannot read {place}"):
         opened, state = place.open()
         with opened:
             return kind(opened, Unchanged(place, str(place), state), terms.image_key)
+
+
+def _is_parquet(name: str) -> bool:
+    return name.lower().endswith(PARQUET)
 
 
 @contextmanager

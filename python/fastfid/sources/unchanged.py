@@ -32,6 +32,10 @@ class Unchanged:
         """Its size, and what is different once it has changed; "" if a server tells its size alone."""
         return "" if "" in self._state else " ".join(map(str, self._state))
 
+    def proof(self, *, content: bool = False) -> str:
+        """Return what is surely different once it has changed; "" if nothing tells that. `content` as in `Place`."""
+        return self._place.proof(self._state, content=content)
+
     @contextmanager
     def open(self, first: int = FIRST_RANGE) -> Iterator[IO[bytes]]:
         """Open the file again, to read on and on, for the block of a ``with``.
