@@ -46,7 +46,7 @@ def test_the_nightly_job(tmp_path):
         fastfid.save(fastfid.fit(given, features=True), tmp_path / f"{name}.npz")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
-    command = ["sh", str(EXAMPLES / "nightly.sh"), "bad.npz", "unread", "5"]
+    command = ["sh", str(EXAMPLES / "nightly.sh"), "bad.npz", "real.npz", "5", "--note", "one"]
     done = subprocess.run(command, cwd=tmp_path, env={**os.environ, "PATH": path}, check=False)
     assert done.returncode == 3
     assert len((EXAMPLES / "nightly.sh").read_text().splitlines()) == 2 + 5

@@ -153,6 +153,8 @@ def test_with_certainty_the_limits_decide(sure):
         score = sure.scores[name]
         half = 1.959963984540054 * score.certainty.standard_error
         low, high = score.value - half, score.value + half
+        if name == "kid":  # which has no bias
+            low, high = score.certainty.low, score.certainty.high
         for bound, verdict in (
             (low - 1e-9, FAILED),
             (low + 1e-9, UNSURE),
@@ -457,8 +459,32 @@ def test_the_report_of_a_gate(images):
     assert all(float(case.attrib["time"]) >= 0 for case in suite)
 
 
+def test_a_report_replaces_only_a_report(images, capsys):
+    (images / "out.xml").write_text("mine")
+    assert status("--fail-above", "1e9", "--junit", "out.xml") == 1
+    assert "out.xml exists and is no JUnit report of fastfid" in capsys.readouterr().err
+    assert (images / "out.xml").read_text() == "mine"
+
+
+def test_no_report_of_an_earlier_run_is_left_after_wrong_usage(images):
+    assert status("--fail-above", "1e9", "--junit", "out.xml") == 0
+    assert status("--fail-if", "kid>1", "--junit", "out.xml") == 2
+    assert not (images / "out.xml").exists()
+
+
+def test_a_report_of_a_comparison_does_not_change_the_verdict():
+    a, b = np.random.RandomState(0).standard_normal((2, 200, 3))
+    a += 0.5
+    plain, sure = (fastfid.compare(a, b, features=True, **how) for how in ({"report": True}, {"certainty": True}))
+    bound = f"fid > {plain.fid + 1e-9!r}"
+    assert fastfid.gate(plain, bound).checks[0].standard_error is None
+    assert [bool(fastfid.gate(one, bound)) for one in (plain, sure)] == [True, False]
+    assert fastfid.gate(sure, bound).verdict == UNSURE
+    assert fastfid.gate(plain, bound.upper()).passed
+
+
 def test_an_error_of_the_run_is_in_the_report(images):
-    (images / "out.xml").write_text("of an earlier run")
+    assert status("--fail-above", "1e9", "--junit", "out.xml") == 0
     (images / "real" / "000.png").write_bytes(b"no image")
     assert status("--fail-above", "1", "--junit", "out.xml") == 1
     (suite,) = ET.parse("out.xml").getroot()

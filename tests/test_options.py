@@ -94,7 +94,7 @@ def _of_flags(rows):
     for key in actions.keys() & rows.keys():
         action, (_, value, option) = actions[key], rows[key]
         said = value[0] if isinstance(value, tuple) else value
-        told = "" if option.switch is not None or value is None else f" (default: {said})"
+        told = "" if option.switch is not None or value is None or value is False else f" (default: {said})"
         for fact, found, wanted in (
             ("flag", action.option_strings, [option.flag or "--" + key.replace("_", "-")]),
             ("metavar", action.metavar, option.metavar),

@@ -435,6 +435,18 @@ def test_the_command_of_options():
 # --- what is said
 
 
+def test_what_a_reader_has_to_know_first():
+    known = fastfid.Statistics(5).update(rows(1))
+    against = {"features": True, "baseline": rows(2)}
+    page = fastfid.compare(rows(0), known, report=True, **against).to_html()
+    assert "B is statistics without images, and counts as exactly known." in page
+    assert "above that of the baseline the baseline (ndarray), between" in page
+    made = replace(
+        fastfid.compare(rows(0), rows(1), features=True), notes=("made with x: not comparable with published FIDs",)
+    )
+    assert '<p class="lead">Made with x: not comparable with published FIDs.</p>' in made.to_html()
+
+
 def test_the_verdict_tells_noise_from_a_difference():
     alike, apart = (of_rows(rows(0), rows(1, shift=shift)) for shift in (0, 1))
     page = checked(alike.to_html())

@@ -325,6 +325,7 @@ def compare(
         forced=forced,
         warnings=warnings,
         notes=notes,
+        sure=options.certainty,
         protocol=following.protocol,
         command=command,
         evidence=evidence,

@@ -49,6 +49,8 @@ class Comparison:
         Messages issued during the run.
     classes : dict of str to dict of str to Score
         The result of each metric for each class, by the names of both; empty without ``per_class``.
+    sure : bool
+        Whether `certainty` was asked for; a report computes it in any case.
     protocol : Protocol or None
         The published protocol that was followed.
     command : str
@@ -72,6 +74,7 @@ class Comparison:
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     classes: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
+    sure: bool = False
     protocol: Protocol | None = None
     command: str = ""
     evidence: "Evidence | None" = field(default=None, repr=False, compare=False)
@@ -91,9 +94,7 @@ class Comparison:
             _versions(made) if size else "",
             f"n {n}",
             f"{size}x{size} pixels" if size else "",
-            f"mode {made.mode}" if made else "",
-            f"precision {made.precision}" if made and made.precision != "fp32" else "",
-            f"{made.model} (SHA-256 {made.sha256[:12]})" if made else "",
+            *(made.cited() if made else ()),
         ]
         return "; ".join(fact for fact in facts if fact)
 

@@ -42,7 +42,7 @@ class Condition:
     text : str
         The condition as it was given.
     name : str
-        The number: a metric, or one of its parts as in "prdc.recall".
+        The number: a metric (a built-in one in any case), or one of its parts as in "prdc.recall".
     low, high : float or None
         The bounds; None for no bound.
     open : bool
@@ -75,7 +75,8 @@ class Condition:
         sign = found["sign"] or ""
         if sign:
             low, high = (None, bound) if sign.startswith(">") else (bound, None)
-        return cls(text.strip(), found["name"], low, high, sign.endswith("="))
+        name = found["name"].lower() if found["name"].lower() in PARTS else found["name"]
+        return cls(text.strip(), name, low, high, sign.endswith("="))
 
     def side(self, value: float) -> int:
         """Return -1 for a value below the bounds, 1 above, 0 between them."""
@@ -87,7 +88,8 @@ class Condition:
         """Return the metric and the part that the name means; raise `InputError` if there is no such metric."""
         metric, _, part = (self.name, "", "") if self.name in metrics else self.name.replace("/", ".").partition(".")
         if metric not in metrics:
-            raise InputError(f"{self.text!r}: {metric} is not asked for; the metrics are {', '.join(metrics)}")
+            more = f"; {spelled('metrics', (*metrics, metric))} computes it" if metric in PARTS else ""
+            raise InputError(f"{self.text!r}: {metric} is not asked for; the metrics are {', '.join(metrics)}{more}")
         return metric, part
 
     def check(self, metrics: Sequence[str], *, certainty: bool) -> None:

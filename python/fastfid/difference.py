@@ -9,6 +9,7 @@ from .effects import SIZES, Effect
 from .metrics.inception_noise import DIMS
 from .provenance import Provenance
 from .recorded import Recorded, recorded
+from .terminal import printable
 
 _FIELDS = {
     "mode": effects.of_mode,
@@ -113,7 +114,10 @@ class Explanation:
         return asdict(self)
 
     def lines(self) -> Iterator[str]:
-        """Yield it as text."""
+        """Yield it as text, each difference on lines of its own whatever names it has."""
+        yield from map(printable, self._lines())
+
+    def _lines(self) -> Iterator[str]:
         yield f"first:  {self.first}"
         yield f"second: {self.second}"
         for name, values in self.numbers.items():

@@ -66,6 +66,10 @@ class Gate:
         """Whether every condition passed."""
         return self.verdict == PASSED
 
+    def __bool__(self) -> bool:
+        """Return `passed`, so that ``assert gate(...)`` means what it says."""
+        return self.passed
+
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as plain data for JSON, NaN as None."""
         checks = [asdict(check) for check in self.checks]
@@ -99,11 +103,11 @@ def gate(comparison: Comparison, fail_if: str | Sequence[str] = (), *, max_delta
     Notes
     -----
     Without ``certainty=True``, numbers are compared as they are. With it, a score is compared with its 95 % limits,
-    ``value ± 1.96 standard errors``, and ``"fid.corrected"``, the value without its bias, with the limits of the
-    certainty. If they lie on both sides of a bound, the verdict is "inconclusive", and also if the standard error
-    cannot be computed. Metrics without a formula for their noise, such as precision, are compared as they are. The
-    difference to a baseline always has its limits. What is not a number fails. Bounds that a protocol states are
-    conditions, too.
+    ``value ± 1.96 standard errors``; ``"fid.corrected"``, the value without its bias, and a score without bias, as the
+    KID is, with the limits of the certainty. If they lie on both sides of a bound, the verdict is "inconclusive", and
+    also if the standard error cannot be computed. Metrics without a formula for their noise, such as precision, are
+    compared as they are. The difference to a baseline always has its limits. What is not a number fails. Bounds that a
+    protocol states are conditions, too.
 
     Examples
     --------
@@ -117,7 +121,7 @@ def gate(comparison: Comparison, fail_if: str | Sequence[str] = (), *, max_delta
     texts = [fail_if] if isinstance(fail_if, str) else list(fail_if)
     if comparison.protocol:
         texts = conditions_of_bounds(comparison.protocol.bounds) + texts
-    checks = [_checked(Condition.of(text), comparison.scores) for text in texts]
+    checks = [_checked(Condition.of(text), comparison.scores, comparison.sure) for text in texts]
     if max_delta is not None:
         checks.append(_against(comparison.baseline, max_delta_number(max_delta)))
     if not checks:
@@ -133,9 +137,11 @@ def max_delta_number(value: Any) -> float:
     return number
 
 
-def _checked(condition: Condition, scores: Mapping[str, Score]) -> Check:
+def _checked(condition: Condition, scores: Mapping[str, Score], known: bool) -> Check:
     metric, part = condition.split(list(scores))
     score, sure = scores[metric], scores[metric].certainty
+    if not known and part not in OF_CERTAINTY:  # computed for a report only
+        sure = None
     condition.check(list(scores), certainty=sure is not None)
     numbers = numbers_of(score)
     if part and sure is not None and sure.standard_error is None and part in OF_CERTAINTY and part not in numbers:
@@ -148,7 +154,8 @@ def _checked(condition: Condition, scores: Mapping[str, Score]) -> Check:
     if sure.standard_error is None:
         return _unknown(condition, value, sure.reason)
     half = NormalDist().inv_cdf((1 + sure.level) / 2) * sure.standard_error
-    limits = (numbers["low"], numbers["high"]) if part else (value - half, value + half)
+    corrected = bool(part) or not sure.bias  # then it is what the limits of the certainty are about
+    limits = (numbers["low"], numbers["high"]) if corrected else (value - half, value + half)
     return _judged(condition, value, sure.standard_error, limits, sure.level)
 
 

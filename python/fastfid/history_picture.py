@@ -12,6 +12,7 @@ from .xml_text import xml_text
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 320, 72, 16, 40, 64
 _COLOUR = "#0b57d0"
+START = b"<!-- fastfid: history -->"  # of each picture
 _TICKS, _DATES = 5, 8
 _LEGEND = "filled: passed, or no gate; hollow: failed; square: inconclusive; dashed line: not comparable across it"
 
@@ -39,6 +40,7 @@ def picture(history: History, metric: str) -> str:
     title = escape(xml_text(f"Course of {metric} in {len(shown)} runs, the newest at the right"))
     return "\n".join(
         (
+            START.decode(),
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" '
             f'height="{_HEIGHT}" role="img" lang="en" font-family="sans-serif" font-size="12">',
             f"<title>{title}</title>",

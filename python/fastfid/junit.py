@@ -11,6 +11,7 @@ from .gate import FAILED, PASSED, UNSURE, Gate
 from .xml_text import xml_text
 
 _SUITE = "fastfid"
+START = f"<?xml version='1.0' encoding='utf-8'?>\n<testsuites name=\"{_SUITE}\"".encode()  # of each report
 _ERROR = "error"
 _KINDS = {FAILED: ("failure", "failures"), _ERROR: ("error", "errors"), UNSURE: ("skipped", "skipped")}
 
@@ -35,7 +36,7 @@ def report(
     error : str
         The error.
     """
-    cases = [(check.condition, check.verdict, check.sentence) for check in gate.checks] if gate else []
+    cases = [(check.condition, check.verdict, check.sentence) for check in gate.checks] if gate is not None else []
     cases = cases or [(condition, _ERROR, error) for condition in conditions]
     counts = {"tests": len(cases)}
     counts |= {count: sum(found == verdict for _, found, _ in cases) for verdict, (_, count) in _KINDS.items()}

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from math import floor, log10
 
+from .terminal import printable
+
 
 def decimals(error: float) -> int:
     """Return how many decimals show an error of this size with two digits.
@@ -28,5 +30,13 @@ def rounded_up(n: int) -> int:
 
 
 def markdown(cells: Sequence[str]) -> str:
-    """Return a row of a Markdown table."""
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    r"""Return a row of a Markdown table, in which no cell ends a line, begins another cell or is HTML.
+
+    Examples
+    --------
+    >>> print(markdown(["a|b", "<b>", "new\nline"]))
+    | a\|b | \<b> | new\nline |
+    """
+    return (
+        f"| {' | '.join(printable(cell).replace('|', chr(92) + '|').replace('<', chr(92) + '<') for cell in cells)} |"
+    )

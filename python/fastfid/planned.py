@@ -123,7 +123,10 @@ def _sentences(plan: Plan) -> Iterator[str]:
         digits = decimals(plan.standard_error)
         yield f"FID without bias: {plan.fid:.{digits}f} ± {plan.standard_error:.{digits}f}, from this pilot."
         if plan.fid < 2 * plan.standard_error:
-            yield "The pilot cannot tell it from 0: the numbers below and in the table are too small if it is not."
+            yield (
+                "That is less than two standard errors from 0. If the true FID is larger than this estimate, so are "
+                "the numbers below and in the table."
+            )
     if plan.standard_deviation is not None:
         wanted = f"a standard deviation of {plan.standard_deviation:.3g}"
         if plan.half_width is not None:

@@ -13,6 +13,9 @@ FORMAT = 1  # of the JSON in a statistics file
 _AND = " + "  # between the values of statistics that were merged
 
 
+DIMS = 2048  # of published FIDs, Inception's pool3
+
+
 @dataclass(frozen=True)
 class Provenance:
     """How a set of features was made.
@@ -43,6 +46,12 @@ class Provenance:
     precision: str = "fp32"
     batch_size: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+
+    def cited(self) -> list[str]:
+        """Return what to state beside a number: mode, unusual dims and precision, and the weights."""
+        usual = [f"dims {self.dims}"] if self.dims != DIMS else []
+        usual += [f"precision {self.precision}"] if self.precision != "fp32" else []
+        return [f"mode {self.mode}", *usual, f"{self.model} (SHA-256 {self.sha256[:12]})"]
 
     def to_json(self) -> str:
         """Return the JSON text for a statistics file."""

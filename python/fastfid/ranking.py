@@ -13,6 +13,7 @@ from .metrics.fid_difference import Measured
 from .numbers_shown import decimals, markdown, rounded_up
 from .provenance import Provenance
 from .standings import BEST, SAME, UNSURE, WORSE, Gap, Standing, shared_level
+from .terminal import printable
 
 _ROUND_OFF = 1e-6  # of a standard error; that of a difference which is 0 apart from rounding is below
 _GROWING = (
@@ -66,13 +67,13 @@ class Ranking:
     def citation(self) -> str:
         """What to state beside the numbers: version, numbers of images, weights."""
         made = self.provenance
-        counts = dict.fromkeys(_count(one.n) for one in self.standings)
+        counts = [_count(one.n) for one in self.standings]
+        counts = counts[:1] if len(set(counts)) == 1 else counts
         facts = [
             f"fastfid {__version__}",
             f"n {', '.join(counts)} against {'exact statistics' if self.fixed else _count(self.real.n)}",
             "paired by image" if self.paired else "",
-            f"mode {made.mode}" if made else "",
-            f"{made.model} (SHA-256 {made.sha256[:12]})" if made else "",
+            *(made.cited() if made else ()),
         ]
         return "; ".join(fact for fact in facts if fact)
 
@@ -126,7 +127,7 @@ class Ranking:
     @property
     def conclusion(self) -> tuple[str, ...]:
         """What the table says, in sentences."""
-        return tuple(_sentences(self))
+        return tuple(map(printable, _sentences(self)))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the result as plain data for JSON."""

@@ -14,10 +14,10 @@ from ..comparison import Comparison
 from ..conditions import Condition, condition_of_delta, conditions_of_bounds
 from ..errors import InputError
 from ..files.appending import append
-from ..files.writing import check_writable
+from ..files.writing import check_replaceable
 from ..gate import FAILED, PASSED, UNSURE, Gate, gate, max_delta_number
 from ..history import History, note_text
-from ..junit import report, write
+from ..junit import START, report, write
 from ..numbers_shown import decimals
 from ..options import Options
 from ..protocols import protocol_of
@@ -63,6 +63,9 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
 
 def check_gate(parser: Parser, typed: argparse.Namespace) -> None:
     """Exit with a message if the flags do not fit together, or name a number that there will not be."""
+    if typed.junit is not None:
+        check_replaceable(Path(typed.junit), START, "JUnit report")
+        Path(typed.junit).unlink(missing_ok=True)  # no verdict of an earlier run is taken for one of this
     if typed.save_stats:
         if used := [flags for name, flags in _FLAGS.items() if getattr(typed, name) not in (None, [])]:
             parser.error(f"{used[0]} has no effect with --save-stats: leave it out")
@@ -88,8 +91,6 @@ def gated(
 ) -> int:
     """Compute a result, show it, report it and decide; return the exit status."""
     began, clock = datetime.now(UTC), time.monotonic()
-    if typed.junit is not None:
-        check_writable(Path(typed.junit))
     texts = _conditions(typed)
 
     def write_report(found: Gate | None, error: str = "") -> None:
@@ -112,9 +113,9 @@ def gated(
             History.record(typed.append, result, verdict, note=typed.note or "")
     finally:  # a number that was computed is shown even if it cannot be kept
         show_result(result, verdict)
-    for check in verdict.checks if verdict else ():
+    for check in verdict.checks if verdict is not None else ():
         say(check.sentence)
-    return STATUS[verdict.verdict] if verdict else 0
+    return STATUS[verdict.verdict] if verdict is not None else 0
 
 
 def show_baseline(result: Comparison) -> None:

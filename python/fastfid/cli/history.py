@@ -7,9 +7,9 @@ from pathlib import Path
 from ..checks import whole_number, whole_text
 from ..errors import InputError
 from ..files.reading import failures
-from ..files.writing import atomic_write, check_writable
+from ..files.writing import atomic_write, check_replaceable
 from ..history import History
-from ..history_picture import picture
+from ..history_picture import START, picture
 from ..history_table import number_of, table
 from ..terminal import check_stdout, say, show
 from .parser import Parser, passing
@@ -34,7 +34,7 @@ def command(arguments: Sequence[str]) -> None:
     if target is not None:
         if target.suffix.lower() != ".svg":
             parser.error(f"--plot draws an .svg, not {typed.plot}")
-        check_writable(target)
+        check_replaceable(target, START, "picture of a history")
     check_stdout()
     history = History.load(typed.file)
     for text in history.skipped:

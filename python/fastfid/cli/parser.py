@@ -73,7 +73,7 @@ def add_option(parser: argparse.ArgumentParser, name: str, text: str = "") -> No
     if option.switch is not None:
         facts.update(action="store_const", const=option.switch)
     else:
-        if default is not None:
+        if default is not None and default is not False:
             text = f"{text} (default: {','.join(default) if isinstance(default, tuple) else default})"
         facts.update(metavar=option.metavar)
         if option.choices:

@@ -119,7 +119,7 @@ def _compared(typed: argparse.Namespace) -> Comparison:
 def print_score(typed: argparse.Namespace, result: Comparison, gate: Gate | None) -> None:
     """Print the result, with the verdict if it is to be JSON."""
     if typed.json:
-        show(json.dumps({**result.as_dict(), **({"gate": gate.as_dict()} if gate else {})}))
+        show(json.dumps({**result.as_dict(), **({"gate": gate.as_dict()} if gate is not None else {})}))
     else:
         if "fid" in result.scores and result.interval is not None:
             i = result.interval

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
+from ..errors import InputError
 from .reading import failures
 
 if sys.platform == "win32":
@@ -192,6 +193,16 @@ def _remove(file: IO[bytes], part: Path) -> None:
     if sys.platform == "win32":
         file.close()
     part.unlink(missing_ok=True)  # while it is locked; afterwards the name may belong to another writer
+
+
+def check_replaceable(target: Path, start: bytes, kind: str) -> None:
+    """Raise `InputError` if a file could not be written, or is there and does not begin as ours do."""
+    check_writable(target)
+    if target.exists():
+        with failures(f"cannot read {target}"), target.open("rb") as file:
+            found = file.read(len(start))
+        if found and found != start:
+            raise InputError(f"{target} exists and is no {kind} of fastfid: give another name")
 
 
 def check_writable(target: Path) -> None:

@@ -12,12 +12,11 @@ from ..images.modes import resolve
 from ..messages import Messages
 from ..metrics.base import Metric, Score
 from ..networks.roles import FEATURES
+from ..provenance import DIMS
 from ..sources.pieces import read_checked
 
 if TYPE_CHECKING:
     from ..options import Options
-
-DIMS = 2048  # of Inception's pool3
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from ..errors import InputError
 from ..images.crops import CROPS
 from ..images.modes import MODES, resolve
 from ..metrics.registry import METRICS
+from ..provenance import DIMS
 from ..sources.terms import QUANTISE
-from .protocol import DIMS, Line, Network, Protocol, Reference
+from .protocol import Line, Network, Protocol, Reference
 
 _INHERITED = ("tool", "mode", "metrics", "lines", "network", "n", "seed", "quantise")
 _OWN = ("like", "sources", "data", "size", "crop", "reference", "bounds")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files.reading import failures
-from ..files.writing import atomic_write, check_writable
+from ..files.writing import atomic_write, check_replaceable
 from ..terminal import printable
 from .page import page_of
 
@@ -34,13 +34,7 @@ def check_report(report: bool | str | os.PathLike[str]) -> None:
         raise InputError("a report needs the package jinja2: pip install 'fastfid[report]'")
     if isinstance(report, bool):
         return
-    path = Path(report)
-    check_writable(path)
-    if path.exists():
-        with failures(f"cannot read {path}"), path.open("rb") as file:
-            start = file.read(len(_START))
-        if start and start != _START.encode():
-            raise InputError(f"{path} exists and is no report of fastfid: give another name")
+    check_replaceable(Path(report), _START.encode(), "report")
 
 
 def report_of(result: "Comparison", *, thumbnails: bool = True) -> str:

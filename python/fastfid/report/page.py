@@ -8,6 +8,7 @@ from .._core import __version__
 from ..checks import counted
 from ..fit import Side
 from ..metrics.base import Score
+from ..numbers_shown import decimals
 from . import plots
 from .advice import advice_on
 from .closest import Closest
@@ -46,6 +47,7 @@ def page_of(result: "Comparison", *, thumbnails: bool) -> dict[str, Any]:
         "version": __version__,
         "title": " and ".join(_last(side.name) for side in sides),
         "verdict": verdict_of(result),
+        "cautions": list(_cautions(result)),
         "sides": [_side(side, letter) for side, letter in zip(sides, "AB", strict=False)],
         "facts": list(_facts(result)),
         "ruler": _ruler(result),
@@ -79,6 +81,23 @@ def page_of(result: "Comparison", *, thumbnails: bool) -> dict[str, Any]:
 
 def _last(path: str) -> str:
     return path.replace("\\", "/").rstrip("/").rpartition("/")[2] or path
+
+
+def _cautions(result: "Comparison") -> Iterator[str]:
+    """What a reader has to know before the numbers."""
+    for note in result.notes:
+        if note.endswith("not comparable with published FIDs"):
+            yield sentence(note)
+    for name in result.certainty.fixed if "fid" in result.scores and result.certainty else ():
+        yield f"{name.upper()} is statistics without images, and counts as exactly known."
+    other = result.baseline
+    if other is not None and other.difference is not None and other.standard_error is not None:
+        digits = decimals(other.standard_error)
+        low, high = f"{other.low:.{digits}f}", f"{other.high:.{digits}f}"
+        yield (
+            f"Without bias, the FID is {other.difference:+.{digits}f} above that of the baseline {other.name}, between "
+            f"{low} and {high} ({100 * other.level:g}% limits)."
+        )
 
 
 def _side(side: Side, letter: str) -> dict[str, Any]:

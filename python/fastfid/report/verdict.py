@@ -46,6 +46,11 @@ def _of_distance(sure: Certainty, title: str) -> Verdict:
     number = shown_as(sure)
     limits = f"between {number(sure.low)} and {number(sure.high)} ({100 * sure.level:g}% limits)"
     without = f"without the bias of so few images it is {number(sure.corrected)}, {limits}"
+    if sure.corrected is not None and sure.corrected < 0:
+        without = (
+            f"the bias of so few images explains all of it ({number(sure.corrected)} is left), and the "
+            f"{100 * sure.level:g}% limits reach from 0 to {number(sure.high)}"
+        )
     if sure.p_value is not None and sure.p_value > _TOO_ALIKE:
         return Verdict(
             "The sets are too much alike to be independent",
