@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+import os
 import shutil
+import sys
+import tarfile
 import threading
+import types
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +20,7 @@ import fastfid
 import kinds
 from fastfid.cli.main import main
 from fastfid.images.crops import CROPS, crop
-from fastfid.images.decode import decode
+from fastfid.images.decode import decode, is_pil
 from fastfid.protocols import PROTOCOLS
 from fastfid.protocols.prepared import Prepared, prepared_of
 from golden.make_crops_golden import digest, images
@@ -111,6 +115,11 @@ def source(tmp_path):
     return tmp_path / "source"
 
 
+def square(seed):
+    """An image of the protocol's size, another for each seed."""
+    return np.random.RandomState(seed).randint(0, 256, (SIZE, SIZE, 3), np.uint8)
+
+
 def read(path):
     """The images of a prepared folder, by their names."""
     return {file.relative_to(path).as_posix(): decode(file, "").pixels for file in sorted(path.rglob("*.png"))}
@@ -119,6 +128,12 @@ def read(path):
 def listing(found):
     lines = (f"{name} {hashlib.sha256(pixels.tobytes()).hexdigest()}\n" for name, pixels in found.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def files_of(path):
+    """The SHA-256 of the hashes of the PNG files, sorted as numbers."""
+    hashed = (hashlib.blake2b(file.read_bytes(), digest_size=8).digest() for file in path.rglob("*.png"))
+    return hashlib.sha256(b"".join(each[::-1] for each in sorted(hashed))).hexdigest()
 
 
 def test_the_images_are_cropped_in_order(source, tmp_path):
@@ -136,6 +151,7 @@ def test_the_images_are_cropped_in_order(source, tmp_path):
         of=7,
         seed=None,
         listing=listing(found),
+        files=files_of(tmp_path / "out"),
         rejected=(),
         fastfid=fastfid.__version__,
         pillow=Image.__version__,
@@ -240,6 +256,9 @@ class Counting(fastfid.Source):
         self.loaded.append(index)
         return self.given[index]
 
+    def stamp_of(self, index):
+        return hashlib.sha256(self.given[index]).hexdigest()
+
 
 def test_a_run_that_ended_early_is_continued(tmp_path):
     given = [kinds.picture(70 + i, 90) for i in range(40)]
@@ -251,11 +270,66 @@ def test_a_run_that_ended_early_is_continued(tmp_path):
     assert len(list(part.rglob("*.png"))) >= 9
     (part / "00000" / "img00000002.png").write_bytes(b"half an ima")
     (part / "00000" / "img00000004.png").unlink()
+    (part / "00000" / ".img00000005.png").write_bytes(b"what a killed run has begun")
+    shutil.copy(part / "00000" / "img00000005.png", part / "00000" / "img00000099.png")
     again = Counting(given)
     made = fastfid.prepare(again, tmp_path / "out", protocol=ADM)
     assert made.listing == expected
     assert {2, 4} <= set(again.loaded) <= {2, 4, *range(9, 40)}
-    assert not part.exists()
+    assert made.files == files_of(tmp_path / "out")
+    assert list(read(tmp_path / "out")) == [f"00000/img{number:08}.png" for number in range(40)]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"00000", "prepared.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"expected", "out"}
+
+
+class Unknown(Counting):
+    """Images of which nothing tells whether they have changed."""
+
+    def stamp_of(self, index):
+        return ""
+
+
+def tar_gz(path, given):
+    with tarfile.open(path, "w:gz") as archive:
+        for number, image in enumerate(given):
+            Image.fromarray(image).save(file := path.with_name(f"{number:03}.png"))
+            archive.add(file, file.name)
+            file.unlink()
+    return path
+
+
+@pytest.mark.parametrize(("kind", "n"), [(iter, 5), (list, 5), ("tar", 5), (Unknown, 30)])
+def test_a_source_that_does_not_tell_what_it_is_begins_anew(kind, n, tmp_path):
+    make = (lambda given: tar_gz(tmp_path / "all.tar.gz", given)) if kind == "tar" else kind
+    one, other = ([square(i + first) for i in range(n)] for first, n in ((0, 30), (50, n)))
+    with pytest.raises(Stop):
+        fastfid.prepare(make(one), tmp_path / "out", protocol=ADM, progress=stop_after(20))
+    made = fastfid.prepare(make(other), tmp_path / "out", protocol=ADM)
+    found = read(tmp_path / "out")
+    assert [*map(np.array_equal, found.values(), other)] == [True] * n
+    assert (made.n, made.listing) == (n, listing(found))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_source_of_the_same_size_and_time_is_another(packed, tmp_path):
+    def write(first):
+        (tmp_path / "source" / "x" / "y").mkdir(parents=True, exist_ok=True)
+        for i in range(9):
+            Image.fromarray(square(first + i)).save(path := tmp_path / "source" / "x" / "y" / f"{i}.bmp")
+            os.utime(path, ns=(10**18, 10**18))
+        if not packed:
+            return tmp_path / "source"
+        with zipfile.ZipFile(tmp_path / "source.zip", "w") as archive:
+            for path in sorted((tmp_path / "source").rglob("*.bmp")):
+                archive.write(path, path.relative_to(tmp_path / "source"))
+        os.utime(tmp_path / "source.zip", ns=(10**18, 10**18))
+        return tmp_path / "source.zip"
+
+    with pytest.raises(Stop):
+        fastfid.prepare(write(0), tmp_path / "out", protocol=ADM, progress=stop_after(5))
+    source = write(100)
+    made = fastfid.prepare(source, tmp_path / "out", protocol=ADM)
+    assert made.listing == fastfid.prepare(source, tmp_path / "expected", protocol=ADM).listing
 
 
 @pytest.mark.parametrize("change", ["protocol", "images", "limit", "plan"])
@@ -311,6 +385,77 @@ def test_what_is_there_is_replaced_only_if_it_was_made_here(source, tmp_path):
         fastfid.prepare(source, source, protocol=ADM, overwrite=True)
     with pytest.raises(fastfid.InputError, match="the folder .*none does not exist"):
         fastfid.prepare(source, tmp_path / "none" / "out", protocol=ADM)
+
+
+def test_a_link_is_not_replaced(source, tmp_path):
+    fastfid.prepare(source, tmp_path / "out", protocol=ADM)
+    (tmp_path / "link").symlink_to("out")
+    with pytest.raises(fastfid.InputError, match="link is a link, and is not replaced: give the folder"):
+        fastfid.prepare(source, tmp_path / "link", protocol=ADM, overwrite=True)
+    assert {path.name for path in tmp_path.iterdir()} == {"source", "out", "link"}
+
+
+@pytest.mark.parametrize("error", [OSError("no"), KeyboardInterrupt()])
+def test_a_run_that_ends_between_the_renames_is_continued(error, tmp_path, monkeypatch):
+    given, rename = [square(i) for i in range(5)], Path.rename
+    before = fastfid.prepare(Counting(given[:3]), tmp_path / "out", protocol=ADM)
+
+    def fails(path, target):
+        if path.name == ".out.part":
+            raise error
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises((fastfid.InputError, KeyboardInterrupt)):
+        fastfid.prepare(Counting(given), tmp_path / "out", protocol=ADM, overwrite=True)
+    monkeypatch.setattr(Path, "rename", rename)
+    there = tmp_path / ("out" if isinstance(error, OSError) else ".out.old")
+    assert listing(read(there)) == before.listing
+    again = Counting(given)
+    made = fastfid.prepare(again, tmp_path / "out", protocol=ADM, overwrite=True)
+    assert not again.loaded
+    assert (made.n, made.listing) == (5, listing(read(tmp_path / "out")))
+    assert {path.name for path in tmp_path.iterdir()} == {"out"}
+
+
+def test_images_that_vanish_are_noticed(tmp_path):
+    given = [square(i) for i in range(5)]
+
+    def progress(done, total):
+        if done == total:
+            (tmp_path / ".out.part" / "00000" / "img00000001.png").unlink()
+
+    with pytest.raises(fastfid.InputError, match="1 files of .*were removed meanwhile"):
+        fastfid.prepare(given, tmp_path / "out", protocol=ADM, progress=progress)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_a_pil_image_while_another_thread_imports_pil(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL.Image", types.ModuleType("PIL.Image"))
+    assert not is_pil(np.zeros((2, 2, 3), np.uint8))
+
+
+def test_a_record_has_only_what_can_be_printed(tmp_path):
+    (tmp_path / "a\nb").mkdir()
+    for number in range(3):
+        Image.fromarray(square(number)).save(tmp_path / "a\nb" / f"{number}.png")
+    (tmp_path / "a\nb" / "bad\n.png").write_bytes(b"no image")
+    made = fastfid.prepare(tmp_path / "a\nb", tmp_path / "out", protocol=ADM, on_error="skip")
+    assert prepared_of(tmp_path / "out") == made
+    assert made.source == str(tmp_path / r"a\nb")
+    record = tmp_path / "out" / "prepared.json"
+    text = record.read_text()
+    for change in (
+        {"listing": "0"},
+        {"listing": "0" * 63 + "\n"},
+        {"files": "G" * 64},
+        {"protocol": "x\ny"},
+        {"source": "\x1b[2J"},
+        {"rejected": ["\u2028"]},
+    ):
+        record.write_text(json.dumps({**json.loads(text), **change}))
+        with pytest.raises(fastfid.InputError, match=r"cannot read prepared\.json of .*out: .*" + next(iter(change))):
+            prepared_of(tmp_path / "out")
 
 
 # What it refuses before it reads an image.

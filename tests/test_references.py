@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import pickle
 import shutil
 import subprocess
 from dataclasses import replace
@@ -146,6 +148,26 @@ def test_an_entry_of_a_pickle_is_chosen(generated, tmp_path):
     assert result.fid == pytest.approx(fastfid.frechet_distance_from_features(*ROWS.values()), rel=1e-6)
     with pytest.raises(fastfid.InputError, match="no entry 'fd_dinov2'"):
         fastfid.compare(generated, protocol="imagenet-512-edm2-dinov2", reference=path)
+    same = fastfid.compare(generated, protocol="imagenet-512-edm2", reference=f"{path}#fid")
+    assert (same.fid, same.reference.standing) == (result.fid, "recorded")
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_another_entry_is_not_the_reference(known, generated, tmp_path, cache, monkeypatch):
+    name, path = "imagenet-512-edm2", tmp_path / "img512.pkl"
+    sets = {"fid": ROWS[1], "other": ROWS[0]}
+    moments = {entry: {"mu": rows.mean(0), "sigma": np.cov(rows, rowvar=False)} for entry, rows in sets.items()}
+    path.write_bytes(pickle.dumps(moments))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest() if known else ""
+    reference = replace(PROTOCOLS[name].reference, sha256=sha256, git="")
+    monkeypatch.setitem(PROTOCOLS, name, replace(PROTOCOLS[name], reference=reference))
+    with pytest.raises(fastfid.InputError, match=r"uses entry 'fid' of img512\.pkl, not entry 'other'"):
+        fastfid.compare(generated, protocol=name, reference=f"{path}#other")
+    forced = fastfid.compare(generated, protocol=name, reference=f"{path}#other", force=True)
+    assert forced.reference.standing == "other"
+    assert "not known to be the published file" in forced.citation
+    assert "although protocol imagenet-512-edm2 uses entry 'fid'" in told(forced)[0]
+    assert not cache.exists()
 
 
 # Its hash.
@@ -206,8 +228,33 @@ def test_a_file_of_another_name_is_not_recorded(generated, tmp_path, cache):
 def test_a_damaged_record_is_named(text, generated, statistics, cache):
     cache.mkdir(parents=True)
     (cache / f"{FILE}.sha256").write_bytes(text.encode("latin-1"))
-    with pytest.raises(fastfid.InputError, match=rf"cannot read .*{FILE}.sha256"):
+    with pytest.raises(fastfid.InputError, match=rf"cannot read .*{FILE}.sha256: it holds no SHA-256; remove it"):
         fastfid.compare(generated, statistics, protocol=NAME)
+
+
+def test_a_file_that_gives_no_score_is_not_recorded(generated, statistics, cache):
+    whole = statistics.read_bytes()
+    statistics.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(fastfid.InputError, match=FILE):
+        fastfid.compare(generated, statistics, protocol=NAME)
+    assert not cache.exists()
+    statistics.write_bytes(whole)
+    assert fastfid.compare(generated, statistics, protocol=NAME).reference.standing == "first use"
+
+
+def test_a_file_that_changes_while_it_is_used_is_not_recorded(statistics, cache, tmp_path):
+    folder(tmp_path / "gen", pictures(4))
+
+    class Changing(Instant):
+        def fit(self, needs, pieces, how):
+            with statistics.open("ab") as file:  # a download goes on
+                file.write(b"more")
+            yield from super().fit(needs, pieces, how)
+
+    result = fastfid.compare(tmp_path / "gen", statistics, protocol=NAME, engine=Changing(), model="own.onnx")
+    assert (result.reference.standing, result.reference.sha256) == ("other", "")
+    assert "has changed while it was used" in told(result)[0]
+    assert not cache.exists()
 
 
 def test_a_cache_that_cannot_be_written(generated, statistics, tmp_path, monkeypatch):
@@ -257,6 +304,36 @@ def test_a_prepared_folder_that_has_changed_is_not(real):
     result = compared(real)
     assert "reference real (no hash)" in result.citation
     assert any("real has 3 images, and had 2 when it was prepared" in text for text in result.warnings)
+
+
+def test_a_prepared_zip_is_compared_too(real, tmp_path):
+    fastfid.prepare(tmp_path / "faces", tmp_path / "real.zip", protocol="ffhq-256")
+    result = compared(tmp_path / "real.zip")
+    assert (result.reference.sha256, result.reference.compared) == (prepared_of(real).listing, True)
+
+
+def test_a_prepared_image_that_was_overwritten_is_noticed(real):
+    first, second = sorted(real.rglob("*.png"))
+    times = second.stat()
+    second.write_bytes(first.read_bytes())
+    os.utime(second, ns=(times.st_atime_ns, times.st_mtime_ns))
+    result = compared(real)
+    assert "reference real (no hash)" in result.citation
+    assert any("real has other files than when it was prepared" in text for text in result.warnings)
+
+
+def test_more_images_than_are_hashed_are_not_compared(real, monkeypatch):
+    monkeypatch.setattr("fastfid.protocols.references.MOST_DIGESTS", 1)
+    known = prepared_of(real).listing[:12]
+    assert f"reference real (SHA-256 of its listing {known} when it was made, not compared)" in compared(real).citation
+
+
+def test_the_citation_is_one_line_whatever_the_name(real, monkeypatch):
+    result = compared(real.rename(real.with_name("a\nb")))
+    assert r"reference a\nb (SHA-256" in result.citation
+    assert result.citation.isprintable()
+    monkeypatch.chdir(real.with_name("a\nb"))
+    assert r"reference a\nb (SHA-256" in compared(".").citation
 
 
 def test_a_folder_prepared_in_another_way_is_told_of(real):

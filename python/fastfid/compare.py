@@ -281,14 +281,13 @@ def compare(
     messages, fid = said.of(0), any(isinstance(metric, FID) for metric in asked)
     following, other = Following(options, messages), Baseline(options, asked, said.of(1))
     command = command_of((a, b), options)
-    b, used = references.given(following.protocol, b, options.reference, messages, force=options.force)
+    b, real = references.given(following.protocol, b, options.reference, messages, force=options.force)
     # All sides are opened before the network runs on one, so that a typo in the last path fails at once.
     sides = _opened(asked, (a, b), other.needs, options, messages)
     sides[0] = following.choosing(sides[0])
     other.open(sides, following)
     for metric in asked:
         metric.check(*(side.n for side in sides[: metric.sides]))
-    used = references.confirmed(used, sides[1], messages) if used else None
     common, images = check_classes(sides, asked, messages) if options.per_class else ((), ())
     with ExitStack() as stack:
         with following.opening([*sides, *other.sides]):
@@ -311,6 +310,7 @@ def compare(
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
         scores = {metric.name: named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
+        used = references.confirmed(real, sides[1], messages) if real else None
         of_classes = scores_of_classes(common, sides, asked, partial(named_in_class, namers))
         evidence = gather(sides, scores, thumbnails=options.thumbnails) if options.report is not False else None
     tell_of_classes(of_classes, facts.roles.get("features", 0) if fid else 0, messages)

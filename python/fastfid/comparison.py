@@ -76,7 +76,7 @@ class Comparison:
     classes: Mapping[str, Mapping[str, Score]] = field(default_factory=dict)
     sure: bool = False
     protocol: Protocol | None = None
-    command: str = ""
+    command: str = field(default="", compare=False)
     evidence: "Evidence | None" = field(default=None, repr=False, compare=False)
     reference: Used | None = None
     baseline: Against | None = None

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from array import array
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from functools import partial
@@ -15,14 +16,17 @@ from .extraction.opened import MOST_WORKERS
 from .extraction.workers import ahead
 from .files.remote import without_secrets
 from .images.crops import crop
+from .images.decode import digest
 from .messages import Messages
 from .options import Options
-from .preparing import Folder, Zip, check_target, opened, png_of
+from .preparing import Folder, Zip, changed, check_target, opened, png_of
 from .progress import ProgressOption, progress_bar
 from .protocols import Protocol, check_protocol, protocol_of
-from .protocols.prepared import Prepared
+from .protocols.prepared import Prepared, digest_of_files
 from .sources import Item, Source, check_limit, expected, open_source
+from .sources.iterable import Elements
 from .sources.pieces import choose, read_checked
+from .terminal import printable
 from .threads import num_threads
 
 _IN_FOLDER = 1000  # images
@@ -50,7 +54,8 @@ def prepare(
 
     The files are called ``00000/img00000000.png`` and so on, in the order of the source, and ``prepared.json`` beside
     them says what was done. Nothing is at `out` before all of it is there. A run that ended early is continued by the
-    next one with the same arguments, except into a zip.
+    next one with the same arguments, if the source is of files whose changes can be noticed; a zip, or a source in
+    memory such as a generator, is begun anew.
 
     Takes the parameters of `score` that say how images are read, and these:
 
@@ -125,25 +130,36 @@ class _Task(NamedTuple):
         chosen = choose(self.source, self.limit, self.seed)
         return endless() if chosen is None else chosen if isinstance(chosen, range) else chosen.tolist()
 
-    def plan(self) -> dict[str, Any]:
-        """Return what must be the same for a run to be continued by another."""
-        known = hashlib.sha256()
-        for index in self.indices() if self.source.size is not None else ():
-            known.update(
-                f"{self.source.key_of(index)}\0{self.source.stamp_of(index)}\n".encode(errors="surrogateescape")
-            )
+    def plan(self) -> dict[str, Any] | None:
+        """Return what must be the same for a run to be continued by another; None if nothing tells whether it is."""
+        import PIL
+        from PIL import ImageFile
+
+        from . import __version__
+
+        source, known, times = self.source, hashlib.sha256(), dict[str, str]()
+        if not source.exact or isinstance(source, Elements):
+            return None
+        for index in self.indices():
+            if not (stamp := source.stamp_of(index)):
+                return None
+            when = changed(source.name_of(index), source.name, times)
+            known.update(f"{source.key_of(index)}\0{stamp} {when}\n".encode(errors="surrogateescape"))
         reading = [self.options.value_range, self.options.quantise, self.options.image_key]
         return {
-            "source": without_secrets(self.source.name),
+            "source": without_secrets(source.name),
             "images": known.hexdigest(),
             "crop": [self.protocol.crop, self.protocol.size],
             "reading": [value if value is None else str(value) for value in reading],
+            "truncated": bool(ImageFile.LOAD_TRUNCATED_IMAGES),  # Pillow then decodes what else is an error
+            "versions": [__version__, PIL.__version__],
         }
 
 
 class _Done(NamedTuple):
     name: str
-    digest: str = ""
+    sha256: str = ""  # of the pixels
+    digest: int = 0  # of the file
     png: bytes = b""
     rejected: str = ""
 
@@ -167,7 +183,7 @@ def _made(task: _Task, into: Folder | Zip) -> Prepared:
 
     from . import __version__
 
-    options, source, listing, n = task.options, task.source, hashlib.sha256(), 0
+    options, source, listing, files = task.options, task.source, hashlib.sha256(), array("Q")
     threads = options.num_workers or max(1, min(MOST_WORKERS, num_threads()))
     rejected: list[str] = []
     work = partial(_one, task, into)
@@ -180,9 +196,10 @@ def _made(task: _Task, into: Folder | Zip) -> Prepared:
                 rejected.append(done.rejected)
             else:
                 into.take(done.name, done.png)
-                listing.update(f"{done.name} {done.digest}\n".encode())
-                n += 1
+                listing.update(f"{done.name} {done.sha256}\n".encode())
+                files.append(done.digest)
             show(number + 1)
+    n = len(files)
     if n < 2:
         raise InputError(f"{source.name} gave {n} readable images; a covariance needs at least 2")
     of = source.size if source.size is not None else n + len(rejected)
@@ -190,12 +207,13 @@ def _made(task: _Task, into: Folder | Zip) -> Prepared:
         protocol=task.protocol.name,
         crop=task.protocol.crop,
         size=task.protocol.size or 0,
-        source=without_secrets(source.name),
+        source=printable(without_secrets(source.name)),
         n=n,
         of=of,
         seed=None if task.limit is None or task.limit >= of else task.seed,
         listing=listing.hexdigest(),
-        rejected=tuple(rejected),
+        files=digest_of_files(files),
+        rejected=tuple(map(printable, rejected)),
         fastfid=__version__,
         pillow=PIL.__version__,
     )
@@ -205,22 +223,22 @@ def _one(task: _Task, into: Folder | Zip, numbered: tuple[int, Item]) -> _Done:
     """Make one image, in a thread, unless an earlier run has."""
     number, item = numbered
     name = f"{number // _IN_FOLDER:05}/img{number:08}.png"
-    size, png = task.protocol.size or 0, b""
-    pixels = into.kept(name)
-    if pixels is None or pixels.shape != (size, size, 3):
+    size, kept = task.protocol.size or 0, into.kept(name)
+    if kept and kept.pixels.shape == (size, size, 3) and kept.digest is not None and not kept.damage:
+        return _Done(name, hashlib.sha256(kept.pixels.tobytes()).hexdigest(), kept.digest)
+    try:
+        decoded = item.decode().pixels
         try:
-            decoded = item.decode().pixels
-            try:
-                pixels = crop(decoded, size, task.protocol.crop)
-            except ImageError as error:
-                raise ImageError(f"{item.name}: {error}") from error
+            pixels = crop(decoded, size, task.protocol.crop)
         except ImageError as error:
-            if task.options.on_error == "raise":
-                raise
-            return _Done(name, rejected=str(error))
-        png = png_of(pixels)
-        into.make(name, png)
-    return _Done(name, hashlib.sha256(pixels.tobytes()).hexdigest(), png)
+            raise ImageError(f"{item.name}: {error}") from error
+    except ImageError as error:
+        if task.options.on_error == "raise":
+            raise
+        return _Done(name, rejected=str(error))
+    png = png_of(pixels)
+    into.make(name, png)
+    return _Done(name, hashlib.sha256(pixels.tobytes()).hexdigest(), digest(png), png)
 
 
 def _tell(made: Prepared, protocol: Protocol, target: Path, messages: Messages) -> None:

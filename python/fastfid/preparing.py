@@ -4,9 +4,10 @@ import io
 import json
 import os
 import shutil
+import stat
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from .errors import FastFIDError, InputError
 from .files.reading import cause, failures, read_regular
 from .files.writing import atomic_write, check_writable, exclusive
-from .images.decode import decode
+from .images.decode import Decoded, decode
 from .messages import Messages
 from .protocols.prepared import NAME, Prepared
 
@@ -38,6 +39,8 @@ def check_target(target: Path, *, overwrite: bool) -> None:
             return
     if not overwrite:
         raise InputError(f"{target} exists already: give another name, or overwrite=True or --force to replace it")
+    if not is_zip(target) and target.is_symlink():
+        raise InputError(f"{target} is a link, and is not replaced: give the folder that it leads to")
     if not is_zip(target) and not (target / NAME).is_file():
         raise InputError(f"{target} was not made by fastfid prepare, and is not replaced: remove it yourself")
 
@@ -48,8 +51,13 @@ def is_zip(target: Path) -> bool:
 
 
 @contextmanager
-def opened(target: Path, plan: dict[str, Any], messages: Messages, *, overwrite: bool) -> Iterator["Folder | Zip"]:
-    """Yield what takes the images. They are at `target` once `finish` was called and the ``with`` ends well."""
+def opened(
+    target: Path, plan: dict[str, Any] | None, messages: Messages, *, overwrite: bool
+) -> Iterator["Folder | Zip"]:
+    """Yield what takes the images. They are at `target` once `finish` was called and the ``with`` ends well.
+
+    `plan` is what must be the same for a run to be continued; None for one that is begun anew.
+    """
     try:
         if is_zip(target):
             with atomic_write(target, replace=overwrite) as file, zipfile.ZipFile(file, "w") as archive:
@@ -60,7 +68,7 @@ def opened(target: Path, plan: dict[str, Any], messages: Messages, *, overwrite:
         lock = part.with_name(f"{part.name}.lock")
         with exclusive(lock, lambda: messages.note(f"waiting for another process that makes {target}")):
             check_target(target, overwrite=overwrite)  # again: the other process may have made it
-            yield _folder(part, whole, plan, messages, overwrite=overwrite)
+            yield _folder(part, whole, plan, messages)
     except OSError as error:
         raise InputError(f"cannot write {target}: {cause(error)}") from error
 
@@ -71,7 +79,7 @@ class Zip:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
 
-    def kept(self, name: str) -> Pixels | None:
+    def kept(self, name: str) -> Decoded | None:
         """Return None: a zip is begun anew."""
         return None
 
@@ -90,16 +98,17 @@ class Zip:
 class Folder:
     """A folder beside the target, which is renamed at the end; what a run that ended early has made is kept."""
 
-    def __init__(self, part: Path, target: Path, *, overwrite: bool) -> None:
-        self._part, self._target, self._overwrite = part, target, overwrite
+    def __init__(self, part: Path, target: Path) -> None:
+        self._part, self._target = part, target
+        self._names = {NAME, _PLAN}  # of all that belongs into the folder
 
-    def kept(self, name: str) -> Pixels | None:
+    def kept(self, name: str) -> Decoded | None:
         """Return an image that an earlier run made; None if it is missing or damaged."""
         path = self._part / name
         if not path.exists():
             return None
         try:
-            return decode(path, name).pixels
+            return decode(path, name)
         except FastFIDError:  # the machine stopped while it was written
             return None
 
@@ -112,33 +121,95 @@ class Folder:
         part.replace(path)
 
     def take(self, name: str, png: bytes) -> None:
-        """Do nothing: the file is there."""
+        """Count the file in, which is there."""
+        self._names.add(name)
 
     def finish(self, made: Prepared) -> None:
-        """Write the record, and rename the folder."""
+        """Write the record, remove what is left of earlier runs, and rename the folder.
+
+        The plan goes last: a run that ends before is continued, even between the renames.
+        """
         with atomic_write(self._part / NAME) as file:
             file.write(made.to_json().encode())
-        (self._part / _PLAN).unlink()
+        self._clean()
         old = self._part.with_name(f".{self._target.name}.old")
-        if self._overwrite and self._target.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        if self._target.exists():  # and may be replaced, as `check_target` has found
+            _remove(old)
             self._target.rename(old)
-        self._part.rename(self._target)
-        shutil.rmtree(old, ignore_errors=True)
+        try:
+            self._part.rename(self._target)
+        except OSError:
+            if old.exists():
+                old.rename(self._target)
+            raise
+        (self._target / _PLAN).unlink()
+        with suppress(OSError):
+            _remove(old)
+
+    def _clean(self) -> None:
+        """Remove what this run did not make, and check that all it made is there."""
+        found = 0
+        for folder, _, names in os.walk(self._part):
+            for path in (Path(folder, name) for name in names):
+                if path.relative_to(self._part).as_posix() in self._names:
+                    found += 1
+                else:
+                    path.unlink()
+        if found != len(self._names):
+            raise InputError(f"{len(self._names) - found} files of {self._part} were removed meanwhile: start again")
 
 
-def _folder(part: Path, target: Path, plan: dict[str, Any], messages: Messages, *, overwrite: bool) -> Folder:
+def _folder(part: Path, target: Path, plan: dict[str, Any] | None, messages: Messages) -> Folder:
     """Open the folder that an earlier run with the same plan has begun, or begin it."""
     text = json.dumps(plan).encode()
-    if part.exists():
-        if _plan_of(part) == text:
+    if os.path.lexists(part):
+        if plan is not None and not part.is_symlink() and _plan_of(part) == text:
             messages.note(f"continued from {part}, where an earlier run has ended")
-            return Folder(part, target, overwrite=overwrite)
-        shutil.rmtree(part)
+            return Folder(part, target)
+        why = "the source does not tell whether it has changed" if plan is None else "it was of other images or options"
+        messages.note(f"begun anew, not continued from {part}: {why}")
+        _remove(part)
     part.mkdir()
     with atomic_write(part / _PLAN) as file:
         file.write(text)
-    return Folder(part, target, overwrite=overwrite)
+    return Folder(part, target)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, a file or a link, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        (path / _PLAN).unlink(missing_ok=True)  # first, so that what is left is not continued
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def changed(name: str, source: str, known: dict[str, str]) -> str:
+    """Return when the file of an image, or its archive, and the source were last written or replaced.
+
+    Unlike the time of the last change, no program can set it back. It is "" for what is not on a disk.
+
+    Parameters
+    ----------
+    name, source : str
+        Names of the image and of the source.
+    known : dict of str to str
+        The times of archives that were found before.
+    """
+    times = [_inode_time(path) for path in (name, name.rpartition(": row ")[0]) if path]
+    for place in (*map(str, Path(name).parents), source) if not any(times) else (source,):
+        if place not in known:
+            known[place] = _inode_time(place)
+        times.append(known[place])
+    return " ".join(times)
+
+
+def _inode_time(path: str) -> str:
+    with suppress(OSError, ValueError):
+        status = os.stat(path)  # noqa: PTH116 - called for each of many
+        if stat.S_ISREG(status.st_mode):
+            return str(status.st_ctime_ns)
+    return ""
 
 
 def _plan_of(part: Path) -> bytes | None:

@@ -109,8 +109,9 @@ def from_pil(image: "PillowImage.Image", name: str) -> Decoded:
 
 def is_pil(image: object) -> TypeGuard["PillowImage.Image"]:
     """Return True for a PIL image, without importing PIL."""
-    module = sys.modules.get("PIL.Image")  # not imported, so no such image can exist
-    return module is not None and isinstance(image, module.Image)
+    module = sys.modules.get("PIL.Image")
+    kind = getattr(module, "Image", None)  # None: not imported, or another thread is at it, so no such image can exist
+    return kind is not None and isinstance(image, kind)
 
 
 def as_decoded(image: object, name: str) -> Decoded:

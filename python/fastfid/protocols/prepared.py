@@ -1,9 +1,14 @@
 """The record that `fastfid prepare` leaves beside the images it made: what was done, and a hash of the result."""
 
+import hashlib
 import json
+import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, get_type_hints
+
+import numpy as np
 
 from ..files.reading import failures, open_regular, read_regular
 from ..files.unzip import listing, read_member
@@ -11,6 +16,7 @@ from ..files.unzip import listing, read_member
 NAME = "prepared.json"
 _FORMAT = 1
 _MOST = 1 << 24  # bytes
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,9 @@ class Prepared:
     listing : str
         SHA-256 of the listing: a line ``NAME SHA256`` for each image, where the hash is that of its RGB bytes. It does
         not depend on how well the PNG files are compressed.
+    files : str
+        SHA-256 of the sorted 64-bit hashes of the PNG files, which a comparison computes anyway, so that it notices if
+        one has changed.
     rejected : tuple of str
         The images that were left out, with the reason.
     fastfid, pillow : str
@@ -47,6 +56,7 @@ class Prepared:
     of: int
     seed: int | None
     listing: str
+    files: str
     rejected: tuple[str, ...]
     fastfid: str
     pillow: str
@@ -65,7 +75,18 @@ class Prepared:
         for name, kind in get_type_hints(cls).items():
             if name != "rejected" and not isinstance(getattr(made, name), kind):
                 raise TypeError(f"{name} is {getattr(made, name)!r:.80}")
+        for name, value in (*vars(made).items(), *(("rejected", reason) for reason in made.rejected)):
+            if isinstance(value, str) and not value.isprintable():  # it would be cited
+                raise ValueError(f"{name} has characters that cannot be printed: {value!r:.80}")
+        for name in ("listing", "files"):
+            if not _SHA256.fullmatch(getattr(made, name)):
+                raise ValueError(f"{name} is {getattr(made, name)!r:.80}, not a SHA-256 in hexadecimal digits")
         return made
+
+
+def digest_of_files(digests: Iterable[int]) -> str:
+    """Return the SHA-256 of 64-bit hashes of files, in any order; equal files count once."""
+    return hashlib.sha256(np.unique(np.fromiter(digests, "<u8")).tobytes()).hexdigest()
 
 
 def prepared_of(path: Path) -> Prepared | None:

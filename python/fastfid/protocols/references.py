@@ -1,15 +1,16 @@
 """Finds the real side of a protocol, and knows it again by its hash.
 
 A published file whose hash no source states is known by the hash that it had when it was used first. That is recorded
-in the cache, in the form of `sha256sum`.
+in the cache once the run has its scores, in the form of `sha256sum`.
 """
 
 import contextlib
 import hashlib
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..arguments import spelled
 from ..checks import type_of
@@ -19,13 +20,16 @@ from ..files.reading import failures, open_regular, read_regular
 from ..files.remote import without_secrets
 from ..files.writing import atomic_write
 from ..fit import Side
+from ..images.observed import MOST_DIGESTS
 from ..messages import Messages
 from ..networks.cache import cache_folder
-from .prepared import Prepared, prepared_of
+from ..terminal import printable
+from .prepared import Prepared, digest_of_files, prepared_of
 from .protocol import Protocol, Reference
 
 _CHUNK = 1 << 20
 _MOST_RECORD = 4096  # bytes
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}\b")
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,30 @@ class Used:
         "first use" if that is now; "own" if everyone makes it; "other" if it is not known to be the published file.
     n : int or None
         Number of images that the prepared folder had when it was made.
+    compared : bool
+        Whether the files of the prepared folder were compared with its record.
     """
 
     name: str
     sha256: str = ""
     standing: str = "own"
     n: int | None = None
+    compared: bool = False
 
     def __str__(self) -> str:
         kind = "SHA-256 of its listing" if self.n is not None else "SHA-256"
-        known = f"{kind} {self.sha256[:12]}" if self.sha256 else "no hash"
+        made = " when it was made, not compared" if self.n is not None and not self.compared else ""
+        known = f"{kind} {self.sha256[:12]}{made}" if self.sha256 else "no hash"
         other = ", not known to be the published file" if self.standing == "other" else ""
-        return f"reference {self.name} ({known}){other}"
+        return f"reference {printable(self.name)} ({known}){other}"
+
+
+class Real(NamedTuple):
+    """The real side before the run: what it is as far as is known, and what is still to be done."""
+
+    used: Used
+    made: Prepared | None = None  # the record of a prepared folder
+    first: tuple[Path, str] | None = None  # a file that is used for the first time, and its published name
 
 
 def folder() -> Path:
@@ -64,7 +80,7 @@ def folder() -> Path:
 
 def given(
     protocol: Protocol | None, b: Any, reference: Any, messages: Messages, *, force: bool
-) -> tuple[Any, Used | None]:
+) -> tuple[Any, Real | None]:
     """Return the real side of a comparison, and what it is to the protocol.
 
     Parameters
@@ -90,21 +106,33 @@ def given(
     real = next((each for each in (b, reference) if each is not None), None)
     if real is None:
         real = _in_cache(protocol, wanted)
-    used = _identify(protocol, wanted, real, messages, force=force)
+    found = _identify(protocol, wanted, real, messages, force=force)
     if wanted.entry and isinstance(real, str | os.PathLike) and os.fsdecode(real).lower().endswith(PICKLES):
         real = f"{os.fsdecode(real)}#{wanted.entry}"
-    return real, used
+    return real, found
 
 
-def confirmed(used: Used, real: Side, messages: Messages) -> Used:
-    """Compare a prepared folder with what it was when it was made, once it has been listed."""
-    if used.n is None or used.n == real.n or real.n is None:
+def confirmed(real: Real, side: Side, messages: Messages) -> Used:
+    """Return what was used, once there are scores: a first use is recorded, a prepared folder compared with its record.
+
+    The run has hashed the files of the folder, unless they are too many.
+    """
+    used, made = real.used, real.made
+    if real.first:
+        return _first_use(*real.first, used, messages)
+    if made is None or side.n is None:
         return used
-    messages.warn(
-        f"protocol-reference: {real.name} has {real.n} images, and had {used.n} when it was prepared: it is cited "
-        "without its hash"
-    )
-    return replace(used, sha256="", n=None)
+    seen, why = side.seen, ""
+    if side.n != made.n:
+        why = f"{side.name} has {side.n} images, and had {made.n} when it was prepared"
+    elif seen and seen.accepted == made.n <= MOST_DIGESTS:
+        used = replace(used, compared=True)
+        if digest_of_files(seen.digests) != made.files:
+            why = f"{side.name} has other files than when it was prepared"
+    if not why:
+        return used
+    messages.warn(f"protocol-reference: {why}: it is cited without its hash")
+    return replace(used, sha256="", n=None, compared=False)
 
 
 def _in_cache(protocol: Protocol, wanted: Reference) -> Path:
@@ -125,26 +153,46 @@ def _in_cache(protocol: Protocol, wanted: Reference) -> Path:
     raise InputError(f"the reference of protocol {protocol.name} is not in {folder()}: {way} as {spelled('reference')}")
 
 
-def _identify(protocol: Protocol, wanted: Reference, real: Any, messages: Messages, *, force: bool) -> Used:
-    path = Path(split_entry(real)[0]) if isinstance(real, str | os.PathLike) else None
+def _identify(protocol: Protocol, wanted: Reference, real: Any, messages: Messages, *, force: bool) -> Real:
+    file, entry = split_entry(real) if isinstance(real, str | os.PathLike) else (None, None)
+    path = None if file is None else Path(file)
     made = prepared_of(path) if path is not None and path.exists() else None
-    if made is not None and path is not None:
-        _tell_of_preparation(protocol, path.name, made, messages)
-        used = Used(path.name, made.listing, "own", made.n)
-    elif path is not None and path.is_file():
+    if path is None or file is None:
+        used = Used(type_of(real))
+    elif made is not None:
+        used = Used(_name(path), made.listing, "own", made.n)
+        _tell_of_preparation(protocol, used.name, made, messages)
+    elif path.is_file():
         sha256, git = hashes(path)
-        used = Used(path.name, sha256, "own")
+        used = Used(_name(path), sha256, "own")
         if wanted.url:
-            return _checked(protocol, wanted, used, git, messages, force=force)
+            used = _checked(protocol, wanted, used, git, messages, force=force)
+            used = _of_entry(protocol, wanted, used, entry, messages, force=force)
+            return Real(used, first=(path, wanted.file) if used.standing == "first use" else None)
     else:
-        used = Used(type_of(real) if path is None else Path(without_secrets(str(path)).partition("?")[0]).name)
+        used = Used(_name(path if path.exists() else Path(without_secrets(file).partition("?")[0])))
     if wanted.url:
         messages.warn(
             f"protocol-reference: protocol {protocol.name} compares with the published file {wanted.file}, and "
             f"{used.name} is not that file; state it beside the result"
         )
-        return replace(used, standing="other")
-    return used
+        used = replace(used, standing="other")
+    return Real(used, made)
+
+
+def _name(path: Path) -> str:
+    return Path(os.path.abspath(path)).name or str(path)  # noqa: PTH100 - of "." as well
+
+
+def _of_entry(
+    protocol: Protocol, wanted: Reference, used: Used, entry: str | None, messages: Messages, *, force: bool
+) -> Used:
+    """Refuse another entry of the published file than the protocol's."""
+    if entry in (None, wanted.entry) or used.standing == "other":
+        return used
+    own = f"entry {wanted.entry!r}" if wanted.entry else "its only set"
+    _refuse(f"protocol {protocol.name} uses {own} of {wanted.file}, not entry {entry!r}", messages, force=force)
+    return replace(used, standing="other")
 
 
 def _tell_of_preparation(protocol: Protocol, name: str, made: Prepared, messages: Messages) -> None:
@@ -170,7 +218,7 @@ def _checked(protocol: Protocol, wanted: Reference, used: Used, git: str, messag
             return replace(used, standing="other")
     if known:
         return replace(used, standing="published")
-    record = folder() / f"{wanted.file}.sha256"
+    record = _record_of(wanted.file)
     earlier = _recorded(record)
     if earlier is None and used.name != wanted.file:
         messages.warn(
@@ -179,11 +227,6 @@ def _checked(protocol: Protocol, wanted: Reference, used: Used, git: str, messag
         )
         return replace(used, standing="other")
     if earlier is None:
-        _record(record, used.sha256, wanted.file, messages)
-        messages.note(
-            f"{used.name}: no source states the SHA-256 of {wanted.file}; {used.sha256} is recorded in {record} as "
-            "that of its first use"
-        )
         return replace(used, standing="first use")
     if earlier != used.sha256:
         _refuse(
@@ -219,10 +262,28 @@ def _recorded(record: Path) -> str | None:
             text = read_regular(record, _MOST_RECORD)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        digest = text.decode("ascii").split()[0]
-        if len(bytes.fromhex(digest)) != hashlib.sha256().digest_size:
+        found = _SHA256.match(text.decode("ascii", "replace"))
+        if found is None:
             raise ValueError("it holds no SHA-256; remove it, and the next run records one")
-    return digest
+    return found[0].lower()
+
+
+def _record_of(name: str) -> Path:
+    return folder() / f"{name}.sha256"
+
+
+def _first_use(path: Path, name: str, used: Used, messages: Messages) -> Used:
+    """Record the hash of a file that gave scores, if it still is the file that was there before."""
+    if hashes(path)[0] != used.sha256:
+        messages.warn(f"protocol-reference: {used.name} has changed while it was used: its SHA-256 is not recorded")
+        return replace(used, sha256="", standing="other")
+    record = _record_of(name)
+    _record(record, used.sha256, name, messages)
+    messages.note(
+        f"{used.name}: no source states the SHA-256 of {name}; {used.sha256} is recorded in {record} as that of its "
+        "first use"
+    )
+    return used
 
 
 def _record(record: Path, sha256: str, name: str, messages: Messages) -> None:
