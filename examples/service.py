@@ -12,6 +12,7 @@ which uses all cores or a GPU: a second one would have runs of its own. docs/ser
 """
 
 import asyncio
+import io
 import os
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -19,22 +20,26 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Path, Request
 from fastapi.responses import JSONResponse, Response
+from PIL import Image
 
 import fastfid
 
 MOST_BYTES = 16 << 20  # of an image file
-MOST_WAITING = 32  # images; further ones are refused with 503
+MOST_PIXELS = 4096  # a side of an image, which then takes 48 MiB
+MOST_UPLOADS = 32  # at a time; further ones are refused with 503
+MOST_SECONDS = 30  # of an upload
+MOST_WAITING = 32  # images that are uploaded; further ones are refused with 503
 MOST_RUNS = 16
 MOST_IMAGES = 1_000_000  # of a run
-Name = Annotated[str, Path(pattern="^[A-Za-z0-9._-]{1,64}$")]
+Name = Annotated[str, Path(pattern="^[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*$", max_length=64)]  # not only dots
 
 
 class Waiting(NamedTuple):
-    """An image that waits for the network, and the request that waits for it."""
+    """An image that waits for the network, and the request that waits for the number of images of its run."""
 
-    monitor: fastfid.Monitor
+    name: str
     image: bytes
-    done: asyncio.Future[None]
+    done: asyncio.Future[int]
 
 
 class Evaluator:
@@ -46,15 +51,21 @@ class Evaluator:
         self.real = fastfid.fit(os.environ["FASTFID_REAL"], model=self.extractor, cache=True, progress=False)
         self.runs: dict[str, fastfid.Monitor] = {}
         self.queue: asyncio.Queue[Waiting] = asyncio.Queue()
-        self.reserved = 0  # images that are being uploaded or wait
+        self.waiting: dict[asyncio.Future[int], str] = {}  # the run of each image that waits or is computed
+        self.uploads = 0
 
-    def run(self, name: str, *, new: bool = False) -> fastfid.Monitor:
-        """Return a run; a new one is begun by its first image."""
-        if name not in self.runs and not new:
+    def run(self, name: str) -> fastfid.Monitor:
+        """Return a run; the first image that is added begins it."""
+        if name not in self.runs:
             raise HTTPException(404, f"there is no run {name}: add an image first")
-        if name not in self.runs and len(self.runs) >= MOST_RUNS:
-            raise HTTPException(429, f"there are {MOST_RUNS} runs: delete one")
-        return self.runs.setdefault(name, fastfid.Monitor(self.real, model=self.extractor))
+        return self.runs[name]
+
+    def forget(self, name: str) -> None:
+        """Remove a run; the requests whose images wait for it are told so."""
+        self.run(name)
+        del self.runs[name]
+        for done in [done for done, run in self.waiting.items() if run == name and not done.done()]:
+            done.set_exception(HTTPException(410, f"the run {name} was deleted before the image was added"))
 
     async def work(self) -> None:
         """Add the waiting images, as many at once as the network takes."""
@@ -62,26 +73,32 @@ class Evaluator:
             batch = [await self.queue.get()]
             while len(batch) < self.extractor.batch_size and not self.queue.empty():
                 batch.append(self.queue.get_nowait())
-            for monitor in {id(waiting.monitor): waiting.monitor for waiting in batch}.values():
-                await _add([waiting for waiting in batch if waiting.monitor is monitor and not waiting.done.done()])
+            for name in dict.fromkeys(waiting.name for waiting in batch):
+                await self.add(name, [waiting for waiting in batch if waiting.name == name])
 
-
-async def _add(batch: list[Waiting]) -> None:
-    """Add images to one run; if they cannot be added together, one is bad, and they are added one by one."""
-    if not batch:  # all of their clients are gone
-        return
-    error = None
-    try:
-        await asyncio.to_thread(batch[0].monitor.update, [waiting.image for waiting in batch])
-    except Exception as problem:
-        error = problem
-    if error and len(batch) > 1:
+    async def add(self, name: str, batch: list[Waiting]) -> None:
+        """Add images to one run; if they cannot be added together, one is bad, and they are added one by one."""
+        batch = [waiting for waiting in batch if not waiting.done.done()]  # the clients of the others are gone
+        if not batch:
+            return
+        monitor, error = self.runs.get(name), None
+        new = monitor is None
+        try:
+            if new and len(self.runs) >= MOST_RUNS:
+                raise HTTPException(429, f"there are {MOST_RUNS} runs: delete one")
+            monitor = monitor or await asyncio.to_thread(fastfid.Monitor, self.real, model=self.extractor)
+            await asyncio.to_thread(monitor.update, [waiting.image for waiting in batch])
+        except Exception as problem:
+            error = problem
+        if error and len(batch) > 1:
+            for waiting in batch:
+                await self.add(name, [waiting])
+            return
+        if new and not error:
+            self.runs[name] = monitor
         for waiting in batch:
-            await _add([waiting])
-        return
-    for waiting in batch:
-        if not waiting.done.done():
-            waiting.done.set_exception(error) if error else waiting.done.set_result(None)
+            if not waiting.done.done():
+                waiting.done.set_exception(error) if error else waiting.done.set_result(monitor.n)
 
 
 async def unless_gone(request: Request, result: Awaitable[Any]) -> Any:
@@ -97,11 +114,28 @@ async def unless_gone(request: Request, result: Awaitable[Any]) -> Any:
 async def body_of(request: Request) -> bytes:
     """Read the image file, and no more than is allowed."""
     data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MOST_BYTES:
-            raise HTTPException(413, f"an image file has at most {MOST_BYTES:,} bytes")
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > MOST_BYTES:
+                    raise HTTPException(413, f"an image file has at most {MOST_BYTES:,} bytes")
+    except TimeoutError:
+        raise HTTPException(408, f"an upload takes at most {MOST_SECONDS} seconds") from None
     return bytes(data)
+
+
+def check_size(image: bytes) -> None:
+    """Refuse an image that would take too much memory; its header says so, and nothing is decoded."""
+    try:
+        with Image.open(io.BytesIO(image)) as opened:
+            large = max(opened.size) > MOST_PIXELS
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        large = True
+    except Exception:  # no image: fastfid says why
+        large = False
+    if large:
+        raise HTTPException(413, f"an image has at most {MOST_PIXELS} pixels a side")
 
 
 @asynccontextmanager
@@ -127,7 +161,8 @@ def explain(_: Request, error: fastfid.FastFIDError) -> JSONResponse:
 async def health(request: Request) -> dict[str, Any]:
     """Say what is open, and how much waits; no image is computed."""
     held = request.app.state.evaluator
-    return {"extractor": repr(held.extractor), "runs": len(held.runs), "waiting": held.reserved, "process": os.getpid()}
+    counts = {"runs": len(held.runs), "uploads": held.uploads, "waiting": len(held.waiting)}
+    return {"extractor": repr(held.extractor), **counts, "process": os.getpid()}
 
 
 @app.get("/runs")
@@ -140,20 +175,25 @@ async def runs(request: Request) -> dict[str, int]:
 async def add(request: Request, name: Name) -> dict[str, int]:
     """Add an image, the file of which is the body; answer once it counts."""
     held = request.app.state.evaluator
-    if held.reserved >= MOST_WAITING:
-        raise HTTPException(503, f"{MOST_WAITING} images wait already", {"Retry-After": "1"})
-    held.reserved += 1
+    if held.uploads >= MOST_UPLOADS:
+        raise HTTPException(503, f"{MOST_UPLOADS} images are being uploaded already", {"Retry-After": "1"})
+    held.uploads += 1
     try:
         image = await body_of(request)
-        monitor = held.run(name, new=True)
-        if monitor.n >= MOST_IMAGES:
-            raise HTTPException(409, f"the run has {monitor.n} images, and no run may have more")
-        waiting = Waiting(monitor, image, asyncio.get_running_loop().create_future())
-        held.queue.put_nowait(waiting)
-        await unless_gone(request, waiting.done)
     finally:
-        held.reserved -= 1
-    return {"n": monitor.n}
+        held.uploads -= 1
+    check_size(image)
+    if len(held.waiting) >= MOST_WAITING:
+        raise HTTPException(503, f"{MOST_WAITING} images wait already", {"Retry-After": "1"})
+    if name in held.runs and held.runs[name].n >= MOST_IMAGES:
+        raise HTTPException(409, f"the run has {held.runs[name].n} images, and no run may have more")
+    waiting = Waiting(name, image, asyncio.get_running_loop().create_future())
+    held.waiting[waiting.done] = name
+    held.queue.put_nowait(waiting)
+    try:
+        return {"n": await unless_gone(request, waiting.done)}
+    finally:
+        del held.waiting[waiting.done]
 
 
 @app.get("/runs/{name}")
@@ -166,6 +206,5 @@ async def scores(request: Request, name: Name) -> dict[str, Any]:
 @app.delete("/runs/{name}", status_code=204)
 async def forget(request: Request, name: Name) -> Response:
     """Forget a run."""
-    request.app.state.evaluator.run(name)
-    del request.app.state.evaluator.runs[name]
+    request.app.state.evaluator.forget(name)
     return Response(status_code=204)

@@ -2,12 +2,16 @@
 
 import copy
 import inspect
+import io
+import json
 import os
 import pickle
 import re
 import runpy
 import threading
 import types
+import zipfile
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +21,9 @@ from PIL import Image
 import fastfid
 from fastfid.arguments import given
 from fastfid.extraction.session import Session
+from fastfid.files.npz import Npz, write_npz
 from fastfid.options import Options
+from fuzz import CASES, rng_of
 from pictures import folder, pictures
 from processes import child_of, wait_for
 from stand_in import stand_in
@@ -138,6 +144,62 @@ def test_an_update_that_fails_adds_nothing(model, real, images):
     assert monitor.compute() == before
 
 
+class Counted(fastfid.Accumulator):
+    """Refuses further rows once it has more than 40."""
+
+    def __init__(self, dims):
+        self.rows = 0
+
+    def update(self, rows):
+        self.rows += len(rows)
+        if self.rows > 40:
+            raise RuntimeError("no more")
+
+    def merge(self, other):
+        self.rows += other.rows
+
+
+class Counts(fastfid.Metric):
+    name = "counts"
+    sides = 1
+    needs = (fastfid.Need("features", Counted),)
+
+    def value(self, a):
+        return fastfid.Score(a[self.needs[0]].rows)
+
+
+def test_no_score_of_a_part_of_a_batch(model, real, images):
+    monitor = fastfid.Monitor(real, model=model, metrics=["fid", Counts()])
+    monitor.update(images[:20])
+    alone, state = monitor.compute(), monitor.state()
+    with pytest.raises(RuntimeError, match="no more"):
+        monitor.update(images[20:])  # the FID has taken these, and a first part of them is in all
+    for copied in (monitor, copy.deepcopy(monitor)):
+        for refused in (monitor.compute, copied.state, lambda: monitor.update(images[:2])):
+            with pytest.raises(fastfid.InputError, match="have a part of a batch.*: call reset"):
+                refused()
+    assert scores(monitor.compute([state])) == scores(alone)
+    monitor.reset()
+    monitor.update(images[:20])
+    assert monitor.compute() == alone
+
+
+@pytest.mark.parametrize("kind", ["fit", "statistics", "save"])
+def test_the_real_side_stays_what_it_was(model, images, tmp_path, kind):
+    real, more = (
+        getattr(fastfid, "fit" if kind == "fit" else "statistics")(pictures(20, 16, seed), model=model)
+        for seed in (1, 2)
+    )
+    if kind == "save":
+        real = fastfid.Statistics.load(real.save(tmp_path / "real"))
+    monitor = fastfid.Monitor(real, model=model)
+    monitor.update(images)
+    before = monitor.compute()
+    assert before.fid == fastfid.score(images, real, model=model)
+    real.merge(more)
+    assert monitor.compute() == before
+
+
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
@@ -248,6 +310,107 @@ def test_a_bad_state_is_refused(model, real, images, tmp_path):
         fastfid.Monitor(pictures(9), model=other, metrics=["fid", "kid"]).compute([state])
 
 
+def arrays_of(state):
+    with Npz(io.BytesIO(state)) as npz:
+        arrays = {key: npz.read(key, 1 << 20) for key in npz.keys}
+    return json.loads(str(arrays.pop("piece"))), arrays
+
+
+def state_of(facts, arrays):
+    file = io.BytesIO()
+    write_npz(file, [("piece", np.array(json.dumps(facts))), *arrays.items()])
+    return file.getvalue()
+
+
+ARRAYS = {
+    "int64": lambda x: x.astype(np.int64),
+    "float16": lambda x: x.astype(np.float16),
+    "float64": lambda x: x.astype(np.float64) + 0.0,
+    "complex": lambda x: x.astype(complex),
+    "big-endian": lambda x: x.astype(x.dtype.newbyteorder(">")),
+    "bool": lambda x: x.astype(bool),
+    "text": lambda x: np.array("x"),
+    "scalar": lambda x: np.float32(3),
+    "transposed": lambda x: x.T.copy(),
+    "columns": np.asfortranarray,
+    "cut": lambda x: x[:-1],
+    "cut, columns": lambda x: x[..., :-1],
+    "twice": lambda x: np.concatenate([x, x]),
+    "nan": lambda x: np.full_like(x, np.nan) if x.dtype.kind == "f" else x[:1],
+    "huge": lambda x: x * 1e30 if x.dtype.kind == "f" else x + 1,
+    "empty": lambda x: x[:0],
+}
+VALUES = [None, -1, 0, 2**31 - 1, 2**70, 1.5, float("nan"), "x", [], {}, True, [[1, 2]], [[[1, 2], 3]], ["x"]]
+
+
+def places(held):
+    """Yield each dict or list inside, and each of its keys."""
+    for key, value in held.items() if isinstance(held, dict) else enumerate(held):
+        yield held, key
+        if isinstance(value, dict | list):
+            yield from places(value)
+
+
+def damages(state):
+    facts, arrays = arrays_of(state)
+    for key, change in product(arrays, ARRAYS.values()):
+        with np.errstate(over="ignore"):
+            changed = change(arrays[key])
+        yield state_of(facts, {**arrays, key: changed})
+    for key in arrays:
+        yield state_of(facts, {name: array for name, array in arrays.items() if name != key})
+    for place, value in product(range(len(list(places(facts)))), VALUES):
+        changed = copy.deepcopy(facts)
+        held, key = list(places(changed))[place]
+        held[key] = value
+        yield state_of(changed, arrays)
+    for case in range(CASES // 10):
+        rng, data = rng_of("states", case), bytearray(state)
+        for _ in range(rng.randint(1, 4)):
+            data[rng.randint(len(data))] ^= 1 << rng.randint(8)
+        yield bytes(data)
+
+
+@pytest.mark.parametrize("count", [3, 9])  # fewer rows than dims, which are kept, and more
+def test_a_damaged_state_is_an_input_error_or_a_score(model, real, images, count):
+    monitor = fastfid.Monitor(real, model=model, metrics=["fid", "kid", "vendi"])
+    monitor.update(images[:count])
+    state = monitor.state()
+    refused = 0
+    for number, bad in enumerate(damages(state)):
+        try:
+            monitor.compute([bad, state])
+        except fastfid.FastFIDError:
+            refused += 1
+        except BaseException as error:
+            raise AssertionError(f"case {number}") from error
+    assert refused > 0.6 * number
+
+
+@pytest.mark.parametrize("change", [lambda rows: rows[:-1], lambda rows: np.vstack([rows, rows])])
+@pytest.mark.parametrize("metrics", [["kid"], ["fid", "kid"], [fastfid.FID(bootstrap=20), "kid"]])
+def test_a_state_has_the_rows_that_it_says(model, real, images, metrics, change):
+    (monitor,) = dealt(model, real, images, slice(0, 20), metrics=metrics)
+    facts, arrays = arrays_of(monitor.state())
+    key = next(key for key in arrays if key.endswith(".rows"))
+    with pytest.raises(fastfid.InputError, match=r"state 0 is damaged: .*Rows of features are float32 of shape"):
+        monitor.compute([state_of(facts, {**arrays, key: change(arrays[key])})])
+
+
+@pytest.mark.parametrize("key", ["digests", "bomb", "piece"])
+def test_a_state_that_unpacks_to_more_than_it_is(model, real, images, monkeypatch, key):
+    (monitor,) = dealt(model, real, images, slice(0, 20))
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(monitor.state())) as held, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name in {*held.namelist()} - {f"{key}.npy"}:
+            bomb.writestr(name, held.read(name))
+        with bomb.open(f"{key}.npy", "w") as member:
+            np.save(member, np.zeros(1 << 20, np.uint64))
+    monkeypatch.setattr(Npz, "read", None)
+    with pytest.raises(fastfid.InputError, match=r"state 0 is damaged: its arrays have 8,\d+,\d+ bytes, although it"):
+        monitor.compute([file.getvalue()])
+
+
 def test_a_state_with_a_pickle_inside_is_not_unpickled(model, real, images):
     class Trap:
         def __reduce__(self):
@@ -271,7 +434,7 @@ def test_threads_lose_no_image(model, real, images):
     assert monitor.compute().fid == pytest.approx(fastfid.score(images, real, model=model), rel=1e-9)
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda monitor: pickle.loads(pickle.dumps(monitor))])
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda monitor: pickle.loads(pickle.dumps(monitor))])
 def test_a_copy_goes_on_by_itself(model, real, images, copied):
     monitor = fastfid.Monitor(real, model=model, metrics=["fid", "kid"])
     monitor.update(images[:32])

@@ -1,5 +1,6 @@
 """Runs that keep the fits of their pieces: the same bits after any interruption, and no pieces of another run."""
 
+import io
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ from upath import UPath
 import fastfid
 from fastfid import InputError, Need
 from fastfid.cli.main import main
-from fastfid.engines.packed import DamagedError
+from fastfid.engines.packed import DamagedError, packed
 from fastfid.engines.piece_files import PieceFiles, stamps_of
 from fastfid.engines.run_facts import text_of
 from fastfid.files.npz import Npz, write_npz
@@ -472,10 +473,10 @@ def test_a_state_that_no_file_can_hold(tmp_path):
         files_of(tmp_path, need).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
 
 
-def damaged(tmp_path, change):
+def damaged(tmp_path, change, need=MOMENTS):
     """Write a piece, change its arrays, and read it."""
-    fit = Fit.empty([MOMENTS], {"features": 3}).update({"features": ROWS}, [Seen()] * 11)
-    files_of(tmp_path, MOMENTS).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
+    fit = Fit.empty([need], {"features": 3}).update({"features": ROWS}, [Seen()] * 11)
+    files_of(tmp_path, need).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
     path = tmp_path / "piece-000000.npz"
     with Npz(path) as npz:
         arrays = {key: npz.read(key, 1 << 20) for key in npz.keys}
@@ -483,7 +484,7 @@ def damaged(tmp_path, change):
     with path.open("wb") as file:
         write_npz(file, arrays.items())
     with pytest.raises(DamagedError) as caught:
-        files_of(tmp_path, MOMENTS).read_number(0)
+        files_of(tmp_path, need).read_number(0)
     return str(caught.value)
 
 
@@ -516,6 +517,23 @@ def changed_facts(**changes):
 )
 def test_a_hostile_file_is_damaged(tmp_path, change):
     assert "piece-000000.npz is damaged: " in damaged(tmp_path, change)
+
+
+@pytest.mark.parametrize("accumulator", [fastfid.Statistics, Rows, Blocks, UnitMoments])
+@pytest.mark.parametrize("shape", [(10, 3), (11, 4)])
+def test_a_state_of_other_rows_than_the_file_says(tmp_path, accumulator, shape):
+    need = Need("features", accumulator)
+    other = Fit.empty([need], {"features": shape[1]}).update({"features": np.ones(shape, np.float32)}, [Seen()] * 11)
+    file = io.BytesIO(packed(other, [need], {}))
+    with Npz(file) as npz:
+        held = {key: npz.read(key, 1 << 20) for key in npz.keys}
+    states = json.loads(str(held.pop("piece")))["states"]
+
+    def change(arrays):
+        changed_facts(states=states)(arrays)
+        arrays |= held
+
+    assert "piece-000000.npz is damaged: " in damaged(tmp_path, change, need)
 
 
 def test_needs_as_texts():

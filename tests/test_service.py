@@ -3,6 +3,9 @@
 import asyncio
 import io
 import runpy
+import struct
+import threading
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -69,6 +72,8 @@ def test_errors_have_the_message_of_fastfid(client):
         (client.get("/runs/other"), 404, "there is no run other"),
         (client.delete("/runs/other"), 404, "there is no run other"),
         (client.post("/runs/a%20b", content=FILES[0]), 422, "pattern"),
+        (client.post("/runs/...", content=FILES[0]), 422, "pattern"),
+        (client.post(f"/runs/{'a' * 65}", content=FILES[0]), 422, "at most 64"),
     ]
     for answer, status, text in cases:
         assert answer.status_code == status, text
@@ -78,46 +83,133 @@ def test_errors_have_the_message_of_fastfid(client):
 
 @pytest.mark.parametrize(
     ("limit", "value", "status"),
-    [("MOST_BYTES", 50, 413), ("MOST_RUNS", 1, 429), ("MOST_IMAGES", 1, 409), ("MOST_WAITING", 0, 503)],
+    [
+        ("MOST_BYTES", 50, 413),
+        ("MOST_PIXELS", 15, 413),
+        ("MOST_UPLOADS", 0, 503),
+        ("MOST_WAITING", 0, 503),
+        ("MOST_RUNS", 1, 429),
+        ("MOST_IMAGES", 1, 409),
+    ],
 )
 def test_limits(client, service, limit, value, status):
     assert client.post("/runs/mine", content=FILES[0]).status_code == 200
     service[limit] = value
     answer = client.post("/runs/other" if limit == "MOST_RUNS" else "/runs/mine", content=FILES[0])
     assert answer.status_code == status
-    assert client.get("/health").json()["waiting"] == 0
+    health = client.get("/health").json()
+    assert (health["waiting"], health["uploads"]) == (0, 0)
     assert client.get("/runs").json() == {"mine": 1}
 
 
+def test_a_large_image_is_refused_by_its_header(client, monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", None)
+    for size in ((4097, 1), (1, 4097), (9500, 9500), (20_000, 20_000)):
+        header = b"IHDR" + struct.pack(">IIBBBBB", *size, 8, 2, 0, 0, 0)
+        file = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+        answer = client.post("/runs/mine", content=file + struct.pack(">I", 9) + b"IDAT")
+        assert (answer.status_code, answer.json()["detail"]) == (413, "an image has at most 4096 pixels a side")
+
+
+def test_a_run_begins_with_an_image(client, service):
+    service["MOST_RUNS"] = 1
+    for name in ("a", "b"):
+        assert client.post(f"/runs/{name}", content=b"no image").status_code == 422
+    assert client.get("/runs").json() == {}
+    assert client.post("/runs/c", content=FILES[0]).status_code == 200
+
+
+def posted(held, *chunks, gone=False, slow=False):
+    """Return a request whose body are the chunks, and nothing after them if it is slow."""
+
+    class Posted:
+        app = SimpleNamespace(state=SimpleNamespace(evaluator=held))
+
+        async def stream(self):
+            for chunk in chunks:
+                yield chunk
+            await asyncio.sleep(3600 * slow)
+
+        async def is_disconnected(self):
+            return gone
+
+    return Posted()
+
+
+def test_uploads_that_stand_still_end_and_hold_nobody_up(service):
+    service["MOST_SECONDS"] = 0.2
+    service["MOST_WAITING"] = 2
+    held = service["Evaluator"]()
+
+    async def post():
+        worker = asyncio.create_task(held.work())
+        idle = [asyncio.create_task(service["add"](posted(held, b"\x89PNG", slow=True), "idle")) for _ in range(9)]
+        await asyncio.sleep(0)
+        assert held.uploads == 9
+        added = await service["add"](posted(held, FILES[0]), "mine")
+        errors = await asyncio.gather(*idle, return_exceptions=True)
+        worker.cancel()
+        return added, [(error.status_code, error.detail) for error in errors]
+
+    assert asyncio.run(post()) == ({"n": 1}, [(408, "an upload takes at most 0.2 seconds")] * 9)
+    assert (held.uploads, held.waiting, list(held.runs)) == (0, {}, ["mine"])
+
+
+def test_images_that_wait_for_a_run_that_is_deleted(service, monkeypatch):
+    held = service["Evaluator"]()
+    update, computes, go_on = fastfid.Monitor.update, threading.Event(), threading.Event()
+
+    def slow(monitor, images):
+        update(monitor, images)
+        if monitor.n > 1:
+            computes.set()
+            go_on.wait(9)
+
+    monkeypatch.setattr(fastfid.Monitor, "update", slow)
+
+    async def post_and_delete():
+        worker = asyncio.create_task(held.work())
+        await service["add"](posted(held, FILES[0]), "mine")
+        first = asyncio.create_task(service["add"](posted(held, FILES[1]), "mine"))
+        await asyncio.to_thread(computes.wait, 9)
+        others = [asyncio.create_task(service["add"](posted(held, file), "mine")) for file in FILES[2:5]]
+        while held.queue.qsize() < 3:
+            await asyncio.sleep(0)
+        await service["forget"](posted(held), "mine")
+        later = asyncio.create_task(service["add"](posted(held, FILES[5]), "mine"))
+        while held.queue.qsize() < 4:
+            await asyncio.sleep(0)
+        go_on.set()
+        errors = await asyncio.gather(first, *others, return_exceptions=True)
+        added = await later
+        worker.cancel()
+        return [error.status_code for error in errors], added
+
+    assert asyncio.run(post_and_delete()) == ([410] * 4, {"n": 1})
+    assert held.run("mine").n == 1
+    assert not held.waiting
+
+
 def test_images_that_wait_together_and_a_bad_one_among_them(service):
-    monitor = service["Evaluator"]().run("mine", new=True)
+    held = service["Evaluator"]()
 
     async def add_all():
         loop = asyncio.get_running_loop()
-        batch = [service["Waiting"](monitor, file, loop.create_future()) for file in (*FILES[:5], b"bad", FILES[6])]
-        await service["_add"](batch)
+        batch = [service["Waiting"]("mine", file, loop.create_future()) for file in (*FILES[:5], b"bad", FILES[6])]
+        await held.add("mine", batch)
         return [waiting.done.exception() for waiting in batch]
 
     errors = asyncio.run(add_all())
     assert [type(error).__name__ for error in errors] == [*["NoneType"] * 5, "ImageError", "NoneType"]
-    assert monitor.n == 6
+    assert held.run("mine").n == 6
 
 
 def test_an_image_does_not_count_whose_client_is_gone_before_its_turn(service):
     held = service["Evaluator"]()
 
-    class Gone:
-        app = SimpleNamespace(state=SimpleNamespace(evaluator=held))
-
-        async def stream(self):
-            yield FILES[0]
-
-        async def is_disconnected(self):
-            return True
-
     async def post_and_work():
         with pytest.raises(service["HTTPException"]) as raised:
-            await service["add"](Gone(), "mine")
+            await service["add"](posted(held, FILES[0], gone=True), "mine")
         worker = asyncio.create_task(held.work())
         while not held.queue.empty():
             await asyncio.sleep(0.01)
@@ -125,4 +217,4 @@ def test_an_image_does_not_count_whose_client_is_gone_before_its_turn(service):
         return raised.value.status_code
 
     assert asyncio.run(post_and_work()) == 499
-    assert (held.run("mine").n, held.reserved) == (0, 0)
+    assert (held.runs, held.waiting) == ({}, {})

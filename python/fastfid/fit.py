@@ -1,7 +1,8 @@
 """The results of one pass over the images of one side, kept piece by piece."""
 
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -145,6 +146,11 @@ class Fit:
         if self.provenance is not None and other.provenance is not None:
             self.provenance = merged(self.provenance, other.provenance)[0]
         return self
+
+    def __copy__(self) -> Self:
+        """Return a fit that has nothing in common with this one that could change; the needs stay equal."""
+        states = {need: copy.deepcopy(state) for need, state in self.states.items()}
+        return replace(self, states=states, seen=copy.deepcopy(self.seen))
 
     def __getitem__(self, need: Need) -> Accumulator:
         if need not in self.states:

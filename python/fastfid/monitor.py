@@ -1,5 +1,6 @@
 """`Monitor`: scores the images of a training loop or a service as they come, against real ones that are read once."""
 
+import copy
 import io
 import os
 import threading
@@ -23,6 +24,7 @@ from .fit import Facts, Fit, Side, fold
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_run
 from .metrics.base import Metric
+from .metrics.moments import Statistics
 from .metrics.registry import asked_for, needs_of
 from .options import Model, Options
 from .progress import ProgressOption
@@ -129,7 +131,8 @@ class Monitor:
         with opened_engine([side], replace(options, model=network), messages) as (engine, facts):
             fit = read(side, engine, facts, options, messages).fit
         assert fit is not None
-        return replace(fit, name=side.name)
+        own = copy.copy(fit) if isinstance(real, Fit | Statistics) else fit  # the caller may add to theirs
+        return replace(own, name=side.name)
 
     @property
     def n(self) -> int:
@@ -146,7 +149,9 @@ class Monitor:
     def update(self, images: Any) -> None:
         """Add generated images.
 
-        The features of one call are kept until all its images are done; a call that raises adds none of them.
+        The features of one call are kept until all its images are done; a call that raises adds none of them. The one
+        exception is an accumulator that cannot take them, because a metric of your own raises or no disk has room for
+        the rows: `compute`, `state` and `update` then raise until `reset`, rather than return a wrong score.
 
         Parameters
         ----------
@@ -159,15 +164,24 @@ class Monitor:
         ------
         InputError
             If this is no batch of images; said before the network runs. If the values of an image are at fault, such as
-            a NaN, it is an `ImageError`.
+            a NaN, it is an `ImageError`. Also after an earlier call has added a part of its images.
         DeviceError
             If memory does not suffice for a single image, or the process was forked after the monitor was made.
         """
         with closing(self._extractor.opened.results_of(pieces(open_source(images, **self._floats)))) as results:
             done = [result for _, result in results]
         with self._lock:
+            fit = self._whole()
+            self._torn = True
             for result in done:
-                self._fit.update(result.features, result.seen, result.chunk)
+                fit.update(result.features, result.seen, result.chunk)
+            self._torn = False
+
+    def _whole(self) -> Fit:
+        """Return the fit of the images so far, or raise `InputError` if only a part of a batch is in it."""
+        if self._torn:
+            raise InputError(f"{_NAME} have a part of a batch, since adding it was interrupted by an error: call reset")
+        return self._fit
 
     def compute(self, states: Iterable[bytes] | None = None) -> Comparison:
         """Return the scores of the images so far, which stay; `reset` removes them.
@@ -181,13 +195,14 @@ class Monitor:
         Raises
         ------
         InputError
-            If there are fewer than two images, or a state is damaged or of other metrics.
+            If there are fewer than two images, a state is damaged or of other metrics, or an earlier `update` added a
+            part of its images only.
         StatisticsMismatch
             If a state is of another model, mode or dims.
         """
         fits = None if states is None else [self._unpacked(f"state {i}", state) for i, state in enumerate(states)]
         with self._lock:
-            fit = self._fit if fits is None else fold(((None, fit) for fit in fits), self._empty())
+            fit = self._whole() if fits is None else fold(((None, fit) for fit in fits), self._empty())
             if (fit.n or 0) < 2:
                 raise InputError(f"the monitor has {fit.n} images, and a score needs at least 2: call update first")
             messages = Messages()
@@ -198,7 +213,7 @@ class Monitor:
     def reset(self) -> None:
         """Remove the images so far; the real side stays."""
         with self._lock:
-            self._fit = self._empty()
+            self._fit, self._torn = self._empty(), False
 
     def state(self) -> bytes:
         """Return the images so far as bytes, for ``compute(states)`` in another process of the same settings.
@@ -208,7 +223,7 @@ class Monitor:
         """
         facts = {"format": _FORMAT, "needs": list(map(text_of, self._needs))}
         with self._lock:
-            return packed(self._fit, self._needs, facts)
+            return packed(self._whole(), self._needs, facts)
 
     def _unpacked(self, name: str, state: Any) -> Fit:
         if not isinstance(state, bytes | bytearray | memoryview):
@@ -232,8 +247,10 @@ class Monitor:
         return replace(fit, provenance=self._extractor.provenance, name=_NAME)
 
     def __getstate__(self) -> dict[str, Any]:
-        with self._lock:
-            return {name: value for name, value in vars(self).items() if name != "_lock"}
+        with self._lock:  # images that are added later are not those of the copy
+            state = {**vars(self), "_fit": copy.copy(self._fit)}
+        del state["_lock"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

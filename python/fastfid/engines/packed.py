@@ -6,6 +6,7 @@ What is read back has the same bits, also when images are added to it or it is m
 
 import io
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,11 @@ from ..files.reading import cause
 from ..fit import Fit
 from ..images.observed import Tally
 from ..metrics.base import Accumulator, Need
+from ..metrics.feature_rows import MOST_ROWS
+from ..metrics.intervals import Blocks
 from ..metrics.moments import Statistics
+from ..metrics.rows import Rows
+from ..metrics.vendi import UnitMoments
 from ..provenance import Provenance
 
 MOST_BYTES = 1 << 33
@@ -84,6 +89,7 @@ def opened(open_file: Callable[[], IO[bytes]], name: str) -> Iterator[tuple[dict
     """
     try:
         with Npz(open_file()) as npz:
+            _require_bounded(npz)
             yield json.loads(str(npz.read("piece", 4 * _MOST_TEXT))), npz
     except (MemoryError, FileNotFoundError):
         raise
@@ -94,21 +100,41 @@ def opened(open_file: Callable[[], IO[bytes]], name: str) -> Iterator[tuple[dict
 def unpacked(facts: Mapping[str, Any], npz: Npz, needs: Sequence[Need], roles: Mapping[str, int], name: str) -> Fit:
     """Return the fit of a file that is `opened`; an exception of any kind says that it is damaged."""
     states: dict[Need, Accumulator] = {}
+    n = whole_number("n", facts["n"], 0)
     for i, (need, plain) in enumerate(zip(needs, facts["states"], strict=True)):
         keys = [key for key in npz.keys if key.startswith(f"{i}.")]
         arrays = {key.partition(".")[2]: npz.read(key, MOST_BYTES) for key in keys}
-        states[need] = need.accumulator(roles[need.role])
-        states[need].__setstate__({**plain, **arrays})
-        dims = getattr(states[need], "dims", roles[need.role])
-        if dims != roles[need.role]:
-            raise ValueError(f"its {need} have {dims} dims, not {roles[need.role]}")
+        states[need] = _restored(need, roles[need.role], n, {**plain, **arrays})
     seen = _tally(facts["seen"], npz.read("digests", MOST_BYTES))
+    if seen.accepted != n:
+        raise ValueError(f"it says that it has {n} images, and has seen {seen.accepted}")
     text = facts["provenance"]
     made = Provenance.from_json(text, name) if text is not None else None
-    n = whole_number("n", facts["n"], 0)
-    if {n, seen.accepted, *(state.n for state in states.values() if isinstance(state, Statistics))} != {n}:
-        raise ValueError(f"it says that it has {n} images, and holds others")
     return Fit(states, n, seen, made)
+
+
+def _require_bounded(npz: Npz) -> None:
+    """Raise `ValueError` if the arrays have more bytes than the file: `pack` compresses none, so it is a trap."""
+    size = npz.file.seek(0, os.SEEK_END)
+    if npz.size > size:
+        raise ValueError(f"its arrays have {npz.size:,} bytes, although it has {size:,} itself")
+
+
+def _restored(need: Need, dims: int, n: int, state: dict[str, Any]) -> Accumulator:
+    """Return the accumulator of a state, and check that it has n rows of so many dims."""
+    restored = need.accumulator(dims)
+    if isinstance(restored, Rows):
+        rows = state["rows"]
+        if rows.shape != (n, dims) or rows.dtype != np.float32 or not rows.flags.c_contiguous:
+            raise ValueError(f"its {need} are {rows.dtype} of shape {rows.shape}, not float32 of {(n, dims)}")
+    if state.get("dims", dims) != dims:  # before memory is taken for them
+        raise ValueError(f"its {need} have {state['dims']} dims, not {dims}")
+    restored.__setstate__(state)
+    if getattr(restored, "dims", dims) != dims:
+        raise ValueError(f"its {need} have {getattr(restored, 'dims', None)} dims, not {dims}")
+    if isinstance(restored, Statistics | UnitMoments | Blocks) and restored.n != n:
+        raise ValueError(f"its {need} are of {restored.n} images, not {n}")
+    return restored
 
 
 def _flat(need: Need, state: Accumulator) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -138,14 +164,49 @@ def _plain_tally(seen: Tally) -> dict[str, Any]:
 
 
 def _tally(plain: Mapping[str, Any], digests: NDArray[np.uint64]) -> Tally:
+    """Return the tally of plain data, every value of which is checked, since messages are made of them later."""
     seen = Tally()
-    if digests.dtype != np.uint64:
-        raise TypeError(f"digests are {digests.dtype}")
     for name, usual in vars(Tally()).items():
-        value = set(digests.tolist()) if name == "digests" else plain[name]
+        value: Any = set() if name == "digests" else plain[name]
         if isinstance(usual, Counter):
-            value = Counter({tuple(key) if isinstance(key, list) else key: int(count) for key, count in value})
-        if type(value) is not type(usual):
+            value = Counter({tuple(key) if isinstance(key, list) else key: count for key, count in value})
+        if not _is_like(usual, value, _HELD.get(name, _is_count)):
             raise TypeError(f"{name} is {value!r}")
         setattr(seen, name, value)
+    if len(seen.gaps) != len(seen.rejected):
+        raise ValueError(f"{len(seen.rejected)} images were left out, at {len(seen.gaps)} places")
+    if digests.dtype != np.uint64 or digests.ndim != 1 or len(digests) > seen.accepted:
+        raise TypeError(f"digests are {digests.dtype} of shape {digests.shape}")
+    seen.digests = set(digests.tolist())
     return seen
+
+
+def _is_like(usual: Any, value: Any, held: Callable[[Any], bool]) -> bool:
+    """Return whether a value has the type of the usual one, and its items are what they should be."""
+    if type(usual) is int:
+        return _is_count(value)
+    if type(value) is not type(usual):
+        return False
+    counts = value.values() if isinstance(value, Counter) else ()
+    return isinstance(value, bool) or (all(map(held, value)) and all(map(_is_count, counts)))
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= MOST_ROWS
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
+
+
+def _is_size(value: Any) -> bool:
+    return type(value) is tuple and len(value) == 2 and all(map(_is_count, value))
+
+
+_HELD = {  # by the lists and counters of a tally; the others hold counts
+    "rejected": _is_text,
+    "damages": _is_text,
+    "losses": _is_text,
+    "encodings": _is_text,
+    "sizes": _is_size,
+}

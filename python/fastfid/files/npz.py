@@ -61,6 +61,11 @@ class Npz:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.file.close()
 
+    @property
+    def size(self) -> int:
+        """Number of bytes of all arrays, unpacked, with their headers; reads nothing."""
+        return sum(entry.size for entry in self._entries.values())
+
     def header(self, key: str) -> Header:
         """Read the header of one array."""
         return self.open(key)[0]

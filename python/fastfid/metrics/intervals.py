@@ -68,6 +68,16 @@ class Blocks(Accumulator):
         self._groups = [_core.Moments(dims) for _ in range(BLOCKS)]
         self._seen = 0
 
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return self._seen
+
+    @property
+    def dims(self) -> int:
+        """Length of a row."""
+        return self._groups[0].dims
+
     def update(self, rows: NDArray[np.float32]) -> Self:
         """Distribute rows (k, dims) over the groups; return self."""
         for first in range(min(len(rows), BLOCKS)):
@@ -102,6 +112,8 @@ class Blocks(Accumulator):
             held = [group.count for group in self._groups]
             if held != [len(range(i, self._seen, BLOCKS)) for i in range(BLOCKS)]:
                 raise ValueError(f"{self._seen} rows are not {held} in turn")
+            if len({group.dims for group in self._groups}) > 1:
+                raise ValueError("its groups have different dims")
 
     def left_out(self) -> Iterator[Gaussian]:
         """Yield, for each group that has rows, the Gaussian of all other rows."""

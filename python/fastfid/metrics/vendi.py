@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..checks import not_in_float32, real_number, shown
+from ..checks import not_in_float32, real_number, shown, whole_number
 from ..errors import InputError
 from .base import Accumulator, Metric, Need, Score, check_version
 from .moments import Statistics
@@ -77,7 +77,11 @@ class UnitMoments(Accumulator):
         self.__init__(state["dims"])  # type: ignore[misc]
         of_moments = {name.removeprefix("moments_"): value for name, value in state.items() if "moments_" in name}
         self.moments.__setstate__(of_moments)
+        if self.moments.dims != self.dims:
+            raise InputError(f"a state of {self.dims} dims has moments of {self.moments.dims}")
         self.first_zero = state["first_zero"]
+        if self.first_zero is not None:
+            whole_number("first_zero", self.first_zero, 0, self.n - 1)
 
     def eigenvalues(self) -> NDArray[np.float64]:
         """Return the eigenvalues of the second moment; there are n or `dims` of them, whichever is less."""
