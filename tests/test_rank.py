@@ -1,6 +1,7 @@
 """Rankings: differences of FIDs against simulation, verdicts, pairs, and the command."""
 
 import json
+import warnings
 from dataclasses import asdict
 
 import numpy as np
@@ -433,6 +434,16 @@ def test_the_help_is_about_the_command_itself(command, capsys):
         main([command, "--help"])
     text = capsys.readouterr().out
     assert not [flag for flag in ("--bootstrap", "--save-stats", "--certainty", " mind") if flag in text]
+
+
+def test_pairs_of_statistics_are_known_by_their_order_only(images):
+    fastfid.save(fastfid.fit("b", model="own.onnx", metrics=["fid", "kid"]), "b.npz")
+    with pytest.warns(fastfid.FastFIDWarning, match="paired by order: b.npz has no names of images"):
+        told = fastfid.rank("real", "a", "b.npz", model="own.onnx", paired=True)
+    with warnings.catch_warnings(record=True):  # "error" is the default here
+        folders = fastfid.rank("real", "a", "b", model="own.onnx", paired=True)
+    assert [one.difference_error for one in told.standings] == [one.difference_error for one in folders.standings]
+    assert not any("paired by order" in text for text in folders.warnings)
 
 
 def test_pairs_are_known_by_their_names(images):

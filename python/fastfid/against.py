@@ -104,7 +104,7 @@ class Baseline:
         self.sides = [following.choosing(other)]
         if options.paired:
             pair = (sides[0], *self.sides)
-            check_names(pair, [image_names(side) for side in pair])
+            check_names(pair, [image_names(side) for side in pair], self._messages)
 
     def check(self, sides: Sequence[Side], facts: Facts) -> None:
         """Check the baseline against both sides, and glance at its images."""

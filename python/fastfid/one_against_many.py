@@ -30,7 +30,7 @@ def read_against(
     sides = [open_side(one, name, _WITH_ROWS, options, said.of(i), str(i)) for i, (name, one) in enumerate(given)]
     first, names = sides[1], image_names(sides[1]) if paired else None
     if paired:
-        check_names(sides[1:], [names, *(image_names(side) for side in sides[2:])])
+        check_names(sides[1:], [names, *(image_names(side) for side in sides[2:])], said.of(0))
     with opened_engine(sides, options, said.of(0)) as (engine, facts):
         sides = _checked(sides, facts, options, said)
         sides = [glanced(resumable(side, facts, options)) for side in sides]

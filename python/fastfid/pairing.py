@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from .errors import InputError
 from .fit import Side
+from .messages import Messages
 from .sources.pieces import choose
 
 
@@ -16,8 +17,17 @@ def image_names(side: Side) -> list[str] | None:
     return [side.source.key_of(int(index)) for index in chosen]
 
 
-def check_names(sides: Sequence[Side], names: Sequence[list[str] | None]) -> None:
-    """Check that all generators have the same images, as far as that is known before they are read."""
+def check_names(sides: Sequence[Side], names: Sequence[list[str] | None], messages: Messages) -> None:
+    """Check that all generators have the same images, as far as that is known before they are read.
+
+    If some have names and others none, as statistics have, a warning says that only the order counts.
+    """
+    nameless = [side.name for side, own in zip(sides, names, strict=True) if own is None]
+    if 0 < len(nameless) < len(sides):
+        messages.warn(
+            f"paired by order: {', '.join(nameless)} has no names of images to compare with those of the others; its "
+            "image i is taken to be of the same seed as their image i"
+        )
     for side, own in zip(sides[1:], names[1:], strict=True):
         first, n = sides[0], (sides[0].n, side.n)
         if names[0] is not None and own is not None:
