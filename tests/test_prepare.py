@@ -282,6 +282,44 @@ def test_a_run_that_ended_early_is_continued(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"expected", "out"}
 
 
+class Held(Counting):
+    """Images of which one is loaded only when the test lets it."""
+
+    def __init__(self, given, held):
+        super().__init__(given)
+        self.held, self.reached, self.go = held, threading.Event(), threading.Event()
+
+    def load(self, index):
+        if index == self.held:
+            self.reached.set()
+            assert self.go.wait(60)
+        return super().load(index)
+
+
+def test_a_run_that_ended_writes_nothing_into_the_folder_of_the_next(tmp_path):
+    one, other = ([square(i + first) for i in range(6)] for first in (0, 50))
+    ended = Held(one, 4)
+
+    def progress(done, total):
+        if done == 2 and ended.reached.wait(60):
+            raise Stop
+
+    with pytest.raises(Stop):
+        fastfid.prepare(ended, tmp_path / "out", protocol=ADM, num_workers=4, progress=progress)
+
+    def late(done, total):
+        if done == 5:  # the next run has made this image, which the thread of the first one makes now
+            ended.go.set()
+            for thread in threading.enumerate():
+                if thread.name.startswith("fastfid-ahead"):
+                    thread.join(0.5)
+
+    made = fastfid.prepare(Unknown(other), tmp_path / "out", protocol=ADM, num_workers=1, progress=late)
+    found = read(tmp_path / "out")
+    assert [*map(np.array_equal, found.values(), other)] == [True] * 6
+    assert made.listing == listing(found)
+
+
 class Unknown(Counting):
     """Images of which nothing tells whether they have changed."""
 

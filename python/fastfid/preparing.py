@@ -5,9 +5,10 @@ import json
 import os
 import shutil
 import stat
+import threading
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def opened(
         lock = part.with_name(f"{part.name}.lock")
         with exclusive(lock, lambda: messages.note(f"waiting for another process that makes {target}")):
             check_target(target, overwrite=overwrite)  # again: the other process may have made it
-            yield _folder(part, whole, plan, messages)
+            with closing(_folder(part, whole, plan, messages)) as folder:
+                yield folder
     except OSError as error:
         raise InputError(f"cannot write {target}: {cause(error)}") from error
 
@@ -101,6 +103,7 @@ class Folder:
     def __init__(self, part: Path, target: Path) -> None:
         self._part, self._target = part, target
         self._names = {NAME, _PLAN}  # of all that belongs into the folder
+        self._open, self._writing, self._changed = True, 0, threading.Condition()
 
     def kept(self, name: str) -> Decoded | None:
         """Return an image that an earlier run made; None if it is missing or damaged."""
@@ -113,12 +116,27 @@ class Folder:
             return None
 
     def make(self, name: str, png: bytes) -> None:
-        """Write a file; a run that is killed leaves no half of it under its name."""
-        path = self._part / name
-        path.parent.mkdir(exist_ok=True)
-        part = path.with_name(f".{path.name}")
-        part.write_bytes(png)
-        part.replace(path)
+        """Write a file, unless the run has ended; one that is killed leaves no half of it under its name."""
+        with self._changed:
+            if not self._open:
+                return
+            self._writing += 1
+        try:
+            path = self._part / name
+            path.parent.mkdir(exist_ok=True)
+            part = path.with_name(f".{path.name}")
+            part.write_bytes(png)
+            part.replace(path)
+        finally:
+            with self._changed:
+                self._writing -= 1
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """End the run: a thread that still makes an image writes nothing into what the next run may have begun."""
+        with self._changed:
+            self._open = False
+            self._changed.wait_for(lambda: not self._writing)
 
     def take(self, name: str, png: bytes) -> None:
         """Count the file in, which is there."""
