@@ -35,7 +35,7 @@ def test_what_makes_them_incomparable_is_named_on_both_sides(other, message):
         differences(A, other, NAMES)
     (warning,), forced = differences(A, other, NAMES, force=True)
     assert forced
-    assert warning.startswith("compared because of force")
+    assert warning.startswith("forced: compared because of force")
 
 
 @pytest.mark.parametrize(

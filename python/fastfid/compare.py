@@ -15,6 +15,7 @@ from .engines.choose import opened_engine
 from .errors import InputError
 from .fit import Side
 from .following import Following
+from .identity import result_of, tell_of_same
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
 from .messages_of_pairs import MessagesOfPairs
@@ -304,12 +305,13 @@ def compare(
         tell_of_sides(sides, facts, messages, fid=fid)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
         tell_of_sides(sides, facts, messages, fid=fid)
+        tell_of_same(sides, messages)
         following.read(sides)
-        against = other.read(sides, engine, facts)
         namers = [namer(side) for side in sides]
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
         scores = {metric.name: named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
+        against = other.read(sides, engine, facts, scores)
         used = references.confirmed(real, sides[1], messages) if real else None
         of_classes = scores_of_classes(common, sides, asked, partial(named_in_class, namers))
         evidence = gather(sides, scores, thumbnails=options.thumbnails) if options.report is not False else None
@@ -318,8 +320,8 @@ def compare(
     result = Comparison(
         scores=scores,
         classes=of_classes,
-        a=sides[0].result(),
-        b=sides[1].result() if len(sides) > 1 else None,
+        a=result_of(sides[0]),
+        b=result_of(sides[1]) if len(sides) > 1 else None,
         method=str(scores["fid"].parameters["method"] if "fid" in scores else options.method),
         provenance=next((side.provenance for side in sides if side.provenance), None),
         forced=forced,

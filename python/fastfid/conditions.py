@@ -9,7 +9,7 @@ from typing import Any, Self
 from .arguments import spelled
 from .checks import shown
 from .errors import InputError
-from .flat import OF_CERTAINTY
+from .flat import CLASSES, OF_CERTAINTY
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _SHAPE = re.compile(
@@ -31,6 +31,8 @@ PARTS: dict[str, tuple[str, ...]] = {
     "authpct": (),
 }
 WITH_CERTAINTY = ("fid", "kid", "sfid", "is")
+#: What stands for all classes where the name of one may stand.
+WORST, MEAN = "worst", "mean"
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,14 @@ class Condition:
     text : str
         The condition as it was given.
     name : str
-        The number: a metric (a built-in one in any case), or one of its parts as in "prdc.recall".
+        The number: a metric (a built-in one in any case), or one of its parts as in "prdc.recall"; of a class it is as
+        in "classes/cat/prdc.recall".
     low, high : float or None
         The bounds; None for no bound.
     open : bool
         Whether a number that equals a bound fails.
+    classes : str
+        The class that it is about, or "worst" or "mean"; "" for the whole sets.
     """
 
     text: str
@@ -54,6 +59,7 @@ class Condition:
     low: float | None
     high: float | None
     open: bool = False
+    classes: str = ""
 
     @classmethod
     def of(cls, text: Any) -> Self:
@@ -75,8 +81,14 @@ class Condition:
         sign = found["sign"] or ""
         if sign:
             low, high = (None, bound) if sign.startswith(">") else (bound, None)
-        name = found["name"].lower() if found["name"].lower() in PARTS else found["name"]
-        return cls(text.strip(), name, low, high, sign.endswith("="))
+        start, _, number = found["name"].rpartition("/")
+        of_class = start.startswith(f"{CLASSES}/")
+        own = number if of_class else found["name"]
+        metric, dot, part = own.partition(".")
+        if metric.lower() in PARTS:
+            own = f"{metric.lower()}{dot}{part}"
+        name, classes = (f"{start}/{own}", start.partition("/")[2]) if of_class else (own, "")
+        return cls(text.strip(), name, low, high, sign.endswith("="), classes)
 
     def side(self, value: float) -> int:
         """Return -1 for a value below the bounds, 1 above, 0 between them."""
@@ -86,15 +98,18 @@ class Condition:
 
     def split(self, metrics: Sequence[str]) -> tuple[str, str]:
         """Return the metric and the part that the name means; raise `InputError` if there is no such metric."""
-        metric, _, part = (self.name, "", "") if self.name in metrics else self.name.replace("/", ".").partition(".")
+        name = self.name.rpartition("/")[2] if self.classes else self.name
+        metric, _, part = (name, "", "") if name in metrics else name.replace("/", ".").partition(".")
         if metric not in metrics:
             more = f"; {spelled('metrics', (*metrics, metric))} computes it" if metric in PARTS else ""
             raise InputError(f"{self.text!r}: {metric} is not asked for; the metrics are {', '.join(metrics)}{more}")
         return metric, part
 
-    def check(self, metrics: Sequence[str], *, certainty: bool) -> None:
+    def check(self, metrics: Sequence[str], *, certainty: bool, classes: bool) -> None:
         """Raise `InputError` if it is known, before anything is computed, that there will be no such number."""
         metric, part = self.split(metrics)
+        if self.classes and not classes:
+            raise InputError(f"{self.text!r}: scores of classes need {spelled('per_class', True)}")
         known = PARTS.get(metric)
         if known is None or not part:
             return
@@ -121,6 +136,11 @@ def conditions_of_bounds(bounds: Mapping[str, tuple[float, float]]) -> list[str]
 def condition_of_delta(most: float) -> str:
     """Return the text of the condition about the baseline."""
     return f"fid more than {most:g} above the baseline"
+
+
+def condition_of_warnings() -> str:
+    """Return the text of the condition about warnings."""
+    return "there is a warning"
 
 
 def own_numbers(metric: str, known: Sequence[str]) -> str:

@@ -118,7 +118,7 @@ def differences(
     ]
     if clashes and not force:
         raise StatisticsMismatch(f"these cannot be compared: {'; '.join(clashes)} ({spelled('force', True)} overrides)")
-    warnings = [f"compared because of force although they differ: {'; '.join(clashes)}"] if clashes else []
+    warnings = [f"forced: compared because of force although they differ: {'; '.join(clashes)}"] if clashes else []
     soft = _circumstances(a, b)
     if soft:
         warnings.append(f"{names[0]} and {names[1]} were made differently: {'; '.join(soft)}")

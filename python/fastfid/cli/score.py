@@ -8,12 +8,12 @@ from functools import partial
 from .. import __version__
 from ..checks import list_text
 from ..comparison import Comparison
-from ..gate import Gate
 from ..metrics.base import Score
 from ..metrics.foreign_files import FORMATS
 from ..numbers_shown import decimals
 from ..options import checked, names, option_of
 from ..terminal import check_stdout, printable, say, show
+from ..verdicts import Gate
 from .gate import add_gate, check_gate, gated, show_baseline
 from .parser import IMAGES, Parser, add_option, add_silence, expand, flag_of, given_options, passing, silence
 from .save_stats import save_stats

@@ -108,6 +108,7 @@ def certainty_of(x: Given, y: Given, level: float) -> Certainty:
         p_value=parts.p_value,
         influence_x=of_x,
         influence_y=of_y,
+        _parts=parts,
     )
 
 

@@ -15,6 +15,7 @@ from .page import page_of
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
+    from ..verdicts import Gate
 
 _START = "<!DOCTYPE html>\n<!-- a report of fastfid -->\n"
 _HEIGHT = 640  # pixels of the frame in a notebook
@@ -37,10 +38,10 @@ def check_report(report: bool | str | os.PathLike[str]) -> None:
     check_replaceable(Path(report), _START.encode(), "report")
 
 
-def report_of(result: "Comparison", *, thumbnails: bool = True) -> str:
+def report_of(result: "Comparison", *, thumbnails: bool = True, gate: "Gate | None" = None) -> str:
     """Return the page of a comparison."""
     check_report(True)
-    text: str = _template().render(page_of(result, thumbnails=thumbnails))
+    text: str = _template().render({**page_of(result, thumbnails=thumbnails), "gate": gate})
     return _START + text
 
 
