@@ -604,6 +604,29 @@ def test_wrong_usage_is_told_before_anything_is_read(images, capsys, flags, said
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--paired"],
+        ["--level", "0.9"],
+        ["--no-thumbnails"],
+        ["--metrics", "fid,fid"],
+        ["--metrics", "kid", "--baseline", "b"],
+        ["--metrics", "is", "--method", "schur"],
+        ["--protocol", "adm", "--mode", "clean"],
+        ["--protocol", "adm", "--certainty"],
+        ["--reference", "b"],
+        ["--engine-options", '{"workers": 2}', "--engine", "local"],
+        ["--engine", "local", "--device", "cpu,cpu"],
+        ["--fail-if", "classes/cat/fid>1"],
+        ["--fail-if", "classes/worst/fod>1", "--per-class"],
+    ],
+)
+def test_options_that_do_not_fit_end_with_2(images, flags, capsys):
+    assert status(*flags) == 2
+    assert "error: " in capsys.readouterr().err
+
+
 # A protocol with bounds
 
 
@@ -711,7 +734,7 @@ def test_a_number_is_shown_and_reported_even_if_a_condition_cannot_be_checked(im
             (images / name / f"{i:03}.png").rename(target / f"{i:03}.png")
     assert status("--per-class", "--fail-if", "classes/cat/fid>1e6", "--fail-if", "classes/worst/fid>1e6") == 0
     capsys.readouterr()
-    assert status("--per-class", "--fail-if", "classes/bird/fid>1", "--junit", "out.xml") == 1
+    assert status("--per-class", "--fail-if", "classes/bird/fid>1", "--junit", "out.xml") == 2
     out, err = capsys.readouterr()
     assert "FID:  " in out
     assert "there is no such class; the classes are cat, dog" in err

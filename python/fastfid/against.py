@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 
 from .engines.base import Engine
-from .errors import InputError
+from .errors import InputError, UsageError
 from .fit import Facts, Side
 from .following import Following
 from .identity import same_set
@@ -93,10 +93,10 @@ class Baseline:
         self.needs: tuple[Need, ...] = ()  # of each side of the comparison, for the difference
         if options.baseline is None:
             if options.paired:
-                raise InputError("paired is about the baseline: give one, or leave paired out")
+                raise UsageError("paired is about the baseline: give one, or leave paired out")
             return
         if not any(isinstance(metric, FID) for metric in asked):
-            raise InputError(f"a baseline is about the FID, and the metrics are {', '.join(one.name for one in asked)}")
+            raise UsageError(f"a baseline is about the FID, and the metrics are {', '.join(one.name for one in asked)}")
         self.needs = _WITH_ROWS
 
     def open(self, sides: Sequence[Side], following: Following) -> None:

@@ -12,7 +12,7 @@ from .arguments import default, given, spelled
 from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
-from .errors import InputError
+from .errors import UsageError
 from .fit import Side
 from .following import Following
 from .identity import result_of, tell_of_same
@@ -345,12 +345,12 @@ def _asked(options: Options) -> list[Metric]:
     asked, reports = asked_for(options.metrics, options), options.report is not False
     if given(options.level) and not options.certainty and options.baseline is None and not reports:
         one, needed = spelled("level", options.level), spelled("certainty", True)
-        raise InputError(f"{one} is about the limits of certainty: give {needed} as well, or leave it out")
+        raise UsageError(f"{one} is about the limits of certainty: give {needed} as well, or leave it out")
     for name in OF_METRICS:
         if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
-            raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
+            raise UsageError(f"{name} is no parameter of any metric that is asked for: leave it out")
     if not reports and not options.thumbnails:
-        raise InputError(f"{spelled('thumbnails', False)} is about a report, and none is asked for")
+        raise UsageError(f"{spelled('thumbnails', False)} is about a report, and none is asked for")
     if reports:
         check_report(options.report)
     return [with_certainty(metric) for metric in asked] if reports else list(asked)
@@ -362,7 +362,7 @@ def _opened(
     """Open the first side, and the second if a metric compares two."""
     both = [metric.name for metric in asked if metric.sides > 1]
     if both and given[1] is None:
-        raise InputError(f"{both[0]} compares two sides, and only one is given{_metrics_of_one()}")
+        raise UsageError(f"{both[0]} compares two sides, and only one is given{_metrics_of_one()}")
     if not both and given[1] is not None:
         messages.note(f"the second side is not read: {', '.join(metric.name for metric in asked)} takes one side")
     return [

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from .arguments import spelled
 from .checks import shown
-from .errors import InputError
+from .errors import UsageError
 from .flat import CLASSES, OF_CERTAINTY
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -72,12 +72,12 @@ class Condition:
         """
         found = _SHAPE.fullmatch(text) if isinstance(text, str) else None
         if found is None:
-            raise InputError(f"{shown(text)} is no condition {_SUCH_AS}")
+            raise UsageError(f"{shown(text)} is no condition {_SUCH_AS}")
         bound, low, high = (None if found[name] is None else float(found[name]) for name in ("bound", "low", "high"))
         if not all(isfinite(number) for number in (bound, low, high) if number is not None):
-            raise InputError(f"{shown(text)}: a bound must be finite")
+            raise UsageError(f"{shown(text)}: a bound must be finite")
         if low is not None and high is not None and low > high:
-            raise InputError(f"{shown(text)}: the lower bound comes first, and is not above the upper one")
+            raise UsageError(f"{shown(text)}: the lower bound comes first, and is not above the upper one")
         sign = found["sign"] or ""
         if sign:
             low, high = (None, bound) if sign.startswith(">") else (bound, None)
@@ -102,24 +102,24 @@ class Condition:
         metric, _, part = (name, "", "") if name in metrics else name.replace("/", ".").partition(".")
         if metric not in metrics:
             more = f"; {spelled('metrics', (*metrics, metric))} computes it" if metric in PARTS else ""
-            raise InputError(f"{self.text!r}: {metric} is not asked for; the metrics are {', '.join(metrics)}{more}")
+            raise UsageError(f"{self.text!r}: {metric} is not asked for; the metrics are {', '.join(metrics)}{more}")
         return metric, part
 
     def check(self, metrics: Sequence[str], *, certainty: bool, classes: bool) -> None:
         """Raise `InputError` if it is known, before anything is computed, that there will be no such number."""
         metric, part = self.split(metrics)
         if self.classes and not classes:
-            raise InputError(f"{self.text!r}: scores of classes need {spelled('per_class', True)}")
+            raise UsageError(f"{self.text!r}: scores of classes need {spelled('per_class', True)}")
         known = PARTS.get(metric)
         if known is None or not part:
             return
         if part in OF_CERTAINTY and part not in known:
             if metric not in WITH_CERTAINTY:
-                raise InputError(f"{self.text!r}: the noise of {metric} is not known; {own_numbers(metric, known)}")
+                raise UsageError(f"{self.text!r}: the noise of {metric} is not known; {own_numbers(metric, known)}")
             if not certainty:
-                raise InputError(f"{self.text!r}: {part} needs {spelled('certainty', True)}")
+                raise UsageError(f"{self.text!r}: {part} needs {spelled('certainty', True)}")
         elif part not in known:
-            raise InputError(f"{self.text!r}: {metric} has no {part}; {own_numbers(metric, known)}")
+            raise UsageError(f"{self.text!r}: {metric} has no {part}; {own_numbers(metric, known)}")
 
 
 def conditions_of_bounds(bounds: Mapping[str, tuple[float, float]]) -> list[str]:

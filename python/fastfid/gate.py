@@ -8,7 +8,7 @@ from .against import Against
 from .checks import counted, one_of, real_number, shown, truth
 from .comparison import Comparison
 from .conditions import Condition, condition_of_delta, condition_of_warnings, conditions_of_bounds, own_numbers
-from .errors import InputError
+from .errors import InputError, UsageError
 from .flat import OF_CERTAINTY, numbers_of
 from .gate_classes import check_of_class
 from .messages import CODES, code_of
@@ -92,7 +92,7 @@ def gate(
     if truth("fail_on_warning", fail_on_warning):
         checks.append(_of_warnings(heard))
     if not checks:
-        raise InputError("a gate needs a condition: fail_if='fid > 12.5', or max_delta beside a baseline")
+        raise UsageError("a gate needs a condition: fail_if='fid > 12.5', or max_delta beside a baseline")
     return Gate(tuple(checks))
 
 
@@ -115,7 +115,7 @@ def _checked(text: str, comparison: Comparison) -> Check:
         return check_of_class(condition, comparison.classes, metric, part, known=known)
     number = Noisy.of(score, part, sure)
     if number is None:
-        raise InputError(f"{condition.text!r}: {own_numbers(metric, list(numbers_of(score)))}")
+        raise UsageError(f"{condition.text!r}: {own_numbers(metric, list(numbers_of(score)))}")
     return judged(condition, number)
 
 

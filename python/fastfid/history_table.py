@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 
-from .errors import InputError
+from .errors import InputError, UsageError
 from .history import History
 from .history_entry import MINUS_BASELINE, Entry
 from .metrics.certainty import LEVEL
@@ -23,7 +23,7 @@ def number_of(history: History, name: str = "") -> str:
     wanted = name or next(iter(names))
     if wanted not in names:
         more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-        raise InputError(f"none of the runs has {name}; they have {', '.join([*names][:_MOST_NAMED])}{more}")
+        raise UsageError(f"none of the runs has {name}; they have {', '.join([*names][:_MOST_NAMED])}{more}")
     return wanted
 
 
