@@ -1,6 +1,8 @@
 """Gates: conditions, verdicts with and without noise, baselines, exit codes, and the JUnit report."""
 
+import argparse
 import json
+import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ import pytest
 
 import fastfid
 from fastfid.cli.main import main
+from fastfid.cli.parser import silence
 from fastfid.conditions import PARTS, WITH_CERTAINTY, Condition
 from fastfid.flat import OF_CERTAINTY, numbers_of
 from fastfid.gate import VOID, VOID_FOR_PROTOCOL
@@ -275,6 +278,8 @@ def test_a_warning_can_fail_a_gate(result, images, capsys):
     assert check.sentence == "failed: 2 warnings: few-images: x; of no kind; fails if there is a warning"
     assert fastfid.gate(replace(result, warnings=("few-images: x",)), fail_on_warning=True, silence="few-images").passed
     assert fastfid.gate(replace(result, warnings=()), fail_on_warning=True).passed
+    (check,) = fastfid.gate(warned, fail_on_warning=True, silence=["other"]).checks
+    assert check.sentence.startswith("failed: 1 warning: few-images: x; ")
     with pytest.raises(fastfid.InputError, match="fail_on_warning must be True or False"):
         fastfid.gate(result, fail_on_warning="duplicates")
     (images / "a" / "001.png").write_bytes((images / "a" / "000.png").read_bytes())
@@ -282,6 +287,13 @@ def test_a_warning_can_fail_a_gate(result, images, capsys):
     assert "fastfid: failed: 1 warning: duplicates: a: 1 of 40 images" in capsys.readouterr().err
     assert ET.parse("o.xml").getroot()[0][0].attrib["name"] == "there is a warning"
     assert status("--fail-on-warning", "--silence", "duplicates") == 0
+
+
+def test_warnings_without_a_kind_can_be_silenced(recwarn):
+    silence(argparse.Namespace(silence=["other", "size"]))
+    for text in ("a: no kind", "few-images: x", "size: y", "no colon"):
+        warnings.warn(text, fastfid.FastFIDWarning, stacklevel=1)
+    assert [str(one.message) for one in recwarn] == ["few-images: x"]
 
 
 # Classes

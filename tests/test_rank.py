@@ -280,7 +280,7 @@ def test_one_path_is_one_set(tmp_path, monkeypatch):
     with pytest.warns(fastfid.FastFIDWarning, match=r"r\.npy has the very images of r\.npy") as seen:
         ranked("r.npy", "a.npy", "b.npy", "r.npy")
     unknown = [str(one.message) for one in seen if "no record" in str(one.message)]
-    assert unknown == ["a.npy, b.npy and r.npy: no record of the model and mode that made these statistics"]
+    assert unknown == ["no-record: a.npy, b.npy and r.npy: no record of the model and mode that made these statistics"]
 
 
 def test_rounding_does_not_set_the_decimals():

@@ -465,7 +465,7 @@ def test_the_interval_of_a_bootstrap_is_in_the_verdict():
 
 def test_every_kind_of_warning_has_advice():
     assert BY_CODE.keys() == CODES.keys()
-    assert advice_on("a: 2 images left out: b; c")[2].startswith("Repair or replace")
+    assert advice_on("left-out: a: 2 images left out: b; c")[2].startswith("Repair or replace")
     assert advice_on("of no kind: at all") == ("", "of no kind: at all", "")
 
 

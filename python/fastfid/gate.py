@@ -11,7 +11,7 @@ from .conditions import Condition, condition_of_delta, condition_of_warnings, co
 from .errors import InputError, UsageError
 from .flat import OF_CERTAINTY, numbers_of
 from .gate_classes import check_of_class
-from .messages import CODES, code_of
+from .messages import CODES, OTHER, code_of
 from .verdicts import FAILED, PASSED, Check, Gate, Noisy, judged
 
 #: Warnings of which each makes the numbers of a comparison void: no condition passes.
@@ -44,7 +44,7 @@ def gate(
     fail_on_warning : bool
         It also fails if there is a warning.
     silence : collection of str
-        Kinds of warnings that count for nothing, such as "duplicates".
+        Kinds of warnings that count for nothing, such as "duplicates"; "other" for those without a kind.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def gate(
     if isinstance(silence, str):
         silence = (silence,)
     for code in silence:
-        one_of("silence", code, CODES)
+        one_of("silence", code, (*CODES, OTHER))
     heard = [text for text in comparison.warnings if code_of(text) not in silence]
     bounds = conditions_of_bounds(comparison.protocol.bounds) if comparison.protocol else []
     checks = _void([_checked(text, comparison) for text in bounds], heard, VOID_FOR_PROTOCOL)

@@ -41,6 +41,7 @@ CODES = {
     "too-alike": "sets that are more alike than independent sets can be",
     "left-out": "images that cannot be decoded, with --on-error skip",
     "many-left-out": "more than a tenth of a side left out",
+    "no-record": "statistics that do not say which model and mode made them",
     "forced": "sides that were made in different ways and compared because of --force",
     "baseline": "a baseline that is the first side itself",
     "few-images": "fewer images than dims, or than a metric should have",
@@ -51,6 +52,8 @@ CODES = {
     "protocol-size": "images of another size than the protocol's",
     "protocol-reference": "a real side that is not the protocol's, or of which that is not known",
 }
+#: Stands for all warnings without a code where a code may stand.
+OTHER = "other"
 # The losses that `decode` reports, as the end of a sentence that begins with "N images have".
 _LOSSES = {
     "16-bit": "16 bits a channel; values above 255 become 255, as in every tool",
@@ -124,15 +127,15 @@ class Messages:
 
 
 def code_of(warning: str) -> str:
-    """Return the code of a warning, "" if it has none.
+    """Return the code of a warning, "other" if it has none.
 
     Examples
     --------
     >>> code_of("duplicates: 2 images are in both a and b"), code_of("a: the largest pixel is 1")
-    ('duplicates', '')
+    ('duplicates', 'other')
     """
     code = warning.partition(": ")[0]
-    return code if code in CODES else ""
+    return code if code in CODES else OTHER
 
 
 def shortage(chunk: int, batch_size: int, device: str) -> str | None:

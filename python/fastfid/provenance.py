@@ -128,7 +128,7 @@ def differences(
 def without_record(names: Sequence[str]) -> str:
     """Return the warning about sides of which nothing says how they were made."""
     listed = ", ".join([*names[:-2], " and ".join(names[-2:])])
-    return f"{listed}: no record of the model and mode that made these statistics"
+    return f"no-record: {listed}: no record of the model and mode that made these statistics"
 
 
 def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:

@@ -15,6 +15,7 @@ BY_CODE = {
     "many-left-out": "Repair or replace these files first: what is left may be of other kinds than what is not.",
     "forced": "The number compares unlike things. Make both sides in the same way.",
     "baseline": "Give the images of the other generator as baseline.",
+    "no-record": "Make the statistics again with fastfid, or make sure that the same model and mode were used.",
     "few-images": "Use more images, and compare only numbers of equally many images; fastfid plan says how many are "
     "needed.",
     "unequal-n": "Compare only with numbers from the same numbers of images, or use the value without bias.",
@@ -26,8 +27,6 @@ BY_CODE = {
 }
 #: By words in a warning without a code.
 BY_WORDS = {
-    "no record of the model": "Make the statistics again with fastfid, or make sure that the same model and mode were "
-    "used.",
     "made differently": "Harmless for the leading digits; make both sides on one machine to remove it.",
     "does not apply": "Give the images instead of statistics, or leave the option out.",
     "out of memory": "The number is not affected. Use this batch size to save time.",
