@@ -11,12 +11,13 @@ from .checks import shown
 from .errors import UsageError
 from .flat import CLASSES, OF_CERTAINTY
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _SHAPE = re.compile(
     rf"\s*(?P<name>[^\s<>=]+?)\s*(?:(?P<sign>[<>]=?)\s*(?P<bound>{_NUMBER})"
     rf"|\s+outside\s+(?P<low>{_NUMBER})\s*:\s*(?P<high>{_NUMBER}))\s*"
 )
 _SUCH_AS = "such as 'fid > 12.5', 'prdc.recall < 0.5' or 'fid outside 23.0:23.9'"
+_QUOTES = "; a shell needs the quotes, because it takes < and > for itself"
 # The numbers among the parts of each built-in metric; which of them there are can depend on its convention.
 _DISTANCE = ("mean_term", "trace_term", "error_estimate")
 PARTS: dict[str, tuple[str, ...]] = {
@@ -72,7 +73,8 @@ class Condition:
         """
         found = _SHAPE.fullmatch(text) if isinstance(text, str) else None
         if found is None:
-            raise UsageError(f"{shown(text)} is no condition {_SUCH_AS}")
+            quotes = "" if isinstance(text, str) and re.search("[<>]|outside", text) else _QUOTES
+            raise UsageError(f"{shown(text)} is no condition {_SUCH_AS}{quotes}")
         bound, low, high = (None if found[name] is None else float(found[name]) for name in ("bound", "low", "high"))
         if not all(isfinite(number) for number in (bound, low, high) if number is not None):
             raise UsageError(f"{shown(text)}: a bound must be finite")
@@ -84,9 +86,7 @@ class Condition:
         start, _, number = found["name"].rpartition("/")
         of_class = start.startswith(f"{CLASSES}/")
         own = number if of_class else found["name"]
-        metric, dot, part = own.partition(".")
-        if metric.lower() in PARTS:
-            own = f"{metric.lower()}{dot}{part}"
+        own = own.lower() if own.partition(".")[0].lower() in PARTS else own
         name, classes = (f"{start}/{own}", start.partition("/")[2]) if of_class else (own, "")
         return cls(text.strip(), name, low, high, sign.endswith("="), classes)
 
@@ -102,24 +102,29 @@ class Condition:
         metric, _, part = (name, "", "") if name in metrics else name.replace("/", ".").partition(".")
         if metric not in metrics:
             more = f"; {spelled('metrics', (*metrics, metric))} computes it" if metric in PARTS else ""
-            raise UsageError(f"{self.text!r}: {metric} is not asked for; the metrics are {', '.join(metrics)}{more}")
+            if metric == CLASSES:
+                raise UsageError(f"{shown(self.text)}: the metric is missing, as in classes/cat/fid")
+            asked = f"{shown(metric)[1:-1]} is not asked for; the metrics are {', '.join(metrics)}"
+            raise UsageError(f"{shown(self.text)}: {asked}{more}")
         return metric, part
 
     def check(self, metrics: Sequence[str], *, certainty: bool, classes: bool) -> None:
         """Raise `InputError` if it is known, before anything is computed, that there will be no such number."""
         metric, part = self.split(metrics)
         if self.classes and not classes:
-            raise UsageError(f"{self.text!r}: scores of classes need {spelled('per_class', True)}")
+            raise UsageError(f"{shown(self.text)}: scores of classes need {spelled('per_class', True)}")
         known = PARTS.get(metric)
         if known is None or not part:
             return
         if part in OF_CERTAINTY and part not in known:
             if metric not in WITH_CERTAINTY:
-                raise UsageError(f"{self.text!r}: the noise of {metric} is not known; {own_numbers(metric, known)}")
+                raise UsageError(
+                    f"{shown(self.text)}: the noise of {metric} is not known; {own_numbers(metric, known)}"
+                )
             if not certainty:
-                raise UsageError(f"{self.text!r}: {part} needs {spelled('certainty', True)}")
+                raise UsageError(f"{shown(self.text)}: {part} needs {spelled('certainty', True)}")
         elif part not in known:
-            raise UsageError(f"{self.text!r}: {metric} has no {part}; {own_numbers(metric, known)}")
+            raise UsageError(f"{shown(self.text)}: {metric} has no {part}; {own_numbers(metric, known)}")
 
 
 def conditions_of_bounds(bounds: Mapping[str, tuple[float, float]]) -> list[str]:

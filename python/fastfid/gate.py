@@ -115,7 +115,7 @@ def _checked(text: str, comparison: Comparison) -> Check:
         return check_of_class(condition, comparison.classes, metric, part, known=known)
     number = Noisy.of(score, part, sure)
     if number is None:
-        raise UsageError(f"{condition.text!r}: {own_numbers(metric, list(numbers_of(score)))}")
+        raise UsageError(f"{shown(condition.text)}: {own_numbers(metric, list(numbers_of(score)))}")
     return judged(condition, number)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import inf, isnan, nan
 from statistics import fmean
 
+from .checks import shown
 from .conditions import MEAN, WORST, Condition, own_numbers
 from .errors import UsageError
 from .flat import numbers_of, plain_word
@@ -21,25 +22,25 @@ def check_of_class(
     numbers = {name: _number(condition, scores[metric], metric, part, known) for name, scores in classes.items()}
     if wanted in (WORST, MEAN):
         if wanted in classes:
-            raise UsageError(f"{condition.text!r}: a class is called {wanted}: give its folder another name")
+            raise UsageError(f"{shown(condition.text)}: a class is called {wanted}: give its folder another name")
         return _of_worst(condition, numbers) if wanted == WORST else _of_mean(condition, numbers)
     found = [name for name in classes if wanted in (name, plain_word(name))]
     if len(found) != 1:
         what = "means several classes" if found else "there is no such class"
-        raise UsageError(f"{condition.text!r}: {what}; {_some(found or list(classes))}")
+        raise UsageError(f"{shown(condition.text)}: {what}; {_some(found or list(classes))}")
     return judged(condition, numbers[found[0]])
 
 
 def _number(condition: Condition, score: Score, metric: str, part: str, known: bool) -> Noisy:
     number = Noisy.of(score, part, score.certainty if known else None)
     if number is None:
-        raise UsageError(f"{condition.text!r}: {own_numbers(metric, list(numbers_of(score)))}")
+        raise UsageError(f"{shown(condition.text)}: {own_numbers(metric, list(numbers_of(score)))}")
     return number
 
 
 def _of_worst(condition: Condition, numbers: Mapping[str, Noisy]) -> Check:
     """Check every class, and return the worst check: of the same verdicts that of the number farthest out."""
-    each = {name: judged(condition, number, f"{condition.name}, {name},") for name, number in numbers.items()}
+    each = {name: judged(condition, number, f"{condition.name} ({name})") for name, number in numbers.items()}
     return min(each.values(), key=lambda check: (worst_first(check), -_excess(condition, check.value)))
 
 

@@ -80,6 +80,9 @@ def check_gate(parser: Parser, typed: argparse.Namespace) -> None:
         parser.error("--note says what --append calls the run: give both")
     if typed.junit is not None and not _conditions(typed):
         parser.error(f"--junit reports conditions: give {', '.join(_CONDITIONS[:-1])} or {_CONDITIONS[-1]}")
+    targets = [os.path.realpath(path) for path in (typed.junit, typed.append, getattr(typed, "report", None)) if path]
+    if len({*targets}) < len(targets):
+        parser.error("--junit, --append and --report write a file each: give them different names")
     protocol = protocol_of(getattr(typed, "protocol", None))
     asked = protocol.metrics if protocol else getattr(typed, "metrics", Options.metrics)
     names = [metric if isinstance(metric, str) else metric.name for metric in asked]
