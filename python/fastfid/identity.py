@@ -51,6 +51,11 @@ class Identity:
             raise ValueError(f"an identity is {plain!r:.80}")
         return found
 
+    def __str__(self) -> str:
+        if self.images:
+            return f"SHA-256 {self.images[:12]}"
+        return "not known" if self.trace is None else f"features with a variance of {self.trace:.9g}"
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data."""
         return asdict(self)
