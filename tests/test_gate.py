@@ -642,6 +642,14 @@ def test_options_that_do_not_fit_end_with_2(images, flags, capsys):
     assert "error: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("index", "of"), [("2", "2"), ("-1", "2"), ("0", "0")])
+def test_a_part_that_there_is_not(images, capsys, index, of):
+    with pytest.raises(SystemExit) as raised:
+        main(["shard", "a", "parts", f"--index={index}", f"--of={of}"])
+    assert raised.value.code == 2
+    assert "parts have the numbers 0 to N-1" in capsys.readouterr().err
+
+
 # A protocol with bounds
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import InputError, UsageError
+from .errors import InputError
 from .files.reading import failures
 
 
@@ -55,10 +55,10 @@ def type_of(value: object) -> str:
 def whole_number(name: str, value: Any, least: int, most: int | None = None) -> int:
     """Return `value` as an int from `least` to `most`, or raise `InputError`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise UsageError(f"{name} must be a whole number, got {shown(value)}")
+        raise InputError(f"{name} must be a whole number, got {shown(value)}")
     if value < least or (most is not None and value > most):
         bounds = f"at least {least}" if most is None else f"between {least} and {most}"
-        raise UsageError(f"{name} must be {bounds}, got {shown(value)}")
+        raise InputError(f"{name} must be {bounds}, got {shown(value)}")
     return int(value)
 
 
