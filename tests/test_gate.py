@@ -330,6 +330,8 @@ def test_the_worst_class(classed):
     assert (check.verdict, check.value) == (FAILED, values["x.y"])
     assert check.sentence.startswith("failed: classes/worst/fid (x.y) ")
     assert fastfid.gate(plain, "classes/worst/fid < 0").checks[0].value == min(values.values())
+    for bound in ("0", "1e6"):  # of several failing or passing classes the farthest out is named
+        assert fastfid.gate(plain, f"classes/worst/fid > {bound}").checks[0].value == values["x.y"]
     assert fastfid.gate(plain, "classes/worst/fid > 1e6").passed
     assert fastfid.gate(plain, "classes/worst/prdc.recall < 0.5").verdict == FAILED
     dog = values["dog"]  # the one that fails for sure counts, not one that only may
