@@ -77,17 +77,17 @@ def ended(pid: int) -> int | str:
     return "hangs"
 
 
-def wrong(world: World, name: str, case: Run, code: int | str, out: str, err: str) -> str:
+def wrong(world: World, case: Run, code: int | str, out: str, err: str) -> str:
     """Return what is wrong with how a command with a fault has ended, or an empty string."""
+    left = world.left_over(ended_well=code == 0)
     if code == 0:
-        return "" if case.right(out) else "wrong result"
+        return f"left behind: {left}" if left else "" if case.right(out) else "wrong result"
     if code != 1:
         return f"exit status {code}"
     if case.half():
         return "half a result"
     if "fastfid: error:" not in err or "Traceback" in err:
         return "no message"
-    left = world.left_over(name)
     return f"left behind: {left}" if left else ""
 
 
@@ -103,13 +103,13 @@ def fail_all(world: World, name: str, case: Run, kind: str, most: int, folder: P
     for n in range(1, count + 1, step):
         world.begin()
         code, out, err, _ = attempt(case.arguments, folder, world.root, kind, n)
-        if problem := wrong(world, name, case, code, out, err):
+        if problem := wrong(world, case, code, out, err):
             problems.append(f"{name}, {kind} {n}: {problem}: {err.strip()[-1500:]}")
         found["right" if code == 0 else "refused"] += 1
         if n // step % AGAIN == 0 and not world.made(name):
             code, out, err, _ = attempt(case.arguments, folder, world.root, kind, 0)
-            if code != 0 or not case.right(out) or world.left_over(name):
-                problems.append(f"{name}, {kind} {n}, run again: {code} {err[-1500:]} {world.left_over(name)}")
+            if code != 0 or (problem := wrong(world, case, code, out, err)):
+                problems.append(f"{name}, {kind} {n}, run again: {code}, {problem}: {err[-1500:]}")
             found["again"] += 1
     of = f"{count}" if step == 1 else f"{count}, each {step}th"
     print(

@@ -72,7 +72,7 @@ def finish(world: World, name: str, case: Run, folder: Path, *, forked: bool) ->
     out, err = child.printed()
     assert code == 0, f"{name}: exit status {code}: {err}"
     assert case.right(out), f"{name}: wrong result; {out} {err}"
-    left = world.left_over(name)
+    left = world.left_over(ended_well=True)
     assert not left, f"{name}: left behind: {left}"
     return seconds
 
@@ -92,7 +92,7 @@ def kill_often(world: World, name: str, case: Run, kills: int, rng: np.random.Ra
         else:
             ended += 1
         assert not case.half(), f"{name}: a half result after kill {killed}"
-        most_left = max(most_left, len(world.left_over(name)))
+        most_left = max(most_left, len(world.left_over(ended_well=False)))
         if world.made(name):
             whole += 1
             world.begin()

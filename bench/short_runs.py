@@ -169,15 +169,15 @@ class World:
             json.loads(line)
         return len(lines) - 1
 
-    def left_over(self, name: str) -> list[str]:
-        """List what is in the folder of the tries besides inputs and results."""
+    def left_over(self, *, ended_well: bool) -> list[str]:
+        """List what is in the folder of the tries besides inputs, results, and what a next run continues."""
         known = {"one.npz", "two.npz", "h.jsonl", "home", "out.npz", "out.onnx", "page.html", "made", "parts"}
-        known |= {"pieces", "merged.npz"}
+        known |= {"pieces", "merged.npz"} | (set() if ended_well else {".made.part", ".made.part.lock"})
         found = [path.name for path in self.work.iterdir() if path.name not in known]
         return found + [
             str(path.relative_to(self.work))
             for path in self.work.rglob(".*")
-            if path.parent != self.work and path.is_file()
+            if path.parent != self.work and path.is_file() and path.relative_to(self.work).parts[0] != ".made.part"
         ]
 
 
