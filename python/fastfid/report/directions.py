@@ -13,7 +13,7 @@ from ..metrics.feature_blocks import Given
 
 SHARES = 20  # directions whose share is shown
 _DIRECTIONS = 3  # that are shown with images
-_OUTERMOST = 4  # images of each side at each end
+_OUTERMOST = 3  # images of each side at each end
 _BINS = 24
 _AT_AN_END = 0.05  # of the images
 _NORMAL = 2000  # places of the normal law that stands for a side without rows

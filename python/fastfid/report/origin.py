@@ -20,11 +20,16 @@ def is_noise(result: "Comparison") -> bool:
     return sure is not None and p is not None and 1 - sure.level <= p <= TOO_ALIKE
 
 
+def is_too_alike(result: "Comparison") -> bool:
+    """Whether the two sides cannot be independent, so that the formulas for chance do not hold."""
+    sure = result.scores["fid"].certainty if "fid" in result.scores else None
+    return sure is not None and sure.p_value is not None and sure.p_value > TOO_ALIKE
+
+
 def standing_out(result: "Comparison", evidence: Evidence) -> tuple[int, str]:
     """Return how many of the leading directions can be interpreted, and what to say of all of them."""
     sure, chance, shares = result.scores["fid"].certainty, evidence.chance, evidence.shares
-    p = None if sure is None else sure.p_value
-    if sure is not None and p is not None and p > TOO_ALIKE:
+    if is_too_alike(result):
         return len(shares), "The two sides share images, or one was made from the other, so chance is no measure here."
     if is_noise(result):
         return 0, (
@@ -32,7 +37,7 @@ def standing_out(result: "Comparison", evidence: Evidence) -> tuple[int, str]:
             "interpreted here."
         )
     if chance is None:
-        if p is not None:
+        if sure is not None and sure.p_value is not None:
             return len(shares), "The FID is more than noise. Of a single direction, that cannot be said here."
         return len(shares), "Whether they are more than noise cannot be said here."
     found = sum(share > chance.limit for share in shares)
@@ -52,7 +57,7 @@ def course(direction: Direction) -> str:
     """Describe a direction in words."""
     if direction.unit == "A":
         return "B does not vary along it at all."
-    shift = f"{direction.shift:.2g} standard deviations of B to the right of B's"
+    shift = f"{direction.shift:.1f} standard deviations of B to the right of B's"
     if direction.shift < 0.05:
         shift = "about where B's is"
     return f"The mean of A is {shift}, and A spreads {direction.spread:.2g} times as widely as B."

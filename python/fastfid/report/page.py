@@ -56,12 +56,12 @@ def page_of(result: "Comparison", *, thumbnails: bool) -> dict[str, Any]:
         "facts": list(_facts(result)),
         "ruler": _ruler(result),
         "floor": "fid" in result.scores and result.certainty is not None and result.certainty.noise_floor is not None,
-        "scores": list(score_rows(result.scores)),
+        "scores": list(score_rows(result.scores, tuple(side.n for side in sides))),
         "without_limits": without_limits(result.scores),
         "warnings": [advice_on(warning) for warning in result.warnings],
         "notes": result.notes,
         "absent": {name: sentence(reason) for name, reason in evidence.absent.items()},
-        "terms": plots.terms(result.mean_term, result.trace_term) if "fid" in result.scores else None,
+        "terms": _terms(result) if "fid" in result.scores else None,
         **_plots(result, evidence),
         **_origin(result, evidence, gallery),
         "influential": [gallery.cards(i, shown, "{:.4g}") for i, shown in enumerate(evidence.influential)],
@@ -126,9 +126,17 @@ def _ruler(result: "Comparison") -> plots.Plot | None:
     return plots.ruler(sure) if sure and sure.standard_error is not None else None
 
 
-def _plots(result: "Comparison", evidence: Evidence) -> dict[str, plots.Plot | None]:
-    sure = result.certainty if "fid" in result.scores else None
+def _terms(result: "Comparison") -> plots.Plot | None:
+    """Return the two terms, without rounding; None if nothing is left."""
+    rounding = result.error_estimate  # NaN if it is not known
+    mean, covariance = (0.0 if abs(term) <= rounding else term for term in (result.mean_term, result.trace_term))
+    return plots.terms(mean, covariance) if mean or covariance else None
+
+
+def _plots(result: "Comparison", evidence: Evidence) -> dict[str, Any]:
+    sure = result.certainty if "fid" in result.scores and not origin.is_too_alike(result) else None
     return {
+        "beyond": sure is not None and sure.corrected is not None,
         "growth": plots.growth(evidence.subsets, sure) if evidence.subsets else None,
         "spectrum": plots.spectrum(evidence.shares, evidence.chance) if evidence.shares else None,
         "eigenvalues": plots.eigenvalues(evidence.spectra) if evidence.spectra else None,
@@ -195,7 +203,7 @@ def _pairs(name: str, found: Closest, gallery: _Gallery) -> dict[str, Any]:
     title, says = _PAIRS[name]
     return {
         "title": title,
-        "says": says,
+        "says": sentence(says),
         "pairs": [
             {
                 "cards": [gallery.card(one, pair.rows[0]), gallery.card(other, pair.rows[1])],

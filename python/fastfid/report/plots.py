@@ -14,6 +14,7 @@ from .verdict import shown_as
 
 WIDTH = 420.0  # small, so that text is readable where the page is narrow
 _LEFT = 46.0
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _WIDE = 7.2  # of a character, at most
 
 
@@ -143,7 +144,7 @@ def growth(subsets: Sequence[Subset], sure: Certainty | None) -> Plot:
         end = 8 * whole
         more = [whole * 2 ** (k / 4) for k in range(13)]
         expected = [(n, sure.corrected + (sure.bias or 0.0) * whole / n) for n in more]
-    values = [*fids, *(fid for _, fid in expected), 0.0]
+    values = [*fids, *(fid for _, fid in expected), sure.corrected or 0.0 if sure else 0.0, 0.0]
     across = Scale(log10(sizes[0]), log10(end), _LEFT, WIDTH - 14)
     up = Scale(min(values), max([*values, (sure.high or 0.0) if sure else 0.0]) * 1.05 or 1.0, 196, 14)
     if sure is not None and sure.corrected is not None:
@@ -198,7 +199,7 @@ def eigenvalues(spectra: Sequence[Spectrum]) -> Plot | None:
     for power in powers:
         if len(powers) < 8 or power % 2 == 0:
             marks += [line(_LEFT, up(power), WIDTH - 14, up(power), "grid")]
-            marks += [text(_LEFT - 7, up(power) + 4, f"{10.0**power:g}", "tick", "end")]
+            marks += [text(_LEFT - 7, up(power) + 4, f"10{str(power).translate(_RAISED)}", "tick", "end")]
     for spectrum, kind in zip(spectra, "ab", strict=True):
         points = [(across(log10(k)), up(log10(v))) for k, v in zip(spectrum.places, spectrum.values, strict=True)]
         marks.append(path(points, f"line-{kind}"))

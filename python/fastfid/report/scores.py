@@ -26,21 +26,31 @@ _OWN_LINES = {
 }
 
 
-def score_rows(scores: Mapping[str, Score]) -> Iterator[dict[str, Any]]:
-    """Yield the lines of the table of scores."""
+def score_rows(scores: Mapping[str, Score], n: tuple[int | None, ...]) -> Iterator[dict[str, Any]]:
+    """Yield the lines of the table of scores; `n` are the numbers of images of the sides."""
     for name, score in scores.items():
-        own = {part: says for part, says in _OWN_LINES.get(name, {}).items() if part in score.parts}
-        for part, says in own.items():
-            yield _row(score, part.capitalize(), score.parts[part], [says])
-        if not own:
-            yield _row(score, TITLES.get(name, name), score.value, _others(name, score)) | _certainty(score)
+        facts = _facts(score, n)
+        for part, says in _OWN_LINES.get(name, {}).items():
+            if part in score.parts:
+                yield _row(part.capitalize(), score.parts[part], [says, facts])
+                facts = ""  # the same for all parts
+        if facts:
+            yield _row(TITLES.get(name, name), score.value, [*_others(name, score), facts]) | _certainty(score)
 
 
-def _row(score: Score, name: str, value: float, texts: Sequence[str]) -> dict[str, Any]:
-    n = " / ".join("?" if n is None else f"{n:,}" for n in score.n)
-    facts = [f"{score.better} is better", f"{n} images" if n else "", score.convention and f"as in {score.convention}"]
-    about = [*texts, "; ".join(fact for fact in facts if fact)]
-    return {"name": name, "value": value, "shown": plain(value), "about": about, "without": "", "limits": ""}
+def _facts(score: Score, n: tuple[int | None, ...]) -> str:
+    own = " / ".join("?" if n is None else f"{n:,}" for n in score.n)
+    facts = [
+        f"{score.better} is better",
+        score.convention and f"as in {score.convention}",
+        f"of {own} images" if score.n != n[: len(score.n)] else "",
+    ]
+    return "; ".join(fact for fact in facts if fact)
+
+
+def _row(name: str, value: float, about: Sequence[str]) -> dict[str, Any]:
+    texts = [text for text in about if text]
+    return {"name": name, "value": value, "shown": plain(value), "about": texts, "without": "", "limits": ""}
 
 
 def _others(name: str, score: Score) -> list[str]:
@@ -127,7 +137,7 @@ def _bias(result: "Comparison", evidence: Evidence) -> str:
     if n and 1 / _CLOSE <= n / usual <= _CLOSE:
         return (
             f"{text} For scale: of {n:,} images a side, about as many as a class has here, chosen from all classes, it "
-            f"reads {plain(fid)} where that of all images reads {plain(whole.value)}. The difference is bias, and much "
+            f"reads {fid:.4g} where that of all images reads {whole.value:.4g}. The difference is bias, and much "
             "of the FID of a class may be bias as well."
         )
     if sure is not None and sure.bias is not None:
