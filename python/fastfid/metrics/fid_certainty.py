@@ -184,7 +184,7 @@ class Pair:
         if fewest.count < least:
             return (
                 f"{fewest.name} has {fewest.n} rows of {dims} dims, and the corrections need at least {least}; "
-                f"a comparison with {spelled('bootstrap', 100)} has an interval for any number of images"
+                f"a comparison with {spelled('bootstrap', 100)} has an interval of the FID for any number of images"
             )
         for side in self.sides:
             if side.is_coarse():

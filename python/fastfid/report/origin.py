@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from .chance import Chance
 from .directions import Direction, End
 from .evidence import Evidence
 from .verdict import TOO_ALIKE
@@ -24,6 +25,11 @@ def is_too_alike(result: "Comparison") -> bool:
     """Whether the two sides cannot be independent, so that the formulas for chance do not hold."""
     sure = result.scores["fid"].certainty if "fid" in result.scores else None
     return sure is not None and sure.p_value is not None and sure.p_value > TOO_ALIKE
+
+
+def measure(result: "Comparison", evidence: Evidence) -> Chance | None:
+    """Return what chance shows, if that is a measure for these sides."""
+    return None if is_too_alike(result) else evidence.chance
 
 
 def standing_out(result: "Comparison", evidence: Evidence) -> tuple[int, str]:

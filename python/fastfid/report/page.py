@@ -56,6 +56,7 @@ def page_of(result: "Comparison", *, thumbnails: bool) -> dict[str, Any]:
         "facts": list(_facts(result)),
         "ruler": _ruler(result),
         "floor": "fid" in result.scores and result.certainty is not None and result.certainty.noise_floor is not None,
+        "fid": "fid" in result.scores,
         "scores": list(score_rows(result.scores, tuple(side.n for side in sides))),
         "without_limits": without_limits(result.scores),
         "warnings": [advice_on(warning) for warning in result.warnings],
@@ -137,8 +138,8 @@ def _plots(result: "Comparison", evidence: Evidence) -> dict[str, Any]:
     sure = result.certainty if "fid" in result.scores and not origin.is_too_alike(result) else None
     return {
         "beyond": sure is not None and sure.corrected is not None,
-        "growth": plots.growth(evidence.subsets, sure) if evidence.subsets else None,
-        "spectrum": plots.spectrum(evidence.shares, evidence.chance) if evidence.shares else None,
+        "growth": plots.growth(evidence.subsets, sure) if evidence.subsets and _terms(result) else None,
+        "spectrum": plots.spectrum(evidence.shares, origin.measure(result, evidence)) if evidence.shares else None,
         "eigenvalues": plots.eigenvalues(evidence.spectra) if evidence.spectra else None,
     }
 
@@ -148,7 +149,7 @@ def _origin(result: "Comparison", evidence: Evidence, gallery: "_Gallery") -> di
     totals = [spectrum.total for spectrum in evidence.spectra]
     return {
         "standing_out": text,
-        "by_chance": evidence.chance is not None,
+        "by_chance": evidence.shares and origin.measure(result, evidence) is not None,
         "noise": origin.is_noise(result),
         "directions": [
             {

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 _MOST_CLASSES = 30  # shown at once; the others can be unfolded
 _CLOSE = 1.5  # times as many images at most
-_OF_FID = ("mean_term", "trace_term", "error_estimate")  # the page shows the terms elsewhere
+_LEFT_OUT = ("mean_term", "trace_term", "error_estimate")  # the page shows the terms of the FID elsewhere
+_NAMES = {
+    "std": "standard deviation over the splits",
+    "subset_std": "standard deviation of the subsets, which is no standard error",
+    "standard_error": "standard error by a formula",
+}
 #: The parts of a score that get a line of their own, and what they say. The value of the score is the first.
 _OWN_LINES = {
     "prdc": {
@@ -35,7 +40,7 @@ def score_rows(scores: Mapping[str, Score], n: tuple[int | None, ...]) -> Iterat
                 yield _row(part.capitalize(), score.parts[part], [says, facts])
                 facts = ""  # the same for all parts
         if facts:
-            yield _row(TITLES.get(name, name), score.value, [*_others(name, score), facts]) | _certainty(score)
+            yield _row(TITLES.get(name, name), score.value, [*_others(score), facts]) | _certainty(score)
 
 
 def _facts(score: Score, n: tuple[int | None, ...]) -> str:
@@ -53,15 +58,13 @@ def _row(name: str, value: float, about: Sequence[str]) -> dict[str, Any]:
     return {"name": name, "value": value, "shown": plain(value), "about": texts, "without": "", "limits": ""}
 
 
-def _others(name: str, score: Score) -> list[str]:
+def _others(score: Score) -> list[str]:
     """Return the other numbers of a score as text; the certainty has the better standard error."""
     known = score.certainty is not None and score.certainty.standard_error is not None
-    left_out = (
-        {"mean_term", "trace_term", "error_estimate"} if name == "fid" else {"standard_error"} if known else set()
-    )
+    left_out = (*_LEFT_OUT, *(("standard_error",) if known else ()))
     numbers = {part: value for part, value in score.parts.items() if isinstance(value, int | float)}
     texts = [
-        f"{part.replace('_', ' ')} {plain(value)}"
+        f"{_NAMES.get(part, part.replace('_', ' '))} {plain(value)}"
         for part, value in numbers.items()
         if part not in left_out and value != score.value
     ]
@@ -80,11 +83,11 @@ def _certainty(score: Score) -> dict[str, str]:
 
 
 def without_limits(scores: Mapping[str, Score]) -> list[str]:
-    """Say of which scores the limits were asked for and are not known, and why."""
+    """Say of which scores but the FID, of which the verdict says it, the limits are not known, and why."""
     return [
         f"{TITLES.get(name, name)} without limits: {score.certainty.reason}."
         for name, score in scores.items()
-        if score.certainty is not None and score.certainty.standard_error is None
+        if name != "fid" and score.certainty is not None and score.certainty.standard_error is None
     ]
 
 

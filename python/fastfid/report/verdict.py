@@ -81,9 +81,9 @@ def _unsure(result: "Comparison", score: Score, title: str) -> Verdict:
             f"({100 * interval.level:g}% interval, bias included)"
         )
     if sure is not None and interval is not None:
-        headline = f"{title} {plain(score.value)}, {100 * interval.level:g}% interval {plain(interval.low)} to "
+        limits = f"{100 * interval.level:g}% interval {interval.low:.4g} to {interval.high:.4g}"
         why = sure.reason.partition("; ")[0]  # without the way out, which was taken
-        return Verdict(f"{headline}{plain(interval.high)}", f"{text}. {sentence(why)}")
+        return Verdict(f"{title} {score.value:.4g}, {limits}", f"{text}. {sentence(why)}")
     if sure is not None:
         return Verdict("How sure this is cannot be said", f"{text}. {sentence(sure.reason)}")
     asked = result.evidence is not None
