@@ -257,13 +257,8 @@ class Scale:
         """Yield horizontal lines with numbers on the left."""
         for value in ticks(self.low, self.high, 5):
             yield line(left, self(value), right, self(value), "grid" if value else "axis")
-            yield text(
-                left - 7,
-                self(value) + 4,
-                f"{value:.3g}".replace("e+0", "e") if not unit else f"{100 * value:.3g} %",
-                "tick",
-                "end",
-            )
+            words = f"{100 * value:.3g} %" if unit else f"{value:.3g}".replace("e+0", "e")
+            yield text(left - 7, self(value) + 4, words, "tick", "end")
 
     def powers(self, y: float, first: float, last: float) -> Iterator[Mark]:
         """Yield numbers on a horizontal scale of powers of ten, with 2 and 5 between them if there is room."""

@@ -12,6 +12,7 @@ from .verdict import TITLES, plain, shown_as
 if TYPE_CHECKING:
     from ..comparison import Comparison
 
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 _MOST_CLASSES = 30  # shown at once; the others can be unfolded
 _CLOSE = 1.5  # times as many images at most
 _LEFT_OUT = ("mean_term", "trace_term", "error_estimate")  # the page shows the terms of the FID elsewhere
@@ -77,8 +78,9 @@ def _certainty(score: Score) -> dict[str, str]:
         return {}
     number = shown_as(sure)
     return {
-        "without": f"{number(sure.corrected)} ± {number(sure.standard_error)}",
-        "limits": f"{100 * sure.level:g}% limits {number(sure.low)} to {number(sure.high)}",
+        "without": f"{number(sure.corrected)} ± {number(sure.standard_error)}".replace(" ", _NO_BREAK),
+        "limits": f"{100 * sure.level:g}% limits "
+        + f"{number(sure.low)} to {number(sure.high)}".replace(" ", _NO_BREAK),
     }
 
 
