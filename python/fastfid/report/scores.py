@@ -12,7 +12,6 @@ from .verdict import TITLES, plain, shown_as
 if TYPE_CHECKING:
     from ..comparison import Comparison
 
-_NO_BREAK = "\N{NO-BREAK SPACE}"
 _MOST_CLASSES = 30  # shown at once; the others can be unfolded
 _CLOSE = 1.5  # times as many images at most
 _LEFT_OUT = ("mean_term", "trace_term", "error_estimate")  # the page shows the terms of the FID elsewhere
@@ -56,7 +55,7 @@ def _facts(score: Score, n: tuple[int | None, ...]) -> str:
 
 def _row(name: str, value: float, about: Sequence[str]) -> dict[str, Any]:
     texts = [text for text in about if text]
-    return {"name": name, "value": value, "shown": plain(value), "about": texts, "without": "", "limits": ""}
+    return {"name": name, "value": value, "shown": plain(value), "about": texts, "without": ""}
 
 
 def _others(score: Score) -> list[str]:
@@ -78,9 +77,9 @@ def _certainty(score: Score) -> dict[str, str]:
         return {}
     number = shown_as(sure)
     return {
-        "without": f"{number(sure.corrected)} ± {number(sure.standard_error)}".replace(" ", _NO_BREAK),
-        "limits": f"{100 * sure.level:g}% limits "
-        + f"{number(sure.low)} to {number(sure.high)}".replace(" ", _NO_BREAK),
+        "without": f"{number(sure.corrected)} ± {number(sure.standard_error)}",
+        "level": f"{100 * sure.level:g}%",
+        "limits": f"{number(sure.low)} to {number(sure.high)}",
     }
 
 
