@@ -27,7 +27,7 @@ from fastfid.report import closest as search
 from fastfid.report import html
 from fastfid.report.advice import BY_CODE, advice_on
 from fastfid.report.command import command_of
-from fastfid.report.subsets import subsets
+from fastfid.report.subsets import Subset, subsets
 from stand_in import stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
@@ -262,6 +262,14 @@ def test_statistics_are_exactly_known():
     both = checked(of_rows(fastfid.Statistics(5).update(rows(0)), real).to_html())
     assert "Both sides are statistics without their images" in both.words
     assert "No metric that was asked for keeps the features of the images" in both.words
+
+
+def test_words_stay_within_their_plot():
+    result = of_rows(rows(0), rows(1, shift=1))
+    many = tuple(Subset((n, n), 3e5) for n in (1_250_000, 12_500_000))
+    page = replace(result, evidence=replace(result.evidence, subsets=many)).to_html()
+    assert ">100,000,000<" in page
+    checked(page)
 
 
 def test_other_metrics_alone():
