@@ -85,4 +85,4 @@ def _breakable(name: str) -> Any:
     """Let a long name break after the marks in it, rather than within a word."""
     from markupsafe import Markup
 
-    return Markup("<wbr>").join(part for part in re.split(r"(?<=[_./\\ -])", printable(name)) if part)
+    return Markup("<wbr>").join(part for part in re.split(r"(?<=[_./ -])", printable(name)) if part)
