@@ -190,6 +190,8 @@ def _table_of_classes(result: Comparison) -> Iterator[str]:
 def _lines(name: str, score: Score) -> Iterator[str]:
     """One metric's value with its other numbers, and below it the pairs that it lists; long arrays are in --json."""
     numbers = {part: value for part, value in score.parts.items() if isinstance(value, int | float)}
+    if score.certainty is not None and score.certainty.standard_error is not None:
+        numbers.pop("standard_error", None)  # that of the certainty is printed above
     parts = ", ".join(f"{part} {value}" for part, value in numbers.items())
     yield f"{name.upper()}:  {score.value}" + (f"  ({parts})" if parts else "")
     for a, b, distance in score.parts.get("copies", ())[:_MOST_PAIRS]:

@@ -1,6 +1,7 @@
 """Renders the page, and writes it. Needs jinja2, which is imported when a report is asked for."""
 
 import os
+import re
 from functools import cache
 from html import escape
 from importlib.util import find_spec
@@ -72,9 +73,17 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template("report.html")
 
 
 def _visible(value: Any) -> Any:
     """Escape what no page can hold or show: control characters, halves of pairs, and marks of writing direction."""
     return printable(value) if type(value) is str else value
+
+
+def _breakable(name: str) -> Any:
+    """Let a long name break after the marks in it, rather than within a word."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(part for part in re.split(r"(?<=[_./ -])", printable(name)) if part)
