@@ -473,6 +473,18 @@ def test_a_state_that_no_file_can_hold(tmp_path):
         files_of(tmp_path, need).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
 
 
+def test_a_piece_for_which_there_is_no_memory(tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            self.close()  # as one is closed that could not grow
+            raise MemoryError
+
+    monkeypatch.setattr("fastfid.engines.packed.io.BytesIO", Full)
+    fit = Fit.empty([MOMENTS], {"features": 3}).update({"features": ROWS}, [Seen()] * 11)
+    with pytest.raises(MemoryError, match="no memory for a piece"):
+        files_of(tmp_path, MOMENTS).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
+
+
 def damaged(tmp_path, change, need=MOMENTS):
     """Write a piece, change its arrays, and read it."""
     fit = Fit.empty([need], {"features": 3}).update({"features": ROWS}, [Seen()] * 11)

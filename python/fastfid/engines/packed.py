@@ -74,7 +74,12 @@ def pack(file: IO[bytes], fit: Fit, needs: Sequence[Need], facts: Mapping[str, A
 def packed(fit: Fit, needs: Sequence[Need], facts: Mapping[str, Any]) -> bytes:
     """Return a fit as the bytes that `pack` writes."""
     file = io.BytesIO()
-    pack(file, fit, needs, facts)
+    try:
+        pack(file, fit, needs, facts)
+    except ValueError as error:
+        if file.closed:  # as one calls itself that could not grow
+            raise MemoryError("no memory for a piece") from error
+        raise
     return file.getvalue()
 
 
