@@ -19,13 +19,14 @@ from .images.crops import crop
 from .images.decode import digest
 from .messages import Messages
 from .options import Options
-from .preparing import Folder, Zip, changed, check_target, opened, png_of
+from .preparing import Folder, Zip, check_target, opened, png_of
 from .progress import ProgressOption, progress_bar
 from .protocols import Protocol, check_protocol, protocol_of
 from .protocols.prepared import Prepared, digest_of_files
 from .sources import Item, Source, check_limit, expected, open_source
 from .sources.iterable import Elements
 from .sources.pieces import choose, read_checked
+from .sources.proofs import proof_of_all
 from .terminal import printable
 from .threads import num_threads
 
@@ -137,18 +138,17 @@ class _Task(NamedTuple):
 
         from . import __version__
 
-        source, known, times = self.source, hashlib.sha256(), dict[str, str]()
+        source, keys = self.source, hashlib.sha256()
         if not source.exact or isinstance(source, Elements):
             return None
+        if not (proof := proof_of_all(source, self.indices(), content=True)):
+            return None
         for index in self.indices():
-            if not (stamp := source.stamp_of(index)):
-                return None
-            when = changed(source.name_of(index), source.name, times)
-            known.update(f"{source.key_of(index)}\0{stamp} {when}\n".encode(errors="surrogateescape"))
+            keys.update(f"{source.key_of(index)}\n".encode(errors="surrogateescape"))
         reading = [self.options.value_range, self.options.quantise, self.options.image_key]
         return {
             "source": without_secrets(source.name),
-            "images": known.hexdigest(),
+            "images": [keys.hexdigest(), proof],
             "crop": [self.protocol.crop, self.protocol.size],
             "reading": [value if value is None else str(value) for value in reading],
             "truncated": bool(ImageFile.LOAD_TRUNCATED_IMAGES),  # Pillow then decodes what else is an error

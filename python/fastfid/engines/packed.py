@@ -170,7 +170,7 @@ def _tally(plain: Mapping[str, Any], digests: NDArray[np.uint64]) -> Tally:
         value: Any = set() if name == "digests" else plain[name]
         if isinstance(usual, Counter):
             value = Counter({tuple(key) if isinstance(key, list) else key: count for key, count in value})
-        if not _is_like(usual, value, _HELD.get(name, _is_count)):
+        if not (_is_hash(value) if name == "content" else _is_like(usual, value, _HELD.get(name, _is_count))):
             raise TypeError(f"{name} is {value!r}")
         setattr(seen, name, value)
     if len(seen.gaps) != len(seen.rejected):
@@ -193,6 +193,10 @@ def _is_like(usual: Any, value: Any, held: Callable[[Any], bool]) -> bool:
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MOST_ROWS
+
+
+def _is_hash(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 127
 
 
 def _is_text(value: Any) -> bool:

@@ -115,20 +115,11 @@ def state_of(file: IO[bytes]) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def stamp_of_file(path: str | os.PathLike[str]) -> str:
-    """Return the size and the time of the last change of a file as a text; "" if there is no such file."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - called for each of millions of files
-    except (OSError, ValueError):
-        return ""
-    return f"{status.st_size} {status.st_mtime_ns}"
-
-
 def proof_of_file(path: str | os.PathLike[str], *, content: bool = False) -> str:
     """Return a text that is different once a file has changed or another has taken its place; "" if nothing tells that.
 
-    Unlike `stamp_of_file`, it has the time at which the file was last written or replaced, which no program can set
-    back, and its number on the disk. So a copy has another one. A file that was just written has none where times are
+    It has the time at which the file was last written or replaced, which no program can set back, and its number on the
+    disk, beside its size and time. So a copy has another one. A file that was just written has none where times are
     in whole seconds: the next change might have the same.
 
     Parameters

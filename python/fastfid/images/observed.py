@@ -10,6 +10,7 @@ from .decode import Decoded, digest
 # Pillow has two names for JPEG files: MPO is a JPEG with several pictures, as phones write it.
 _SAME = {"MPO": "JPEG"}
 _MOST_NAMES = 3  # of damaged files
+_PRIME, _BASE = (1 << 127) - 1, 0x2545F4914F6CDD1D9E3779B97F4A7C15  # of `Tally.content`; any large base serves
 MOST_DIGESTS = 1 << 20  # copies are looked for among so many images; a set of millions would fill the memory
 
 
@@ -74,6 +75,8 @@ class Tally:
         Number of images that were decoded, which is the number of rows.
     gaps : list of int
         For each rejected image, the number of images accepted before it.
+    content : int
+        A hash of all images' bytes in their order: a polynomial of their digests, so that it can be merged.
     """
 
     rejected: list[str] = field(default_factory=list)
@@ -90,11 +93,13 @@ class Tally:
     sampled: bool = False
     accepted: int = 0
     gaps: list[int] = field(default_factory=list)
+    content: int = 0
 
     def add(self, images: list[Seen], chunk: int = 0) -> None:
         """Count the images of one batch."""
         self.chunk = _smaller(self.chunk, chunk)
         for image in images:
+            self.content = (self.content * _BASE + (1 if image.rejected is not None else 2 + image.digest)) % _PRIME
             if image.rejected is not None:
                 self.rejected.append(image.rejected)
                 self.gaps.append(self.accepted)
@@ -116,6 +121,8 @@ class Tally:
 
     def merge(self, other: "Tally") -> "Tally":
         """Add the counts of another tally, as if its images came next; return self."""
+        count = other.accepted + len(other.rejected)
+        self.content = (self.content * pow(_BASE, count, _PRIME) + other.content) % _PRIME
         self.rejected += other.rejected
         self.gaps += [self.accepted + gap for gap in other.gaps]
         self.accepted += other.accepted
