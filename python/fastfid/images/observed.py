@@ -76,7 +76,7 @@ class Tally:
     gaps : list of int
         For each rejected image, the number of images accepted before it.
     content : int
-        A hash of all images' bytes in their order: a polynomial of their digests, so that it can be merged.
+        A hash of the bytes of all images in their order: a polynomial of their digests, so that it can be merged.
     """
 
     rejected: list[str] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Tally:
         """Count the images of one batch."""
         self.chunk = _smaller(self.chunk, chunk)
         for image in images:
-            self.content = (self.content * _BASE + (1 if image.rejected is not None else 2 + image.digest)) % _PRIME
+            self.content = with_one_more(self.content, image.digest if image.rejected is None else None)
             if image.rejected is not None:
                 self.rejected.append(image.rejected)
                 self.gaps.append(self.accepted)
@@ -150,6 +150,11 @@ class Tally:
         if not self.rejected:
             return None
         return f"{name}: {counted(len(self.rejected), 'image')} left out: {'; '.join(self.rejected)}"
+
+
+def with_one_more(content: int, digest: int | None) -> int:
+    """Return `Tally.content` after one more image; its digest is None if it could not be decoded."""
+    return (content * _BASE + (1 if digest is None else 2 + digest)) % _PRIME
 
 
 def _smaller(one: int, other: int) -> int:
