@@ -89,7 +89,7 @@ def opened(open_file: Callable[[], IO[bytes]], name: str) -> Iterator[tuple[dict
     """
     try:
         with Npz(open_file()) as npz:
-            _require_bounded(npz)
+            _require_whole(npz)
             yield json.loads(str(npz.read("piece", 4 * _MOST_TEXT))), npz
     except (MemoryError, FileNotFoundError):
         raise
@@ -113,8 +113,14 @@ def unpacked(facts: Mapping[str, Any], npz: Npz, needs: Sequence[Need], roles: M
     return Fit(states, n, seen, made)
 
 
-def _require_bounded(npz: Npz) -> None:
-    """Raise `ValueError` if the arrays have more bytes than the file: `pack` compresses none, so it is a trap."""
+def _require_whole(npz: Npz) -> None:
+    """Raise `ValueError` if the arrays have more bytes than the file, or something stands before them.
+
+    `pack` compresses none, so the first is a trap. The second is another fit, which would be lost: of files that are
+    joined, a zip is the last one.
+    """
+    if npz.begin:
+        raise ValueError(f"{npz.begin:,} bytes stand before it, as if several were joined")
     size = npz.file.seek(0, os.SEEK_END)
     if npz.size > size:
         raise ValueError(f"its arrays have {npz.size:,} bytes, although it has {size:,} itself")
