@@ -22,6 +22,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import FastAPI, HTTPException, Path, Request
 from fastapi.responses import JSONResponse, Response
 from PIL import Image
+from starlette.requests import ClientDisconnect
 
 import fastfid
 
@@ -156,6 +157,8 @@ async def body_of(request: Request, uploads: list[Upload]) -> bytes:
             finally:
                 if upload in uploads:
                     uploads.remove(upload)
+    except ClientDisconnect:
+        raise HTTPException(499, "the client is gone") from None
     except TimeoutError:
         raise HTTPException(
             408,

@@ -155,6 +155,21 @@ def test_uploads_that_take_too_long_end(service, limit, request_of):
     assert held.uploads == []
 
 
+def test_a_client_that_goes_away_in_its_upload_is_no_error_of_the_service(service):
+    held = service["Evaluator"]()
+
+    async def stream():
+        yield b"x"
+        raise service["ClientDisconnect"]
+
+    request = posted(held)
+    request.stream = stream
+    with pytest.raises(service["HTTPException"]) as raised:
+        asyncio.run(service["add"](request, "mine"))
+    assert raised.value.status_code == 499
+    assert held.uploads == []
+
+
 def test_slow_clients_hold_nobody_up(service, monkeypatch):
     """All uploads that there may be are theirs, and the others' images are added at once."""
     service["MOST_UPLOADS"] = 8
