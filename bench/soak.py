@@ -3,10 +3,11 @@
     python bench/soak.py images [--images 1000000] [--different 4000]
     python bench/soak.py calls [--calls 5000]
 
-`images` fits a source in memory with a small network of 64 dims. Of the first 1,048,576 images that are different a hash
-is kept, to find copies; `--different` says after how many images they repeat, so that what else is kept shows. `calls`
-calls `score` again and again, for folders, arrays, files and statistics in turn. Both ask the operating system 100 times
-how much the process holds, print a table, and end with an error if it holds more at the end than after the first tenth.
+`images` fits a source in memory with a small network of 64 dims. Of the first 1,048,576 images that are different a
+hash is kept, to find copies; `--different` says after how many images they repeat, so that what else is kept shows.
+`calls` calls `score` again and again, for folders, arrays, files and statistics in turn. Both ask the operating system
+100 times how much the process holds, print a table, and end with an error if it holds more at the end than after the
+first tenth.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 
 from ..errors import InputError
 from .ranges import RangeFile
-from .reading import open_regular, proof_of_file, read_regular, state_of, without_waiting
+from .reading import is_other, open_regular, proof_of_file, read_regular, state_of, without_waiting
 from .remote import Remote, State, filesystem, is_address, refused
 from .turns import protocols
 from .windows import FIRST_RANGE, Windows, keep
@@ -110,7 +110,7 @@ class Local(Place):
     def changed(self, file: IO[bytes] | None, state: Any) -> bool:
         """Return True if it has changed since it had this state."""
         assert file is not None
-        return bool(state_of(file) != state)
+        return is_other(state_of(file), state)
 
     def proof(self, state: Any = None, *, content: bool = False) -> str:
         """Return a text that is surely different once the file has changed; "" if nothing tells that."""
