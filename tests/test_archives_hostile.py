@@ -2,6 +2,7 @@
 
 import bz2
 import contextlib
+import io
 import itertools
 import os
 import pickle
@@ -14,6 +15,7 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastfid.errors import ImageError, InputError
 from fastfid.files.reading import MOST_FILE_BYTES
