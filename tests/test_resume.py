@@ -349,6 +349,25 @@ class TestChanges:
         with pytest.raises(InputError, match=r"piece-000001\.npz was made from .*set, and 20 images"):
             fastfid.statistics(tmp_path / "copy", **kept)
 
+    def test_images_that_decode_and_are_left_out_all_the_same(self, tmp_path, monkeypatch):
+        """Here one becomes too large when its shorter side is resized; it is compared like the others."""
+        monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 400)
+        path, odd = folder(tmp_path / "set", pictures(45, 16)), np.full((1, 9, 3), 7, np.uint8)
+        Image.fromarray(odd).save(path / "030.png")
+        model = stand_in(tmp_path / "own.onnx", mode="")
+        kept = {"model": model, "mode": "size=8 resize=box shortest=10", "resume": tmp_path / "kept"}
+        with pytest.raises(fastfid.errors.ImageError, match=r"030\.png: an image of 9x1 pixels .* becomes 90x10 when"):
+            fastfid.statistics(path, **kept)
+        kept["on_error"] = "skip"
+        wanted = fastfid.fit(path, **kept)
+        shutil.copytree(path, tmp_path / "copy")
+        found = fastfid.fit(tmp_path / "copy", **kept)
+        assert found[MOMENTS].sigma.tobytes() == wanted[MOMENTS].sigma.tobytes()
+        assert (found.n, found.seen.rejected) == (44, wanted.seen.rejected)
+        Image.fromarray(odd + 1).save(tmp_path / "copy" / "030.png")
+        with pytest.raises(InputError, match=r"piece-000001\.npz was made from"):
+            fastfid.fit(tmp_path / "copy", **kept)
+
     def test_two_images_that_change_places(self, network, tmp_path):
         path = folder(tmp_path / "set", pictures(45, 16), "bmp")
         fastfid.statistics(path, model=network, resume=tmp_path / "kept")

@@ -16,7 +16,7 @@ MOST_DIGESTS = 1 << 20  # copies are looked for among so many images; a set of m
 
 @dataclass(frozen=True)
 class Seen:
-    """Observations about one image. If it could not be decoded, only `rejected` is set, to the reason."""
+    """Observations about one image. If it is left out, `rejected` is the reason; nothing else is set if not decoded."""
 
     losses: tuple[str, ...] = ()
     largest: int = 0
@@ -99,7 +99,8 @@ class Tally:
         """Count the images of one batch."""
         self.chunk = _smaller(self.chunk, chunk)
         for image in images:
-            self.content = with_one_more(self.content, image.digest if image.rejected is None else None)
+            decoded = image.rejected is None or image.digest != 0
+            self.content = with_one_more(self.content, image.digest if decoded else None)
             if image.rejected is not None:
                 self.rejected.append(image.rejected)
                 self.gaps.append(self.accepted)
