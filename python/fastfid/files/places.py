@@ -63,8 +63,8 @@ class Place(ABC):
 
         Parameters
         ----------
-        state : State
-            What the server says, of a file behind an address.
+        state : State, or tuple of int
+            What the server says of a file behind an address; of a file on a disk, what `open` returned.
         content : bool
             As in `proof_of_file`, of a file on a disk.
         """
@@ -113,8 +113,12 @@ class Local(Place):
         return is_other(state_of(file), state)
 
     def proof(self, state: Any = None, *, content: bool = False) -> str:
-        """Return a text that is surely different once the file has changed; "" if nothing tells that."""
-        return proof_of_file(self.path, content=content)
+        """Return a text that is surely different once the file has changed; "" if nothing tells that.
+
+        It is "" too if the file may have changed since it had this state, as what is known of its inside may be old.
+        """
+        proof = proof_of_file(self.path, content=content)
+        return proof if state is None or f"{proof} ".startswith(f"{' '.join(map(str, state))} ") else ""
 
     def read(self, most: int) -> bytes:
         """Return all its bytes."""
