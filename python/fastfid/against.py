@@ -122,7 +122,7 @@ class Baseline:
             check_sides([first, other], facts, force, self._messages)
         for side, may_be_fixed in ((first, False), (other, False), (real, True)):
             _require_rows(side, facts, may_be_fixed=may_be_fixed)
-        other = glanced(resumable(other, facts, self._options))
+        other = glanced(resumable(other, facts, self._options, self._messages))
         tell_of_sides([other, real], facts, self._messages)
         self.sides = [other]
 

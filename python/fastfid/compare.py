@@ -299,7 +299,7 @@ def compare(
         for i, classes in enumerate(images):
             sides[i] = replace(sides[i], shelf=stack.enter_context(closing(Shelf(classes))))
         sides[1:] = [cached(side, engine, facts, options, messages) for side in sides[1:]]
-        sides = [resumable(side, facts, options) for side in sides]
+        sides = [resumable(side, facts, options, messages) for side in sides]
         sides = [glanced(side) for side in sides]
         following.glanced(sides)
         tell_of_sides(sides, facts, messages, fid=fid)

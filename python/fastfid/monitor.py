@@ -219,7 +219,8 @@ class Monitor:
         """Return the images so far as bytes, for ``compute(states)`` in another process of the same settings.
 
         At 2048 dims they are about 20 MB for the FID, and 8 KiB per image for metrics that keep the features. Reading
-        them unpickles nothing, so they may travel in any way; a process can also save its state and go on later.
+        them unpickles nothing, so they may travel in any way; a process can also save its state and go on later. Their
+        checksums show accidental damage. They are not signed: who can write a state can write any score.
         """
         facts = {"format": _FORMAT, "needs": list(map(text_of, self._needs))}
         with self._lock:

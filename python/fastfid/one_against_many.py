@@ -33,7 +33,7 @@ def read_against(
         check_names(sides[1:], [names, *(image_names(side) for side in sides[2:])], said.of(0))
     with opened_engine(sides, options, said.of(0)) as (engine, facts):
         sides = _checked(sides, facts, options, said)
-        sides = [glanced(resumable(side, facts, options)) for side in sides]
+        sides = [glanced(resumable(side, facts, options, said.of(i))) for i, side in enumerate(sides)]
         for i, side in enumerate(sides[1:], 1):
             tell_of_sides([side, sides[0]], facts, said.of(i))
         reference, waiting = fitted(sides[0], engine, facts, options, said.of(0)), sides[1:]

@@ -14,7 +14,7 @@ from .engines.base import Engine
 from .engines.choose import opened_engine
 from .engines.packed import DamagedError
 from .engines.piece_files import READERS, PieceFiles
-from .engines.run_facts import RUN, digest_of, facts_in, text_of
+from .engines.run_facts import FORMAT, RUN, digest_of, facts_in, text_of
 from .errors import InputError
 from .extraction.workers import ahead
 from .files.store import Store
@@ -116,7 +116,7 @@ def shard(
     seen, n = Tally(), 0
     with opened_engine([side], options, messages) as (opened, facts):
         assert opened is not None
-        side = replace(glanced(resumable(side, facts, options)), n=sum(mine.values()))
+        side = replace(glanced(resumable(side, facts, options, messages)), n=sum(mine.values()))
         with closing(fits_of(side, opened, facts, options, messages, among=mine.__contains__)) as fits:
             for _, fit in fits:
                 n += fit.n or 0
@@ -152,6 +152,8 @@ def merge(folder: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
     if RUN not in names and names >= {"a", "b"}:
         raise InputError(f"{store} is of a comparison: merge {store}/a or {store}/b, the pieces of one side")
     facts = facts_in(store)
+    if facts["format"] < FORMAT:
+        raise InputError(f"{store} was written by an earlier version of fastfid: run its parts again")
     try:
         needs = tuple(_need_of(text) for text in facts["needs"])
         roles = {str(role): whole_number(role, dims, 1) for role, dims in facts["roles"].items()}

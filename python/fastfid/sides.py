@@ -219,11 +219,11 @@ def fits_of(
         yield from checked(fits, asked(), facts, type(engine).__name__)
 
 
-def resumable(side: Side, facts: Facts, options: Options) -> Side:
+def resumable(side: Side, facts: Facts, options: Options, messages: Messages) -> Side:
     """Check the folder of a side's pieces, if the run keeps them."""
     if side.store is None or (side.entry and side.entry.fit):
         return side
-    keep = keep_of(side.store, list(_pieces(side)), side.needs, facts, _reading(options))
+    keep = keep_of(side.store, list(_pieces(side)), side.needs, facts, _reading(options), messages)
     return replace(side, keep=keep)
 
 
@@ -301,7 +301,7 @@ def read(
             "file with the images alone"
         )
     side = cached(side, engine, facts, options, messages)
-    side = glanced(resumable(side, facts, options))
+    side = glanced(resumable(side, facts, options, messages))
     tell_of_sides([side], facts, messages)
     side = fitted(side, engine, facts, options, messages)
     tell_of_sides([side], facts, messages)

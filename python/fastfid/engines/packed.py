@@ -94,7 +94,7 @@ def opened(open_file: Callable[[], IO[bytes]], name: str) -> Iterator[tuple[dict
     """
     try:
         with Npz(open_file()) as npz:
-            _require_bounded(npz)
+            _require_whole(npz)
             yield json.loads(str(npz.read("piece", 4 * _MOST_TEXT))), npz
     except (MemoryError, FileNotFoundError):
         raise
@@ -118,8 +118,14 @@ def unpacked(facts: Mapping[str, Any], npz: Npz, needs: Sequence[Need], roles: M
     return Fit(states, n, seen, made)
 
 
-def _require_bounded(npz: Npz) -> None:
-    """Raise `ValueError` if the arrays have more bytes than the file: `pack` compresses none, so it is a trap."""
+def _require_whole(npz: Npz) -> None:
+    """Raise `ValueError` if the arrays have more bytes than the file, or something stands before them.
+
+    `pack` compresses none, so the first is a trap. The second is another fit, which would be lost: of files that are
+    joined, a zip is the last one.
+    """
+    if npz.begin:
+        raise ValueError(f"{npz.begin:,} bytes stand before it, as if several were joined")
     size = npz.file.seek(0, os.SEEK_END)
     if npz.size > size:
         raise ValueError(f"its arrays have {npz.size:,} bytes, although it has {size:,} itself")
@@ -175,7 +181,7 @@ def _tally(plain: Mapping[str, Any], digests: NDArray[np.uint64]) -> Tally:
         value: Any = set() if name == "digests" else plain[name]
         if isinstance(usual, Counter):
             value = Counter({tuple(key) if isinstance(key, list) else key: count for key, count in value})
-        if not _is_like(usual, value, _HELD.get(name, _is_count)):
+        if not (_is_hash(value) if name == "content" else _is_like(usual, value, _HELD.get(name, _is_count))):
             raise TypeError(f"{name} is {value!r}")
         setattr(seen, name, value)
     if len(seen.gaps) != len(seen.rejected):
@@ -198,6 +204,10 @@ def _is_like(usual: Any, value: Any, held: Callable[[Any], bool]) -> bool:
 
 def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value <= MOST_ROWS
+
+
+def _is_hash(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 127
 
 
 def _is_text(value: Any) -> bool:
