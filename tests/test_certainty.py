@@ -663,6 +663,11 @@ def test_compare_with_statistics(tmp_path):
     same(result.certainty, fastfid.certainty(x, fastfid.Statistics(5).update(y)))
     few = fastfid.compare(x[:4], y, features=True, certainty=True).certainty
     assert "the first side has 4 rows of 5 dims" in few.reason
+    assert few.reason.endswith("; bootstrap=200 gives an interval of the FID of this many images")
+    interval = fastfid.compare(x[:4], y, features=True, certainty=True, bootstrap=20)
+    assert interval.interval is not None
+    assert "bootstrap" not in interval.certainty.reason
+    assert "bootstrap" not in fastfid.rank(y, x, x[:4], features=True).standings[-1].reason  # it takes no such option
 
 
 def test_the_command_line_says_it_in_words(tmp_path, capsys):
@@ -680,7 +685,9 @@ def test_the_command_line_says_it_in_words(tmp_path, capsys):
     assert "p < 1e-15: the chance" in lines[5]
     assert lines[-1].startswith("FID:  ")
     assert main([*written(tmp_path, x[:4], y), "--features", "--certainty"]) == 0
-    assert "not available, because the first side has 4 rows" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said.startswith("certainty of the FID: not available, because the first side has 4 rows")
+    assert said.endswith("; --bootstrap 200 gives an interval of the FID of this many images")
     assert main([*written(tmp_path, x, y), "--features", "--certainty", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["certainty"]["reason"] == ""
 

@@ -251,6 +251,8 @@ class TestMixed:
             np.savez(reference, **{key: held[key] for key in held if key != "rows"})
         assert compare(other, reference, mode="tensorflow", **run).scores["authpct"].n == (9, 8)
         with pytest.raises(fastfid.StatisticsMismatch, match="mode tensorflow in the statistics in .*ref.npz, pytorch"):
+            compare(pictures(9), reference, **run)
+        with pytest.raises(fastfid.StatisticsMismatch, match="mode tensorflow in the array, pytorch in this run"):
             compare(other, reference, **run)
         forced = compare(other, reference, force=True, **run)
         assert forced.forced

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .files.store import Store
-from .images.observed import Seen, Tally
+from .images.observed import Seen, Tally, known
+from .images.observed_data import digest_of_images
 from .metrics.base import Accumulator, Need
 from .provenance import Provenance, merged
 from .sources import Piece, Source
@@ -226,6 +227,9 @@ class Side:
         If some of the images were chosen: the number that there are, and the seed.
     formats : dict of str to int
         Number of image files of each format, such as "PNG".
+    images : str
+        SHA-256 of the hashes of the image files (of the pixels, if there are no files), in any order; "" if it is not
+        known, as of features and of more than 2^20 images.
     """
 
     name: str
@@ -233,6 +237,7 @@ class Side:
     rejected: tuple[str, ...] = ()
     chosen: tuple[int, int] | None = None
     formats: Mapping[str, int] = field(default_factory=dict, compare=False)
+    images: str = field(default="", compare=False)
     # Used during the run only; the result of a comparison does not have these.
     # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
@@ -245,14 +250,17 @@ class Side:
     keep: "PieceFiles | None" = field(default=None, repr=False, compare=False)  # the files there
     entry: "Entry | None" = field(default=None, repr=False, compare=False)  # its place in the cache
     shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
+    features: bool = field(default=False, repr=False, compare=False)  # given as a plain matrix of features
 
     def result(self) -> "Side":
         """Return the side without the fields that only the run needs."""
         formats = dict(self.seen.encodings) if self.seen else {}
-        return Side(self.name, self.n, self.rejected, self.chosen, formats)
+        images = digest_of_images(known(self.seen, self.n))
+        return Side(self.name, self.n, self.rejected, self.chosen, formats, images)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the side as plain data."""
         chosen = {"chosen": dict(zip(("of", "seed"), self.chosen, strict=True))} if self.chosen else {}
         formats = {"formats": dict(self.formats)} if self.formats else {}
-        return {"name": self.name, "n": self.n, "rejected": self.rejected, **chosen, **formats}
+        images = {"images": self.images} if self.images else {}
+        return {"name": self.name, "n": self.n, "rejected": self.rejected, **chosen, **formats, **images}

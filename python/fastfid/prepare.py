@@ -17,12 +17,13 @@ from .extraction.workers import ahead
 from .files.remote import without_secrets
 from .images.crops import crop
 from .images.decode import digest
+from .images.observed_data import digest_of_files
 from .messages import Messages
 from .options import Options
 from .preparing import Folder, Zip, changed, check_target, opened, png_of
 from .progress import ProgressOption, progress_bar
 from .protocols import Protocol, check_protocol, protocol_of
-from .protocols.prepared import Prepared, digest_of_files
+from .protocols.prepared import Prepared
 from .sources import Item, Source, check_limit, expected, open_source
 from .sources.iterable import Elements
 from .sources.pieces import choose, read_checked

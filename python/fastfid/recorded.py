@@ -13,6 +13,7 @@ from .comparison import Comparison
 from .errors import InputError
 from .files.reading import failures, open_regular
 from .files.remote import is_address, without_secrets
+from .images.observed_data import digest_of_images
 from .metrics import statistics_file
 from .provenance import Provenance
 
@@ -29,6 +30,8 @@ class Recorded:
     name : str
     made : Provenance or None
     n : tuple of int or None
+    names, images : tuple of str
+        The name of each side, and the SHA-256 of the hashes of its images; "" if it is not known.
     numbers : dict of str to float or None
         The value of each metric; empty for a statistics file.
     errors : dict of str to float
@@ -42,6 +45,8 @@ class Recorded:
     name: str
     made: Provenance | None
     n: tuple[int | None, ...]
+    names: tuple[str, ...]
+    images: tuple[str, ...]
     numbers: Mapping[str, float | None] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +81,8 @@ def _of_statistics(name: str) -> Recorded:
     stored = statistics_file.load(name, lambda text: None, force=True)
     known = stored.known
     digest = hashlib.sha256(known.mu.tobytes() + known.covariance.tobytes()).hexdigest()
-    return Recorded(without_secrets(name), stored.provenance, (stored.n,), digest=digest)
+    own, images = without_secrets(name), digest_of_images(stored.seen)
+    return Recorded(own, stored.provenance, (stored.n,), (own,), (images,), digest=digest)
 
 
 def _of_result(result: Any, name: str) -> Recorded:
@@ -100,6 +106,8 @@ def _of_result(result: Any, name: str) -> Recorded:
         name,
         None if made is None else Provenance.from_json(json.dumps({"format": 1, **_dict(made)}), name),
         tuple(_count(_dict(side).get("n")) for side in sides),
+        tuple(_text(_dict(side).get("name", "")) for side in sides),
+        tuple(_text(_dict(side).get("images", "")) for side in sides),
         {key: _number(_dict(score).get("value")) for key, score in scores.items()},
         {key: error for key, score in scores.items() if (error := _error(_dict(score))) is not None},
         facts,

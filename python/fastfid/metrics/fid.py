@@ -1,13 +1,14 @@
 """The Fréchet Inception Distance as a metric."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, cast
 
+from ..arguments import spelled
 from ..checks import level_number, seed_number, truth
 from .base import Metric, Need, Score
 from .certainty import LEVEL, Certainty
 from .feature_blocks import Given
-from .fid_certainty import certainty_of
+from .fid_certainty import ROWS_PER_DIM, certainty_of
 from .frechet import check_method, distance
 from .intervals import Blocks, check_replicates, interval_of
 from .moments import MOMENTS, Statistics
@@ -85,7 +86,12 @@ class FID(Metric):
     def _certainty(self, a: "Fit", b: "Fit") -> Certainty | None:
         if not self.certainty:
             return None
-        return certainty_of(Given.of(a, "the first side"), Given.of(b, "the second side"), self.level)
+        sides = Given.of(a, "the first side"), Given.of(b, "the second side")
+        sure, least = certainty_of(*sides, self.level), ROWS_PER_DIM * sides[0].dims
+        if sure.standard_error is None and not self.bootstrap and min(side.count for side in sides) < least:
+            way = f"{spelled('bootstrap', 200)} gives an interval of the FID of this many images"
+            return replace(sure, reason=f"{sure.reason}; {way}")
+        return sure
 
 
 def _warnings(offset: float, sure: Certainty | None) -> tuple[str, ...]:

@@ -178,10 +178,7 @@ class Pair:
             return "both sides are statistics without their images, so that nothing says how much they vary"
         fewest, least = min(self.sides, key=lambda side: side.count), max(ROWS_PER_DIM * dims, LEAST_ROWS)
         if fewest.count < least:
-            return (
-                f"{fewest.name} has {fewest.n} rows of {dims} dims, and the corrections need at least {least}; "
-                "an interval by bootstrap works for any number of images"
-            )
+            return f"{fewest.name} has {fewest.n} rows of {dims} dims, and the corrections need at least {least}"
         for side in self.sides:
             if side.is_coarse():
                 return (

@@ -1,14 +1,10 @@
 """The record that `fastfid prepare` leaves beside the images it made: what was done, and a hash of the result."""
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, get_type_hints
-
-import numpy as np
 
 from ..files.reading import failures, open_regular, read_regular
 from ..files.unzip import listing, read_member
@@ -82,11 +78,6 @@ class Prepared:
             if not _SHA256.fullmatch(getattr(made, name)):
                 raise ValueError(f"{name} is {getattr(made, name)!r:.80}, not a SHA-256 in hexadecimal digits")
         return made
-
-
-def digest_of_files(digests: Iterable[int]) -> str:
-    """Return the SHA-256 of 64-bit hashes of files, in any order; equal files count once."""
-    return hashlib.sha256(np.unique(np.fromiter(digests, "<u8")).tobytes()).hexdigest()
 
 
 def prepared_of(path: Path) -> Prepared | None:

@@ -21,10 +21,11 @@ from ..files.remote import without_secrets
 from ..files.writing import atomic_write
 from ..fit import Side
 from ..images.observed import MOST_DIGESTS
+from ..images.observed_data import digest_of_files
 from ..messages import Messages
 from ..networks.cache import cache_folder
 from ..terminal import printable
-from .prepared import Prepared, digest_of_files, prepared_of
+from .prepared import Prepared, prepared_of
 from .protocol import Protocol, Reference
 
 _CHUNK = 1 << 20

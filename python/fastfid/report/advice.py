@@ -21,6 +21,7 @@ BY_CODE = {
 #: By words in a warning without a code.
 BY_WORDS = {
     "left out": "Repair or replace these files: the number is about the images that are left.",
+    "that made these features": "Make sure that the same model and mode made the features of both sides.",
     "no record of the model": "Make the statistics again with fastfid, or make sure that the same model and mode were "
     "used.",
     "because of force": "The number compares unlike things. Make both sides in the same way.",
