@@ -48,7 +48,8 @@ def run(capsys, *typed):
 def test_the_flags_are_named(saved, capsys, made, typed, advice):
     saved(*made)
     error = run(capsys, *typed)
-    assert error.endswith(f": give {advice}")
+    assert error.removesuffix(" (--force overrides)").endswith(f": give {advice}")
+    assert ("overrides" in error) == ("--dims" not in advice)
     assert "real.npz, " in error
 
 

@@ -8,7 +8,7 @@ from ..checks import level_number, seed_number, truth
 from .base import Metric, Need, Score
 from .certainty import LEVEL, Certainty
 from .feature_blocks import Given
-from .fid_certainty import ROWS_PER_DIM, certainty_of
+from .fid_certainty import LEAST_ROWS, ROWS_PER_DIM, certainty_of
 from .frechet import check_method, distance
 from .intervals import Blocks, check_replicates, interval_of
 from .moments import MOMENTS, Statistics
@@ -87,7 +87,7 @@ class FID(Metric):
         if not self.certainty:
             return None
         sides = Given.of(a, "the first side"), Given.of(b, "the second side")
-        sure, least = certainty_of(*sides, self.level), ROWS_PER_DIM * sides[0].dims
+        sure, least = certainty_of(*sides, self.level), max(ROWS_PER_DIM * sides[0].dims, LEAST_ROWS)
         if sure.standard_error is None and not self.bootstrap and min(side.count for side in sides) < least:
             way = f"{spelled('bootstrap', 200)} gives an interval of the FID of this many images"
             return replace(sure, reason=f"{sure.reason}; {way}")
