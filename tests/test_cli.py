@@ -42,6 +42,7 @@ def test_json_is_one_object(sets, fid, capsys):
     assert main([*sets, *MODEL, "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["fid"] == fid
+    assert len(result["a"].pop("images")) == 64  # a SHA-256
     assert result["a"] == {"name": sets[0], "n": 6, "rejected": [], "formats": {"PNG": 6}}
     assert result["provenance"]["mode"] == "pytorch"
 

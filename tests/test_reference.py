@@ -25,9 +25,17 @@ def real(tmp_path_factory):
     return folder(tmp_path_factory.mktemp("real"), pictures(14, seed=1))
 
 
+@pytest.fixture(scope="module")
+def whole(real, tmp_path_factory, extractor):
+    """A reference of all images."""
+    return reference(real, tmp_path_factory.mktemp("whole") / "ref.npz", model=extractor)
+
+
 def test_what_it_holds(real, tmp_path, extractor):
     path = reference(real, tmp_path / "ref", images=6, seed=3, model=extractor)
     assert path == tmp_path / "ref.npz"
+    seen = fastfid.load(path).seen  # of all images, for the warnings of a comparison with them
+    assert (seen.accepted, seen.encodings, len(seen.digests)) == (14, {"PNG": 14}, 14)
     chosen = np.sort(np.random.RandomState(3).permutation(14)[:6])
     with np.load(path) as held:
         assert {
@@ -48,16 +56,15 @@ def test_what_it_holds(real, tmp_path, extractor):
         assert np.lib.format.read_magic(file) == (1, 0)  # the evaluator streams versions 1.0 and 2.0
 
 
-def test_it_is_a_side(real, tmp_path, extractor):
-    path = reference(real, tmp_path / "ref.npz", model=extractor)
-    result = compare(pictures(9), path, model=extractor, metrics=["fid", "kid"])
+def test_it_is_a_side(real, whole, extractor):
+    result = compare(pictures(9), whole, model=extractor, metrics=["fid", "kid"])
     expected = compare(pictures(9), real, model=extractor, metrics=["fid", "kid"])
     assert result.fid == pytest.approx(expected.fid, rel=1e-9)  # from covariances, not from rows
     assert result.scores["kid"].value == expected.scores["kid"].value
 
 
-def test_all_images_if_there_are_few(real, tmp_path, extractor):
-    with np.load(reference(real, tmp_path / "ref.npz", model=extractor)) as held:
+def test_all_images_if_there_are_few(whole):
+    with np.load(whole) as held:
         assert np.array_equal(held["arr_0"], pictures(14, seed=1))
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from . import effects
+from .checks import agreeing
 from .effects import Effect
 from .recorded import Recorded
 
@@ -58,13 +59,15 @@ def not_compared(one: Recorded, other: Recorded) -> Iterator[str]:
         statistics, result = (one, other) if one.digest else (other, one)
         yield f"scores, settings and warnings, which {statistics.name} does not have"
         yield f"mean and covariance, which {result.name} does not have"
-    unknown = [record.name for place, record in enumerate((one, other)) if _nameless(record, place, one, other)]
+    matched = pairs(one, other)
+    unknown = [
+        record.name
+        for place, record in enumerate((one, other))
+        if any(not record.images[pair[place]] for pair in matched)
+    ]
     if unknown:
-        yield f"whether the images are the same: {' and '.join(dict.fromkeys(unknown))} does not have their hashes"
-
-
-def _nameless(record: Recorded, place: int, one: Recorded, other: Recorded) -> bool:
-    return any(not record.images[pair[place]] for pair in pairs(one, other))
+        have = agreeing(len(unknown), "has", "have")
+        yield f"whether the images are the same, of which {' and '.join(unknown)} {have} no hashes"
 
 
 def nothing_differs(one: Recorded, other: Recorded) -> str:
