@@ -15,7 +15,7 @@ from fastfid.cli.main import main
 from fastfid.numbers_shown import decimals
 from fastfid.sources.classes import class_pieces, classes_of
 from pictures import folder, pictures
-from stand_in import stand_in
+from stand_in import small_inception, stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 
@@ -225,7 +225,8 @@ def test_a_metric_from_outside(pair, extractor):
 
 
 def test_what_classes_say_is_told(pair, extractor):
-    result = compare(*pair, per_class=True, metrics=["sfid"], model="inception-v3-random", batch_size=4)
+    with small_inception():
+        result = compare(*pair, per_class=True, metrics=["sfid"], batch_size=4)
     assert [text for text in result.warnings if text.startswith("class cat: few-images: sfid: 5 images")]
 
 

@@ -9,6 +9,7 @@ import fastfid
 from fastfid import Extractor, InputError, compare, reference
 from fastfid.cli.main import main
 from pictures import folder, pictures
+from stand_in import small_inception
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 
@@ -17,7 +18,8 @@ ROLES = ("features", "logits_unbiased", "spatial")
 
 @pytest.fixture(scope="module")
 def extractor():
-    return Extractor("inception-v3-random", mode="tensorflow", batch_size=4, roles=ROLES)
+    with small_inception():
+        return Extractor("inception-v3-random", mode="tensorflow", batch_size=4, roles=ROLES)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,13 @@ def test_errors_leave_nothing(real, tmp_path, extractor):
         reference(real, tmp_path / "out", model=other)
 
 
+@pytest.fixture
+def network():
+    with small_inception():
+        yield
+
+
+@pytest.mark.usefixtures("network")
 def test_the_command(real, tmp_path, capsys):
     arguments = [str(real), str(tmp_path / "ref"), "--model", "inception-v3-random"]
     assert main(["reference", *arguments, "--images", "5", "--seed", "1", "--protocol", "adm"]) == 0
