@@ -2,10 +2,10 @@
 
 from contextlib import contextmanager
 from functools import cache
+from unittest.mock import patch
 
 import numpy as np
 import onnx
-import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from fastfid import networks
@@ -57,8 +57,7 @@ def small_inception():
     def load(model, **options):
         return plain(model, **options) if str(model).endswith(".onnx") else official(**options)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(networks, "load", load)
+    with patch.object(networks, "load", load):
         yield
 
 
