@@ -271,7 +271,7 @@ class TestMixed:
     def test_it_is_said_if_nothing_is_known(self, unsigned):
         run = {"metrics": ["fid", "authpct"], "mode": "tensorflow", **self.RUN}
         result = compare(pictures(9), unsigned, **run)
-        assert any("no record of the model and mode" in text for text in result.warnings)
+        assert any("no record of the model and mode that made these statistics" in text for text in result.warnings)
         assert result.scores["fid"].n == (9, 14)
         assert result.scores["authpct"].n == (9, 8)
         assert "n 9 and 14" in result.citation

@@ -187,7 +187,7 @@ def check_sides(
 def tell_of_unknown(sides: Sequence[Side], names: Sequence[str], messages: Messages) -> None:
     """Warn of sides of which nothing says how they were made, unless all sides are plain features, which never say."""
     if names and not all(side.features for side in sides):
-        plain = all(side.features for side in sides if side.name in names)
+        plain = {side.name for side in sides if side.features} >= set(names)
         messages.warn(without_record(names, "features" if plain else "statistics"))
 
 
