@@ -77,7 +77,7 @@ CASES = {
     "duplicates: 1 image is in both a and b": copies,
     "few-images: b": lambda path: (drawn(path, "a", 0), drawn(path, "b", 1, n=DIMS - 1)),
     "unequal-n:": lambda path: (drawn(path, "a", 0, n=6 * N), drawn(path, "b", 1)),
-    "b: 1 image left out": left_out,
+    "left-out: b: 1 image left out": left_out,
     "b: 1 image has transparency": lossy,
     "b.npy: the largest pixel is 1": dark,
 }
@@ -101,7 +101,7 @@ def test_every_warning_of_a_folder_is_one_of_its_statistics(tmp_path, monkeypatc
         assert result.fid == pytest.approx(expected.fid)
         left_out = [text.replace(b, result.b.name) for text in expected.b.rejected]
         assert [text.replace(b, result.b.name) for text in result.b.rejected] == left_out
-        assert (result.b.formats, result.b.images) == (expected.b.formats, expected.b.images)
+        assert (result.b.formats, result.b.identity.images) == (expected.b.formats, expected.b.identity.images)
     assert compare(saved, saved).warnings  # of two files, too
 
 
@@ -153,7 +153,7 @@ def test_rows_that_were_added_have_no_facts(tmp_path, model):
     statistics.update(np.zeros((3, DIMS)))
     with np.load(statistics.save(tmp_path / "f")) as held:
         assert TEXT not in held
-    assert compare(statistics, model.fit(pictures(9))).a.images == ""
+    assert compare(statistics, model.fit(pictures(9))).a.identity.images == ""
 
 
 def test_merged_statistics_have_the_facts_of_both(tmp_path, model, monkeypatch):
@@ -179,7 +179,7 @@ def test_a_pickle_keeps_it(model):
 
     statistics = model.fit(pictures(9))
     again = pickle.loads(pickle.dumps(statistics))
-    assert compare(again, statistics).a.images == compare(statistics, statistics).a.images != ""
+    assert compare(again, statistics).a.identity.images == compare(statistics, statistics).a.identity.images != ""
 
 
 def test_what_is_too_long_for_a_file_is_left_out(tmp_path):

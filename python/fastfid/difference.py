@@ -33,7 +33,6 @@ _OF_SIDES = {
     "choice": Effect("large", "other images were chosen from more", "choose as many, with the same --seed"),
     "rejected": Effect("small", "images that cannot be decoded were left out", "repair or remove them"),
 }
-_RENAMED = {"name": Effect("none", "the same images under another name")}
 _NO_RECORD = Effect("large", "nothing says which model, mode and dims made one of them: it may be any of these")
 # The flags that set what can differ; the model's is filled in.
 _FLAGS = {
@@ -186,7 +185,7 @@ def _causes(one: Recorded, other: Recorded) -> Iterator[Cause]:
         yield from _of_results(one.facts, other.facts)
         for i, (place, what) in enumerate((("a", "the first side"), ("b", "the second side"))):
             alike = i < min(len(one.n), len(other.n)) and same(one, other, i, i)
-            yield from _of_sides(one.facts[place], other.facts[place], what, _RENAMED if alike else _OF_SIDES)
+            yield from _of_sides(one.facts[place], other.facts[place], what, alike=alike is True)
 
 
 def _of_provenance(one: Provenance, other: Provenance) -> Iterator[Cause]:
@@ -221,11 +220,11 @@ def _of_results(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Ca
         yield _cause(name, values, own)
 
 
-def _of_sides(
-    one: Mapping[str, Any], other: Mapping[str, Any], what: str, facts: Mapping[str, Effect]
-) -> Iterator[Cause]:
-    for name, effect in facts.items():
+def _of_sides(one: Mapping[str, Any], other: Mapping[str, Any], what: str, *, alike: bool) -> Iterator[Cause]:
+    for name, effect in _OF_SIDES.items():
         values = one[name], other[name]
+        if name == "name" and alike:
+            continue
         if values[0] != values[1] and (name != "formats" or all(values)):
             yield _cause(f"{name} of {what}", values, effect)
 
@@ -282,7 +281,8 @@ def _unexplained(one: Recorded, other: Recorded) -> str:
     first, second = one.numbers["fid"] or 0.0, other.numbers["fid"] or 0.0
     if abs(second - first) < 1e-6 * max(abs(first), abs(second)):
         return "that is rounding, as between two kinds of machines."
-    if len(one.n) == len(other.n) and all(same(one, other, i, i) for i in range(len(one.n))):
+    hashed = all(identity.images for identity in (*one.identities, *other.identities))
+    if hashed and len(one.n) == len(other.n) and all(same(one, other, i, i) for i in range(len(one.n))):
         return "the images are the same, so that their features or the formula differ: run both again on one machine."
     text = "files of the same names have other contents, or one set was drawn again."
     if "fid" in one.errors and "fid" in other.errors:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .files.store import Store
-from .images.observed import Seen, Tally, known
-from .images.observed_data import digest_of_images
+from .images.observed import Seen, Tally
 from .metrics.base import Accumulator, Need
 from .provenance import Provenance, merged
 from .sources import Piece, Source
@@ -19,6 +18,7 @@ from .sources import Piece, Source
 if TYPE_CHECKING:
     from .engines.fit_cache import Entry
     from .engines.piece_files import PieceFiles
+    from .identity import Identity
     from .per_class import Shelf
 
 
@@ -227,9 +227,8 @@ class Side:
         If some of the images were chosen: the number that there are, and the seed.
     formats : dict of str to int
         Number of image files of each format, such as "PNG".
-    images : str
-        SHA-256 of the hashes of the image files (of the pixels, if there are no files), in any order; "" if it is not
-        known, as of features and of more than 2^20 images.
+    identity : Identity or None
+        What tells its images from others; only a result has it.
     """
 
     name: str
@@ -237,7 +236,7 @@ class Side:
     rejected: tuple[str, ...] = ()
     chosen: tuple[int, int] | None = None
     formats: Mapping[str, int] = field(default_factory=dict, compare=False)
-    images: str = field(default="", compare=False)
+    identity: "Identity | None" = field(default=None, compare=False)
     # Used during the run only; the result of a comparison does not have these.
     # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
@@ -255,12 +254,11 @@ class Side:
     def result(self) -> "Side":
         """Return the side without the fields that only the run needs."""
         formats = dict(self.seen.encodings) if self.seen else {}
-        images = digest_of_images(known(self.seen, self.n))
-        return Side(self.name, self.n, self.rejected, self.chosen, formats, images)
+        return Side(self.name, self.n, self.rejected, self.chosen, formats)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the side as plain data."""
         chosen = {"chosen": dict(zip(("of", "seed"), self.chosen, strict=True))} if self.chosen else {}
         formats = {"formats": dict(self.formats)} if self.formats else {}
-        images = {"images": self.images} if self.images else {}
-        return {"name": self.name, "n": self.n, "rejected": self.rejected, **chosen, **formats, **images}
+        identity = {"identity": self.identity.as_dict()} if self.identity else {}
+        return {"name": self.name, "n": self.n, "rejected": self.rejected, **chosen, **formats, **identity}

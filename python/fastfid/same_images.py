@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from pathlib import PurePath
 
 from . import effects
-from .checks import agreeing
 from .effects import Effect
 from .recorded import Recorded
 
-_OTHER = Effect("large", "other images, as the hashes of their files tell", "score the same two sets")
+_OTHER = Effect("large", "other images, whatever their names are", "score the same two sets")
+_OF_NETWORK = ("sha256", "mode", "dims", "precision")
 _ORDINALS = ("the first side", "the second side")
 
 Values = tuple[str, tuple[str, str], Effect]
@@ -25,8 +25,9 @@ def pairs(one: Recorded, other: Recorded) -> list[tuple[int, int]]:
 
 def _like(statistics: Recorded, result: Recorded) -> int:
     """Return which side of a result has the images of statistics, or their name; else the real side."""
-    if statistics.images[0] in filter(None, result.images):
-        return result.images.index(statistics.images[0])
+    for place in range(len(result.n)):
+        if _same(statistics, result, 0, place):
+            return place
     names = [PurePath(name).name for name in result.names]
     name = PurePath(statistics.name).name
     return names.index(name) if name in names else len(names) - 1
@@ -34,9 +35,14 @@ def _like(statistics: Recorded, result: Recorded) -> int:
 
 def same(one: Recorded, other: Recorded, i: int, j: int) -> bool | None:
     """Return whether two sides have the same images; None if that is not known."""
-    if not (one.images[i] and other.images[j]):
-        return None
-    return (one.n[i], one.images[i]) == (other.n[j], other.images[j])
+    if None not in (one.n[i], other.n[j]) and one.n[i] != other.n[j]:
+        return False
+    return _same(one, other, i, j)
+
+
+def _same(one: Recorded, other: Recorded, i: int, j: int) -> bool | None:
+    one_network = all(getattr(one.made, name, "") == getattr(other.made, name, "") for name in _OF_NETWORK)
+    return one.identities[i].same(other.identities[j], one_network=one_network)
 
 
 def other_images(one: Recorded, other: Recorded) -> Iterator[Values]:
@@ -48,9 +54,10 @@ def other_images(one: Recorded, other: Recorded) -> Iterator[Values]:
         shown = [" and ".join(map(str, count)) for count in counts]
         yield "images", (shown[0], shown[1]), effects.of_n(counts[0], counts[1], dims)
     for i, j in matched:
-        if same(one, other, i, j) is False and one.images[i] != other.images[j]:
+        hashed = one.identities[i].images and other.identities[j].images
+        if (hashed or not (one.digest and other.digest)) and _same(one, other, i, j) is False:
             what = "images" if one.digest and other.digest else f"images of {_ORDINALS[j if one.digest else i]}"
-            yield what, (f"SHA-256 {one.images[i][:12]}", f"SHA-256 {other.images[j][:12]}"), _OTHER
+            yield what, (str(one.identities[i]), str(other.identities[j])), _OTHER
 
 
 def not_compared(one: Recorded, other: Recorded) -> Iterator[str]:
@@ -59,15 +66,8 @@ def not_compared(one: Recorded, other: Recorded) -> Iterator[str]:
         statistics, result = (one, other) if one.digest else (other, one)
         yield f"scores, settings and warnings, which {statistics.name} does not have"
         yield f"mean and covariance, which {result.name} does not have"
-    matched = pairs(one, other)
-    unknown = [
-        record.name
-        for place, record in enumerate((one, other))
-        if any(not record.images[pair[place]] for pair in matched)
-    ]
-    if unknown:
-        have = agreeing(len(unknown), "has", "have")
-        yield f"whether the images are the same, of which {' and '.join(unknown)} {have} no hashes"
+    if any(same(one, other, i, j) is None for i, j in pairs(one, other)):
+        yield "whether the images are the same, which the two do not record in one way"
 
 
 def nothing_differs(one: Recorded, other: Recorded) -> str:

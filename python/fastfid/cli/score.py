@@ -8,12 +8,12 @@ from functools import partial
 from .. import __version__
 from ..checks import list_text
 from ..comparison import Comparison
-from ..gate import Gate
 from ..metrics.base import Score
 from ..metrics.foreign_files import FORMATS
 from ..numbers_shown import decimals
 from ..options import checked, names, option_of
 from ..terminal import check_stdout, printable, say, show
+from ..verdicts import Gate
 from .gate import add_gate, check_gate, gated, show_baseline
 from .parser import IMAGES, Parser, add_option, add_silence, expand, flag_of, given_options, passing, silence
 from .save_stats import save_stats
@@ -181,27 +181,17 @@ def _table_of_classes(result: Comparison) -> Iterator[str]:
     )
     for name, scores in worst_first:
         counts = " and ".join(str(n) for n in scores[first].n)
-        values = ", ".join(f"{metric.upper()} {score.value:.6g}{_unbiased(score)}" for metric, score in scores.items())
+        values = ", ".join(f"{metric.upper()} {score.value:.6g}" for metric, score in scores.items())
         yield f"{printable(name)}: {values}  ({counts} images)"
     means = ", ".join(f"{metric.upper()} {result.over_classes(metric)[0]}" for metric in result.scores)
     yield f"mean of {len(result.classes)} classes: {means}"
-    if "fid" in result.scores:
-        yield "the FID of a class has the bias of its few images: compare it with those of equally many only"
-
-
-def _unbiased(score: Score) -> str:
-    """Return the value without bias beside one with, if it is known."""
-    sure = score.certainty
-    if sure is None or not sure.bias or sure.standard_error is None or sure.corrected is None:
-        return ""
-    return f" (without bias {sure.corrected:.{decimals(sure.standard_error)}f})"
 
 
 def _lines(name: str, score: Score) -> Iterator[str]:
     """One metric's value with its other numbers, and below it the pairs that it lists; long arrays are in --json."""
     numbers = {part: value for part, value in score.parts.items() if isinstance(value, int | float)}
     if score.certainty is not None and score.certainty.standard_error is not None:
-        numbers.pop("standard_error", None)  # the formula's; that of the certainty is printed above
+        numbers.pop("standard_error", None)  # that of the certainty is printed above
     parts = ", ".join(f"{part} {value}" for part, value in numbers.items())
     yield f"{name.upper()}:  {score.value}" + (f"  ({parts})" if parts else "")
     for a, b, distance in score.parts.get("copies", ())[:_MOST_PAIRS]:

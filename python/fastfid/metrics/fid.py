@@ -1,14 +1,13 @@
 """The Fréchet Inception Distance as a metric."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from ..arguments import spelled
 from ..checks import level_number, seed_number, truth
 from .base import Metric, Need, Score
 from .certainty import LEVEL, Certainty
 from .feature_blocks import Given
-from .fid_certainty import LEAST_ROWS, ROWS_PER_DIM, certainty_of
+from .fid_certainty import certainty_of
 from .frechet import check_method, distance
 from .intervals import Blocks, check_replicates, interval_of
 from .moments import MOMENTS, Statistics
@@ -86,12 +85,7 @@ class FID(Metric):
     def _certainty(self, a: "Fit", b: "Fit") -> Certainty | None:
         if not self.certainty:
             return None
-        sides = Given.of(a, "the first side"), Given.of(b, "the second side")
-        sure, least = certainty_of(*sides, self.level), max(ROWS_PER_DIM * sides[0].dims, LEAST_ROWS)
-        if sure.standard_error is None and not self.bootstrap and min(side.count for side in sides) < least:
-            way = f"{spelled('bootstrap', 200)} gives an interval of the FID of this many images"
-            return replace(sure, reason=f"{sure.reason}; {way}")
-        return sure
+        return certainty_of(Given.of(a, "the first side"), Given.of(b, "the second side"), self.level)
 
 
 def _warnings(offset: float, sure: Certainty | None) -> tuple[str, ...]:
@@ -100,7 +94,7 @@ def _warnings(offset: float, sure: Certainty | None) -> tuple[str, ...]:
         found.append(f"no usable square root: {offset:g} was added to the diagonals of both covariances")
     if sure is not None and sure.p_value is not None and sure.p_value > _TOO_ALIKE:
         found.append(
-            "the sets are more alike than independent sets from one source: if they share images, or one was made from "
-            "the other, the limits of the FID do not hold"
+            "too-alike: the sets are more alike than independent sets from one source: if they share images, or one "
+            "was made from the other, the limits of the FID do not hold"
         )
     return tuple(found)
