@@ -285,9 +285,9 @@ def test_statistics_are_compared_with_the_side_that_they_are_of(made):
 
 
 def test_other_images_under_the_same_name_and_the_same_under_another(made):
-    found, differ = diffed(made, "first.json", "second.json")
+    _, differ = diffed(made, "first.json", "second.json")
     assert differ == {"images of the second side", "name of the second side"}
-    found, differ = diffed(made, "first.json", "third.json")
+    _, differ = diffed(made, "first.json", "third.json")
     assert not differ
     _, differ = diffed(made, "real.npz", "other.npz")
     assert differ == {"images"}
