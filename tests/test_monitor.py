@@ -526,14 +526,20 @@ def test_the_page_about_training(model, real, images, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fastfid, "Monitor", lambda real, **options: monitor_of(real, model=model, **options))
     page = (EXAMPLES.parent / "docs" / "training.md").read_text()
-    loop, cached, gathered = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    loop, sure, cached, gathered = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     scope = {
         "train": len,
         "generator": lambda: images[:2].transpose(0, 3, 1, 2) / 127.5 - 1,
-        "log": lambda scores, step: logged.append((step, *scores)),
+        "log": lambda metrics, step: logged.append((step, metrics)),
     }
     exec(loop.replace("train(step)", "train(str(step))"), scope)
-    assert logged == [(step, "fid", "kid") for step in (5000, 10_000, 15_000, 20_000)]
+    assert [step for step, _ in logged] == [5000, 10_000, 15_000, 20_000]
+    assert all(metrics.keys() >= {"fid", "kid", "kid_standard_error"} for _, metrics in logged)
+    exec(sure, scope)
+    scope["monitor"].update(pictures(60, 16).transpose(0, 3, 1, 2) / 127.5 - 1)
+    named = {"fid_corrected", "fid_low", "fid_high", "fid_standard_error"}  # on the page
+    assert all(f"`{name}`" in page for name in named)
+    assert named <= scope["monitor"].compute().as_metrics().keys()
     exec(cached, scope)
     scope["monitor"].update(images)
 

@@ -22,7 +22,7 @@ from .errors import InputError
 from .extractor import Extractor
 from .fit import Facts, Fit, Side, fold
 from .images.preprocess import Preprocessing
-from .messages import Messages, tell_of_run
+from .messages import Messages
 from .metrics.base import Metric
 from .metrics.moments import Statistics
 from .metrics.registry import asked_for, needs_of
@@ -205,10 +205,8 @@ class Monitor:
             fit = self._whole() if fits is None else fold(((None, fit) for fit in fits), self._empty())
             if (fit.n or 0) < 2:
                 raise InputError(f"the monitor has {fit.n} images, and a score needs at least 2: call update first")
-            messages = Messages()
-            tell_of_run(_NAME, fit.seen, fit.provenance, messages)
             result = compare(fit, self._real, metrics=self._metrics, force=self._force)
-        return replace(result, warnings=(*messages.warnings, *result.warnings), notes=(*self._notes, *result.notes))
+        return replace(result, notes=(*self._notes, *result.notes))
 
     def reset(self) -> None:
         """Remove the images so far; the real side stays."""

@@ -40,7 +40,7 @@ from .metrics.base import Metric
 from .metrics.certainty import LEVEL
 from .metrics.frechet import METHODS, check_method
 from .metrics.intervals import check_replicates
-from .metrics.registry import check_name
+from .metrics.registry import METRICS, check_name
 from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
 from .protocols import Protocol, check_protocol, protocol_of
@@ -326,7 +326,7 @@ class Options:
     )
     metrics: Sequence[str | Metric] = option(
         ("fid",),
-        help="which metrics to compute, as names separated by commas",
+        help=f"which metrics to compute, as names separated by commas: {', '.join(METRICS)}",
         check=_metrics,
         bad=([], (), "fid", [5], [""], ["fod"], None),
         good=(["fid"], ("fid",)),

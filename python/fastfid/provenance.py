@@ -91,15 +91,13 @@ _IDENTITY = {"sha256": "model", "mode": "mode", "dims": "dims"}
 _CIRCUMSTANCE = ("device", "precision")
 
 
-def differences(
-    a: Provenance | None, b: Provenance | None, names: tuple[str, str], *, force: bool = False
-) -> tuple[list[str], bool]:
+def differences(a: Provenance, b: Provenance, names: tuple[str, str], *, force: bool = False) -> tuple[list[str], bool]:
     """Compare two provenances.
 
     Returns
     -------
     warnings : list of str
-        Differences that leave the comparison meaningful, and sides without a provenance.
+        Differences that leave the comparison meaningful.
     forced : bool
         True if they differ in model, mode or dims and only `force` allows the comparison.
 
@@ -108,9 +106,6 @@ def differences(
     StatisticsMismatch
         If model, mode or dims differ and `force` is False. The message lists them with both values.
     """
-    unknown = [name for name, p in zip(names, (a, b), strict=True) if p is None]
-    if a is None or b is None:
-        return [without_record(unknown)], False
     clashes = [
         f"{label} {_shown(a, name)} in {names[0]}, {_shown(b, name)} in {names[1]}"
         for name, label in _IDENTITY.items()
@@ -125,10 +120,10 @@ def differences(
     return warnings, bool(clashes)
 
 
-def without_record(names: Sequence[str]) -> str:
+def without_record(names: Sequence[str], what: str = "statistics") -> str:
     """Return the warning about sides of which nothing says how they were made."""
     listed = ", ".join([*names[:-2], " and ".join(names[-2:])])
-    return f"no-record: {listed}: no record of the model and mode that made these statistics"
+    return f"no-record: {listed}: no record of the model and mode that made these {what}"
 
 
 def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:

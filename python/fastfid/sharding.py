@@ -26,7 +26,7 @@ from .metrics.base import Metric, Need
 from .metrics.moments import Statistics
 from .metrics.registry import asked_for
 from .metrics.rows import Rows
-from .metrics.saved import give_provenance, needs_to_keep
+from .metrics.saved import give_facts, needs_to_keep
 from .options import Model, Options
 from .progress import ProgressOption
 from .sides import fits_of, glanced, open_side, resumable
@@ -170,7 +170,7 @@ def merge(folder: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
         whole = fold(((None, fit) for fit in fits), Fit.empty(needs, roles))
     if (whole.n or 0) < 2:
         raise InputError(f"{name} gave {whole.n} readable images; a covariance needs at least 2")
-    give_provenance(whole, whole.provenance)
+    give_facts(whole, whole.provenance)
     tell_of_run(name, whole.seen, whole.provenance, messages)
     return whole
 

@@ -161,6 +161,11 @@ def with_one_more(content: int, digest: int | None) -> int:
     return (content * _BASE + (1 if digest is None else 2 + digest)) % _PRIME
 
 
+def known(seen: Tally | None, n: int | None) -> Tally | None:
+    """Return what was observed if it is of all n images; None if it is of others, or rows were added since."""
+    return seen if seen is not None and n and seen.accepted == n else None
+
+
 def _smaller(one: int, other: int) -> int:
     """Return the smaller of two chunks; 0 means unknown."""
     return min(one or other, other or one)
