@@ -180,8 +180,8 @@ ACCELERATORS: Mapping[str, Accelerator] = {
         select=lambda number: {"device_type": "CPU"},
         plugin="onnxruntime-ep-openvino",
         kind="CPU",
-        needs="a CPU of Intel, as far as version 1.8.1 of the plugin; onnxruntime-openvino in the place of onnxruntime takes "
-        "any CPU",
+        needs="an Intel CPU, as far as version 1.8.1 of the plugin; onnxruntime-openvino, in the place of onnxruntime, "
+        "takes any CPU",
         batch_size=16,
     ),
     "openvino-gpu": Accelerator(
