@@ -47,8 +47,8 @@ class Extractor:
     device : str
         "auto", "cpu", "cuda" or "cuda:N", or another of docs/devices.md, such as "openvino".
     precision : {"fp32", "tf32", "fp16"}
-        "fp32" is true fp32. "tf32" needs an NVIDIA GPU. "fp16" uses float16 weights and tensors inside the network; its input
-        and output are float32.
+        "fp32" is true fp32. "tf32" needs an NVIDIA GPU. "fp16" uses float16 weights and tensors inside the network; its
+        input and output are float32.
     batch_size : int, optional
         Images per run of the network. The default depends only on the device. A set with fewer images is run in one
         batch of its size. The last batch of a larger set is padded.
