@@ -1,6 +1,6 @@
 """Every accelerator of ONNX Runtime that this machine has, beside its default provider on the CPU.
 
-    python bench/devices.py openvino [--weights W.pth] [--images FOLDER] [--count 64] [--rounds 9] [--dims 2048]
+    python bench/devices.py openvino [--weights W.pth] [--images FOLDER] [--count 64] [--rounds 9]
 
 Rates are those of the session alone, in turns with the CPU, a second each. Before, the script checks the FID of the two
 halves of the images, and whether three sessions, one of them with a single thread, give the same bits. Beside the
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -29,6 +29,7 @@ from fastfid.extraction.accelerators import kind_of
 from fastfid.threads import num_threads
 
 FID_BUDGET = 1e-4  # relative
+Open = Callable[[str], fastfid.Extractor]
 
 
 @contextmanager
@@ -69,7 +70,7 @@ def difference(features: Any, reference: Any) -> float:
     return float(np.abs(features - reference).max() / np.abs(reference).max())
 
 
-def same_bits(open_extractor: Any, device: str, features: Any, images: list[Path]) -> bool:
+def same_bits(open_extractor: Open, device: str, features: Any, images: list[Path]) -> bool:
     """Two more sessions, one of them with a single thread, give the same features."""
     threads, same = num_threads(), True
     for count in (threads, 1):
@@ -77,6 +78,36 @@ def same_bits(open_extractor: Any, device: str, features: Any, images: list[Path
         same &= bool((open_extractor(device)(images) == features).all())
     fastfid.set_num_threads(threads)
     return same
+
+
+def row_of(device: str, open_extractor: Open, images: list[Path], reference: Any, rounding: float, rounds: int) -> str:
+    """Check a device, then measure it in turns with the CPU."""
+    extractor, cpu = open_extractor(device), open_extractor("cpu")
+    assert kind_of(extractor.device).provider in extractor.provenance.provider
+    features = extractor(images)
+    fid = fid_of(features) / fid_of(reference) - 1
+    assert abs(fid) < FID_BUDGET, fid
+    same = "yes" if same_bits(open_extractor, device, features, images) else "NO"
+    ours, theirs = [], []
+    for _ in range(rounds):
+        theirs.append(batch_rate(cpu, 1.0))
+        ours.append(batch_rate(extractor, 1.0))
+        print(f"{device} {ours[-1]:.2f}, cpu {theirs[-1]:.2f} images/s", file=sys.stderr, flush=True)
+    ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+    left, nodes = runtime.left_to_the_cpu(extractor.opened.session._session)
+    cells = (
+        f"`{device}`",
+        ", ".join(f"{name} {version}" for name, version in runtime.versions(extractor.device).items()),
+        f"{difference(features, reference):.1e}",
+        f"{rounding:.1e}",
+        f"{fid:+.1e}",
+        same,
+        f"{nodes - len(left)} of {nodes}",
+        f"{median(ours):.2f}",
+        f"{median(theirs):.2f}",
+        f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})",
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -87,42 +118,22 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--dims", type=int, default=2048)
+    parser.add_argument("--batch-size", type=int, help="for a slow device")
     options = parser.parse_args()
     warnings.simplefilter("ignore", fastfid.FastFIDWarning)
 
     def open_extractor(device: str) -> fastfid.Extractor:
-        return fastfid.Extractor(options.weights, dims=options.dims, device=device)
+        return fastfid.Extractor(options.weights, dims=options.dims, device=device, batch_size=options.batch_size)
 
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.images or draw(Path(scratch) / "drawn", options.count, seed=0)
         images = sorted(path for path in folder.rglob("*") if path.is_file())[: options.count]
-        cpu = open_extractor("cpu")
-        reference = cpu(images)
+        reference = open_extractor("cpu")(images)
         with unoptimised():
             rounding = difference(open_extractor("cpu")(images), reference)
-        rows = []
-        for device in options.devices:
-            extractor = open_extractor(device)
-            features = extractor(images)
-            off = difference(features, reference)
-            fids = fid_of(reference), fid_of(features)
-            assert abs(fids[1] / fids[0] - 1) < FID_BUDGET, fids
-            same = same_bits(open_extractor, device, features, images)
-            ratios, ours, theirs = [], [], []
-            for _ in range(options.rounds):
-                theirs.append(batch_rate(cpu, 1.0))
-                ours.append(batch_rate(extractor, 1.0))
-                ratios.append(ours[-1] / theirs[-1])
-                print(f"{device} {ours[-1]:.2f}, cpu {theirs[-1]:.2f} images/s", file=sys.stderr, flush=True)
-            left, nodes = runtime.left_to_the_cpu(extractor.opened.session._session)
-            versions = ", ".join(f"{name} {version}" for name, version in runtime.versions(device).items())
-            yes = "yes" if same else "NO"
-            rows.append(
-                f"| `{device}` | {versions} | {off:.1e} | {rounding:.1e} | {fids[1] / fids[0] - 1:+.1e} | "
-                f"{yes} | {nodes - len(left)} of {nodes} | {median(ours):.1f} | {median(theirs):.1f} | "
-                f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |"
-            )
-            assert kind_of(extractor.device).provider in extractor.provenance.provider
+        rows = [
+            row_of(device, open_extractor, images, reference, rounding, options.rounds) for device in options.devices
+        ]
     print(describe())
     print(
         "| device | versions | largest difference / largest feature | the CPU's own rounding | FID, relative | "

@@ -6,8 +6,9 @@
 Needs a machine with a GPU, fastfid, and for the comparison an environment with pytorch-fid and torch for CUDA. Without
 ``--weights``, both tools use the built-in random network. The table starts with the goals: the FID of fp32 as on the
 CPU, the same bits in ten runs, the whole run against the bare session and against pytorch-fid. A part that fails is a
-row of the table, and the run goes on; it exits with 1 if a part failed or, on a GPU, a goal is missed. CUDA graphs, cuDNN's timed
-search, the NHWC layout and TensorRT are tried on the bare session: what is faster there may become the default.
+row of the table, and the run goes on; it exits with 1 if a part failed or, on a GPU, a goal is missed. CUDA graphs,
+cuDNN's timed search, the NHWC layout and TensorRT are tried on the bare session: what is faster there may become the
+default.
 """
 
 import argparse
