@@ -34,8 +34,9 @@ def part(provider, *ops):
     return SimpleNamespace(ep_name=provider, get_nodes=lambda: [SimpleNamespace(op_type=op) for op in ops])
 
 
-def ep_device(provider, kind):
-    return SimpleNamespace(ep_name=provider, device=SimpleNamespace(type=SimpleNamespace(name=kind)))
+def ep_device(provider, kind, **metadata):
+    hardware = SimpleNamespace(type=SimpleNamespace(name=kind))
+    return SimpleNamespace(ep_name=provider, ep_metadata=metadata, device=hardware)
 
 
 class StandIn:
@@ -250,10 +251,28 @@ class TestSession:
         session = open_session(mean_of_channels(), device="openvino")
         ((devices, settings),) = stand_in.given
         assert devices == ["the CPU of Intel"]
+        assert runtime.versions("openvino")["onnxruntime-ep-openvino"]
         threads = json.loads(settings["load_config"])["CPU"]["INFERENCE_NUM_THREADS"]
         assert threads == str(num_threads())
         assert stand_in.opened[0][1] is None
         assert "THREADS" not in session.provider  # the record does not depend on them
+
+    def test_a_plugin_is_one_when_it_was_registered_before(self, stand_in, monkeypatch):
+        """From then on ONNX Runtime lists it among the available providers, but by its name leaves it out."""
+        stand_in.plugged_in("webgpu")
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CPU, stand_in.provider])
+        for known, given, named_one in (
+            (ep_device(stand_in.provider, "GPU", library_path="webgpu.so"), 1, None),
+            (
+                ep_device(stand_in.provider, "GPU"),
+                1,
+                [(stand_in.provider, {"powerPreference": "high-performance"}), CPU],
+            ),
+        ):
+            monkeypatch.setattr(onnxruntime, "get_ep_devices", lambda known=known: [ep_device(CPU, "CPU"), known])
+            open_session(mean_of_channels(), device="webgpu")
+            assert len(stand_in.given) == given
+            assert stand_in.opened[-1][1] == named_one
 
     @pytest.mark.parametrize("kind", FAR)
     def test_one_that_compiles_for_one_shape_gets_full_batches(self, stand_in, kind):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 Settings = dict[str, str]  # of an execution provider
 
+_NONE = "none: it keeps the types of the graph"
 _WHOLE = "pip uninstall onnxruntime onnxruntime-gpu, then pip install {}"  # builds of ONNX Runtime share one folder
 
 
@@ -232,4 +233,4 @@ def rows() -> Iterator[tuple[str, ...]]:
         shown = f"`{name}`, `{name}:1`" if one.numbered else f"`{name}`"
         settings = [f"`{key}={value}`" for key, value in one.settings(0, "fp32", None).items()]
         settings += ["environment: `{}={}`".format(*one.environment["fp32"])] if "fp32" in one.environment else []
-        yield shown, one.hardware, one.provider, one.install, ", ".join(one.precisions), ", ".join(settings)
+        yield shown, one.hardware, one.provider, one.install, ", ".join(one.precisions), ", ".join(settings) or _NONE

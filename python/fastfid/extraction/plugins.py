@@ -15,6 +15,13 @@ _LEAST = "1.24"  # of ONNX Runtime, for the plugins in the table
 _REGISTERING = Lock()
 
 
+def built_in(ort: Any, accelerator: Accelerator) -> bool:
+    """Return True if ONNX Runtime was built with a provider: among the available ones are also those of plugins."""
+    return accelerator.provider in ort.get_available_providers() and not any(
+        device.ep_name == accelerator.provider and "library_path" in device.ep_metadata for device in _all_devices(ort)
+    )
+
+
 def plugin_device(ort: Any, device: str) -> Any:
     """Return what ONNX Runtime calls the device of a plugin, after adding the plugin.
 
@@ -64,6 +71,10 @@ def _register(ort: Any, plugin: str, missing: str) -> None:
 def _devices(ort: Any, accelerator: Accelerator) -> list[Any]:
     return [
         device
-        for device in ort.get_ep_devices()
+        for device in _all_devices(ort)
         if device.ep_name == accelerator.provider and accelerator.kind in ("", device.device.type.name)
     ]
+
+
+def _all_devices(ort: Any) -> list[Any]:
+    return list(ort.get_ep_devices()) if hasattr(ort, "get_ep_devices") else []

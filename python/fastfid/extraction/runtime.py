@@ -10,7 +10,7 @@ from ..errors import DeviceError, ModelError
 from ..threads import num_threads
 from .accelerators import ACCELERATORS, kind_of
 from .device import parse
-from .plugins import plugin_device
+from .plugins import built_in, plugin_device
 from .signature import batch_symbol
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _far(onnx: bytes, device: str, precision: str, batch_size: int) -> tuple[Any
         if symbol := batch_symbol(onnx):
             options.add_free_dimension_override_by_name(symbol, batch_size)
     settings = accelerator.settings(number, precision, num_threads())
-    if accelerator.provider in load().get_available_providers():
+    if built_in(load(), accelerator):
         return options, [(accelerator.provider, {**accelerator.select(number), **settings}), CPU]
     options.add_provider_for_devices([plugin_device(load(), device)], settings)
     return options, None
@@ -151,6 +151,6 @@ def says_out_of_memory(error: Exception) -> bool:
 def versions(device: str) -> dict[str, str]:
     """Return the versions of ONNX Runtime and of the plugin that a device needs."""
     found, accelerator = {"onnxruntime": load().__version__}, kind_of(device)
-    if accelerator.plugin and accelerator.provider not in load().get_available_providers():
+    if accelerator.plugin and not built_in(load(), accelerator):
         found[accelerator.plugin] = version(accelerator.plugin)
     return found
