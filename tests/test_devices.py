@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,9 +14,10 @@ from onnx import TensorProto, helper
 
 import fastfid
 from fastfid.engines.choose import check_brought
+from fastfid.extraction import device as device_module
 from fastfid.extraction import plugins, runtime
 from fastfid.extraction.accelerators import ACCELERATORS, kind_of, rows
-from fastfid.extraction.device import choose, named, parse
+from fastfid.extraction.device import both_runtimes, choose, named, parse
 from fastfid.extraction.settings import check_settings
 from fastfid.extraction.signature import batch_symbol
 from fastfid.messages import Messages
@@ -129,6 +131,25 @@ class TestNames:
             choose("tensorrt:1", [ACCELERATORS["tensorrt"].provider], Messages())
         with pytest.raises(fastfid.DeviceError, match="without TensorrtExecutionProvider"):
             choose("tensorrt", [CPU], Messages())
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (["onnxruntime-gpu"], None),
+        (["onnxruntime-openvino", "onnxruntime-gpu"], "pip uninstall onnxruntime-gpu onnxruntime-openvino, then pip"),
+        (["onnxruntime", "onnxruntime-directml"], "onnxruntime and onnxruntime-directml are installed; they share one"),
+    ],
+)
+def test_two_builds_of_onnx_runtime(monkeypatch, there, said):
+    def distribution(name):
+        if name not in there:
+            raise PackageNotFoundError(name)
+        return name
+
+    monkeypatch.setattr(device_module, "distribution", distribution)
+    found = both_runtimes()
+    assert found is None if said is None else said in found
 
 
 class TestPrecision:
