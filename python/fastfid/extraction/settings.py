@@ -4,7 +4,7 @@ import os
 
 from ..arguments import spelled
 from ..checks import one_of, shown, whole_number
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from .accelerators import ACCELERATORS
 from .device import parse
 
@@ -22,17 +22,17 @@ def check_settings(device: str, precision: str, batch_size: int | None) -> None:
 
 
 def check_kept(kind: str, precision: str) -> None:
-    """Raise `InputError` if a kind of device, such as "cuda", does not keep to a precision."""
+    """Raise `UsageError` if a kind of device, such as "cuda", does not keep to a precision."""
     accelerator, asked = ACCELERATORS[kind], spelled("precision", precision)
     if precision not in accelerator.precisions:
         others = [name for name, other in ACCELERATORS.items() if precision in other.precisions]
-        raise InputError(
+        raise UsageError(
             f"{asked} is not for {kind}, which has {' and '.join(accelerator.precisions)}; "
             f"it is for {', '.join(others)}"
         )
     variable, value = accelerator.environment.get(precision, ("", ""))
     if variable and os.environ.get(variable) != value:
-        raise InputError(
+        raise UsageError(
             f"{asked} on {kind} needs the environment variable {variable}={value} before the program starts: "
             f"{accelerator.provider} has no option for it. Set it, or choose {spelled('precision', 'tf32')}"
         )
