@@ -167,14 +167,15 @@ class Options:
     )
     device: str = option(
         default("auto"),
-        help="auto, cpu, cuda or cuda:N; cpu,cpu, cuda:0,cuda:1 or cuda:all use one process per device",
+        help="auto, cpu, cuda or cuda:N, or another of docs/devices.md, such as openvino; cpu,cpu, cuda:0,cuda:1 or "
+        "cuda:all use one process per device",
         check=keeping_value(parse_devices),
-        bad=("gpu", "cuda:0,gpu", "auto,cpu", "cpu,", "", None),
-        good=("cpu", "cpu:0", "cuda", "cuda:1", "cuda:0,cuda:1", "cuda:all", "cpu,cpu"),
+        bad=("gpu", "cuda:0,gpu", "auto,cpu", "cpu,", "openvino:1", "", None),
+        good=("cpu", "cpu:0", "cuda", "cuda:1", "cuda:0,cuda:1", "cuda:all", "cpu,cpu", "openvino", "directml:1"),
     )
     precision: str = option(
         default("fp32"),
-        help="arithmetic of the network; tf32 needs a GPU",
+        help="arithmetic of the network; tf32 needs an NVIDIA GPU",
         check=check_precision,
         bad=("fp8", None),
         choices=PRECISIONS,

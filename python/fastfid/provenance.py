@@ -36,6 +36,9 @@ class Provenance:
         Images per run of the network; 0 if it is not known, or if merged statistics differ.
     versions : dict of str to str
         Versions of fastfid and of the libraries that affect the features. If merged statistics differ, as for `device`.
+    provider : str
+        ONNX Runtime's execution provider and its settings; empty for the CPU, or if it is not known. If merged
+        statistics differ, as for `device`.
     """
 
     model: str
@@ -46,6 +49,7 @@ class Provenance:
     precision: str = "fp32"
     batch_size: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    provider: str = ""
 
     def cited(self) -> list[str]:
         """Return what to state beside a number: mode, unusual dims and precision, and the weights."""
@@ -55,7 +59,10 @@ class Provenance:
 
     def to_json(self) -> str:
         """Return the JSON text for a statistics file."""
-        return json.dumps({"format": FORMAT, **asdict(self)})
+        made = asdict(self)
+        if not self.provider:
+            del made["provider"]
+        return json.dumps({"format": FORMAT, **made})
 
     @classmethod
     def from_json(cls, text: str, name: str) -> "Provenance":
@@ -149,6 +156,7 @@ def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:
         a,
         device=_joined(a.device, b.device),
         precision=_joined(a.precision, b.precision),
+        provider=_joined(a.provider, b.provider),
         batch_size=a.batch_size if a.batch_size == b.batch_size else 0,
         versions={**b.versions, **a.versions, **{name: _joined(v, w) for name, v, w in _version_changes(a, b)}},
     )
@@ -156,7 +164,7 @@ def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:
 
 
 def _joined(value: str, other: str) -> str:
-    return _AND.join(sorted({*value.split(_AND), *other.split(_AND)}))
+    return _AND.join(sorted({*value.split(_AND), *other.split(_AND)} - {""}))
 
 
 def _circumstances(a: Provenance, b: Provenance) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..arguments import given, spelled, spelled_together
 from ..errors import DeviceError, InputError, StatisticsMismatch, UsageError
-from ..extraction.device import parse_devices, visible_gpus
+from ..extraction.device import ALL_GPUS, named, parse, parse_devices, visible_gpus
 from ..extraction.recipe import Recipe
 from ..extractor import Extractor
 from ..fit import Facts, Side
@@ -111,7 +111,7 @@ def _devices(options: Options, own: Extractor | None) -> Sequence[str]:
     names = parse_devices(options.device) if own is None or given(options.device) else (own.device,)
     if options.engine == "ray":
         return _devices_of_ray(names, options.device)
-    if names != ("cuda:all",):
+    if names != (ALL_GPUS,):
         return names
     count = visible_gpus()
     if not count:
@@ -152,7 +152,7 @@ def check_brought(extractor: Extractor, options: Options, *, several: bool) -> N
         if name == "mode":
             value = resolve(value).name
         elif name == "device":
-            value = {"auto": extractor.device, "cuda": "cuda:0", "cpu:0": "cpu"}.get(value, value)
+            value = extractor.device if value == "auto" else value if value == ALL_GPUS else named(*parse(value))
         own = getattr(extractor, name)
         if value != own:
             raise InputError(f"{name}={value!r} does not fit the Extractor given as model, which has {name}={own!r}")
