@@ -13,6 +13,7 @@ from fuzz import SEED
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("FASTFID_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # datasets then asks no server
+os.environ["FASTFID_TEST_SEED"] = str(SEED)  # one for all processes that run the tests
 
 # No deadline: how long an example takes depends on the machine. Every run draws new examples, here and on CI, from a
 # seed that it prints (derandomize is given because Hypothesis turns it on by default on CI).

@@ -138,7 +138,7 @@ def test_features_equal_keras(weights_file, dims, record_property):
     found = extractor(RECIPE["images"]())
     assert found.shape == expected.shape
     worst = np.abs(found - expected).max() / np.abs(expected).max()
-    record_property("worst", worst)
+    record_property("worst", float(worst))
     assert worst <= 1e-5
 
 

@@ -71,7 +71,7 @@ def test_large_means_cost_no_digits(n, ratio, bound, batch, record_property):
     rows = normal(n, 12, seed=n) + ratio
     m = moments(*(rows[i : i + batch] for i in range(0, n, batch)))
     mu_error, sigma_error = error(m, rows)
-    record_property("sigma_error", sigma_error)
+    record_property("sigma_error", float(sigma_error))
     assert sigma_error <= bound
     assert mu_error <= max(bound, 2 * np.spacing(ratio))
 

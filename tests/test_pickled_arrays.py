@@ -135,6 +135,10 @@ class Reduced:
     def __reduce__(self):
         return self.call
 
+    def __repr__(self):
+        function, *rest = self.call
+        return f"{function.__name__}{rest}"
+
 
 FLOAT = np.dtype(float)
 RECONSTRUCT = MATRIX.__reduce__()[0]

@@ -186,6 +186,21 @@ print(found)
     assert run(CONCURRENT + code, FASTFID_NUM_THREADS="2").stdout == "[True, True, True, True]\n"
 
 
+def test_the_core_does_not_turn_the_gil_on():
+    code = """
+import sys
+
+def on():
+    return getattr(sys, "_is_gil_enabled", lambda: True)()  # there since Python 3.13
+
+import numpy
+before = on()
+import fastfid._core
+print(before == on())
+"""
+    assert run(code).stdout == "True\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_the_core_after_a_fork():
     code = """

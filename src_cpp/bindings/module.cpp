@@ -1,7 +1,10 @@
 #include "fastfid/version.hpp"
 #include "register.hpp"
 
-PYBIND11_MODULE(_core, m) {
+namespace py = pybind11;
+
+// Without the GIL too: moments are the only objects that change, and Python's side locks them.
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() =
       "Moments, matrix square root, Fréchet trace, sums over pairs of rows and resize kernels; see "
       "_core.pyi.";
