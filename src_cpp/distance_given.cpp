@@ -1,4 +1,5 @@
 // The distance of what a caller of the library gives: checked, and rows made a Gaussian.
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -15,9 +16,14 @@ namespace {
 
 constexpr double kAsymmetry = 1e-6;  // of the largest entry: what rounding explains
 
-void require_finite(const double* values, Index n, const std::string& name) {
-  for (Index i = 0; i < n; ++i)
-    if (!std::isfinite(values[i])) throw std::invalid_argument(name + " has a value that is not finite");
+template <class T>
+bool all_finite(const T* values, Index n) {
+  return std::all_of(values, values + n, [](T value) { return std::isfinite(value); });
+}
+
+template <class T>
+void require_finite(const T* values, Index n, const std::string& name) {
+  if (!all_finite(values, n)) throw std::invalid_argument(name + " has a value that is not finite");
 }
 
 // A side that has been checked, with the arrays that had to be made for it.
@@ -47,20 +53,18 @@ class Checked {
     gaussian.mu = mu_.data();
     if (moments.has_rows()) {
       gaussian.n = n;
+      gaussian.rows = moments.rows_double();
       if (moments.rows_are_float()) {
         kept_.assign(moments.rows_float(), moments.rows_float() + n * d);
         gaussian.rows = kept_.data();
-      } else {
-        gaussian.rows = moments.rows_double();
       }
-      require_finite(gaussian.rows, n * d, "a row");
-      return;
+    } else {
+      kept_.resize(d * d);
+      moments.covariance(kept_.data());
+      gaussian.sigma = kept_.data();
     }
-    kept_.resize(d * d);
-    moments.covariance(kept_.data());
-    if (!Eigen::Map<const VectorXd>(kept_.data(), d * d).allFinite())
+    if (!all_finite(gaussian.rows ? gaussian.rows : gaussian.sigma, gaussian.rows ? n * d : d * d))
       throw OverflowError("the rows are not finite, or their covariance is too large for float64");
-    gaussian.sigma = kept_.data();
   }
 
   Checked(const Checked&) = delete;
@@ -111,6 +115,11 @@ Distance distance_of_rows(const Rows<T>& x, const Rows<T>& y, Method method, dou
   if (x.d != y.d)
     throw std::invalid_argument("the dims of the two sides must be equal, got " + std::to_string(x.d) +
                                 " and " + std::to_string(y.d));
+  for (const Rows<T>* side : {&x, &y}) {
+    require_size(side->d, "the dims", 1);
+    require_size(side->n, "the number of rows", 2);
+    require_finite(side->data, side->n * side->d, side == &x ? "x" : "y");
+  }
   Moments a(x.d), b(y.d);
   a.update(x.data, x.n);
   b.update(y.data, y.n);

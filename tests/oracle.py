@@ -79,7 +79,7 @@ SCALES = (1e-150, 1e-75, 1.0, 1e75, 1e150)
 
 @dataclass(frozen=True)
 class Cell:
-    """A place of the grid: dims, what the sides are, their ranks, decades of their eigenvalues, scale of a deviation."""
+    """A place of the grid: what the sides are, their ranks, the decades of eigenvalues, the scale of a deviation."""
 
     dims: int
     kind: str
@@ -100,7 +100,7 @@ class Cell:
         ]
 
     def _spectrum(self, rng: np.random.RandomState) -> Any:
-        """Eigenvalues over all the decades, beginning with 1 and ending with the least; the last are 0 below full rank."""
+        """Eigenvalues from 1 down over all the decades, then zeros below full rank."""
         d = self.dims
         rank = {"full": d, "half": (d + 1) // 2, "one": 1}[self.rank]
         w = np.zeros(d)

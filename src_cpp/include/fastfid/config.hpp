@@ -1,4 +1,4 @@
-// The type of sizes, and what marks a symbol as part of the library's interface.
+// The type of sizes, and what marks a symbol as part of the library's interface or not.
 //
 // Conventions of all headers: matrices are row-major and dense, (n, d) is n rows of d values. A pointer that goes in is read
 // during the call only; a pointer that a result goes to is to memory of the caller, of the size that is stated. Functions
@@ -13,8 +13,10 @@
 #else
 #define FASTFID_API
 #endif
+#define FASTFID_LOCAL
 #else
 #define FASTFID_API __attribute__((visibility("default")))
+#define FASTFID_LOCAL __attribute__((visibility("hidden")))
 #endif
 
 namespace fastfid {

@@ -46,7 +46,8 @@ struct Distance {
 FASTFID_API Distance frechet_distance(const Gaussian& a, const Gaussian& b, Method method = Method::automatic,
                                       double eps = 1e-6);
 
-/// The same between the Gaussians of two sets of rows, of at least 2 rows each.
+/// The same between the Gaussians of two sets of rows, of at least 2 rows each. Moments of rows that were not finite are an
+/// OverflowError.
 FASTFID_API Distance frechet_distance(const Moments& a, const Moments& b, Method method = Method::automatic,
                                       double eps = 1e-6);
 FASTFID_API Distance frechet_distance(const Rows<float>& x, const Rows<float>& y,

@@ -63,8 +63,8 @@ class FASTFID_API Moments {
                             const double* m2, const double* rows, Index pending);
 
  private:
-  class Impl;
-  explicit Moments(Impl impl);
+  class FASTFID_LOCAL Impl;
+  FASTFID_LOCAL explicit Moments(Impl impl);
   std::unique_ptr<Impl> impl_;
 };
 
