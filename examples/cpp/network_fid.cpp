@@ -9,6 +9,7 @@
 #include <exception>
 #include <fastfid/distance.hpp>
 #include <fastfid/resize.hpp>
+#include <filesystem>
 
 #include "npy.hpp"
 
@@ -62,7 +63,7 @@ int main(int count, char** arguments) {
   try {
     Ort::Env environment(ORT_LOGGING_LEVEL_WARNING, "network_fid");
     environment.DisableTelemetryEvents();
-    Ort::Session session(environment, arguments[1], Ort::SessionOptions());
+    Ort::Session session(environment, std::filesystem::path(arguments[1]).c_str(), Ort::SessionOptions());
     const auto a = moments_of(session, arguments[2]), b = moments_of(session, arguments[3]);
     std::printf("FID:  %.17g\n", fastfid::frechet_distance(a, b).value);
   } catch (const std::exception& error) {
