@@ -44,7 +44,9 @@ class World:
     """A folder in which the commands run, which is made anew for each try."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.source = root, root / "source"
+        self.root, self.source, self.work = root, root / "source", root / "work"
+        self.expected: dict[str, bytes] = {}
+        self.fid = ""
         self.source.mkdir(parents=True)
         rng = np.random.RandomState(0)
         for side in ("a", "b"):
@@ -53,9 +55,6 @@ class World:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(rng.randint(0, 256, (12, 12, 3), dtype=np.uint8)).save(path)
         stand_in(self.source / "net.onnx")
-        self.work = root / "work"
-        self.expected: dict[str, bytes] = {}
-        self.fid = ""
 
     def begin(self) -> None:
         """Make the folder of the tries anew, with what the commands need."""
@@ -85,6 +84,14 @@ class World:
     def recall(self) -> None:
         """Know what `prepare` of another process has found."""
         self.fid = (self.source / "fid").read_text()
+
+    @classmethod
+    def there(cls, root: Path) -> "World":
+        """Find the world that another process has made."""
+        world = cls.__new__(cls)
+        world.root, world.source, world.work, world.expected = root, root / "source", root / "work", {}
+        world.recall()
+        return world
 
     def made(self, name: str) -> bool:
         """Return True if a result is there that the command does not replace unless it is told to."""
