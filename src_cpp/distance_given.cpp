@@ -26,13 +26,18 @@ void require_finite(const T* values, Index n, const std::string& name) {
   if (!all_finite(values, n)) throw std::invalid_argument(name + " has a value that is not finite");
 }
 
+void require_rows(Index n) {
+  if (n < 2) throw std::invalid_argument("a side needs at least 2 rows, got " + std::to_string(n));
+}
+
 // A side that has been checked, with the arrays that had to be made for it.
 class Checked {
  public:
   Checked(const Gaussian& given, const std::string& side) : gaussian(given) {
     require_size(given.d, "d", 1);
     if (given.rows) {
-      require_size(given.n, "the number of rows", 2);
+      require_size(given.n, "n", 0);  // they go to BLAS as they are
+      require_rows(given.n);
       require_finite(given.rows, given.n * given.d, "rows of " + side);
       if (!given.mu) take_mean();
     } else {
@@ -46,7 +51,7 @@ class Checked {
   // Of moments: of their rows while these are kept, else of mean and covariance.
   explicit Checked(const Moments& moments) {
     const Index d = moments.dims(), n = moments.count();
-    if (n < 2) throw std::invalid_argument("a side needs at least 2 rows, got " + std::to_string(n));
+    require_rows(n);
     gaussian.d = d;
     mu_.resize(d);
     moments.mean(mu_.data());
@@ -117,7 +122,7 @@ Distance distance_of_rows(const Rows<T>& x, const Rows<T>& y, Method method, dou
                                 " and " + std::to_string(y.d));
   for (const Rows<T>* side : {&x, &y}) {
     require_size(side->d, "the dims", 1);
-    require_size(side->n, "the number of rows", 2);
+    require_rows(side->n);
     require_finite(side->data, side->n * side->d, side == &x ? "x" : "y");
   }
   Moments a(x.d), b(y.d);

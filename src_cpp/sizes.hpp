@@ -9,11 +9,14 @@
 
 namespace fastfid {
 
-inline void require_size(Index size, const char* name, Index least) {
+// `least` is 0 or 1.
+inline void require_size(Index size, const std::string& name, Index least) {
   constexpr Index kMost = std::numeric_limits<int>::max();
-  if (size < least || size > kMost)
-    throw std::invalid_argument(std::string(name) + " must be between " + std::to_string(least) + " and " +
-                                std::to_string(kMost) + ", got " + std::to_string(size));
+  if (size >= least && size <= kMost) return;
+  const char* range = size > kMost ? " must be at most 2147483647"
+                      : least > 0  ? " must be positive"
+                                   : " must not be negative";
+  throw std::invalid_argument(name + (range + (", got " + std::to_string(size))));
 }
 
 }  // namespace fastfid
