@@ -51,7 +51,9 @@ def main() -> None:
     print("| places | cases | largest error over its estimate | median | beyond the estimate |\n|---|---|---|---|---|")
     for (name, value), shares in sorted(by_place.items(), key=lambda item: [*vars(cell), "all"].index(item[0][0])):
         beyond = sum(not found <= 1 for found in shares)
-        print(f"| {name} {value} | {len(shares)} | {max(shares):.2f} | {np.median(shares):.1e} | {beyond} |")
+        print(
+            f"| {f'{name} {value}'.strip()} | {len(shares)} | {max(shares):.2f} | {np.median(shares):.1e} | {beyond} |"
+        )
 
 
 if __name__ == "__main__":
