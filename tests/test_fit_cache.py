@@ -187,7 +187,7 @@ def test_another_option_is_another_set(generated, real, tmp_path, options):
 def test_another_version_is_another_set(model, generated, real, monkeypatch):
     fastfid.statistics(real, model=model, cache=True, **QUIET)
     versions = {"fastfid": "0.0.1", "onnxruntime": "1", "pillow": "1"}
-    monkeypatch.setattr("fastfid.extraction.recipe._versions", lambda: versions)
+    monkeypatch.setattr("fastfid.extraction.recipe._versions", lambda device: versions)
     assert not is_hit(fastfid.compare(generated, real, model=model, cache=True, **QUIET))
 
 
