@@ -27,3 +27,7 @@ file(GLOB FASTFID_OPENBLAS_LICENSE "${FASTFID_SITE_PACKAGES}/scipy_openblas32-*.
 install(FILES "${FASTFID_BLAS_AT_RUN_TIME}" DESTINATION fastfid)
 install(FILES ${FASTFID_OPENBLAS_LICENSE} DESTINATION fastfid/licenses RENAME OpenBLAS.txt)
 install(FILES licenses/Eigen-MPL-2.0.txt DESTINATION fastfid/licenses)
+
+# What the wheel brings along, where PEP 770 has it: pip's lists of packages do not show it.
+configure_file(cmake/bundled.cdx.json.in bundled.cdx.json)
+install(FILES "${PROJECT_BINARY_DIR}/bundled.cdx.json" DESTINATION "${SKBUILD_METADATA_DIR}/sboms")
