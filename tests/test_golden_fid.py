@@ -12,6 +12,7 @@ GOLDEN = json.loads((Path(__file__).parent / "golden" / "fid.json").read_text())
 
 
 @pytest.mark.filterwarnings("ignore:.*fewer than:fastfid.FastFIDWarning")
+@pytest.mark.filterwarnings("ignore:(size|upscaled|format|jpeg-quality|unequal-n):fastfid.FastFIDWarning")
 @pytest.mark.parametrize("mode", ["pytorch", "tensorflow"])
 def test_end_to_end(mode, tmp_path):
     extractor = fastfid.Extractor("inception-v3-random", mode=mode)

@@ -161,8 +161,9 @@ def diff(first: Any, second: Any) -> Explanation:
     >>> import fastfid
     >>> x, y = np.random.RandomState(0).randn(2, 100, 4)
     >>> results = [fastfid.compare(x, rows, features=True) for rows in (y, y[:50])]
-    >>> [(cause.what, cause.first, cause.second) for cause in fastfid.diff(*results).causes]
-    [('images', '100 and 100', '100 and 50')]
+    >>> cause = fastfid.diff(*results).causes[0]
+    >>> cause.what, cause.first, cause.second
+    ('images', '100 and 100', '100 and 50')
     """
     records = recorded(first, "the first result"), recorded(second, "the second result")
     one, other = records
