@@ -18,7 +18,7 @@ import numpy as np
 
 from fastfid.errors import FastFIDError, FastFIDWarning
 
-from .damage import damaged, rng_of
+from .damage import CASES, damaged, rng_of
 
 CORPUS = Path(__file__).parent / "corpus"
 _LONGEST = 2000  # characters of a message, beyond a path or text that was given and is named in it
@@ -43,7 +43,7 @@ class Reader:
     Attributes
     ----------
     name : str
-        Also the name of its folder in the corpus.
+        With "-" for spaces, the name of its folder in the corpus.
     good : callable
         Returns input that is read.
     read : callable
@@ -58,6 +58,8 @@ class Reader:
         True if it is to write files, in a folder of its own.
     quoted : int
         How often a message may quote the whole input; 0 for files.
+    cases : int
+        How many new ones the tests run.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Reader:
     child: bool = False
     writes: bool = False
     quoted: int = 0
+    cases: int = CASES
 
     def case(self, number: int) -> bytes:
         """Return a case by its number, the same for the same seed of the run."""
@@ -103,7 +106,7 @@ class Reader:
 
     def corpus(self) -> list[Path]:
         """Return the files that once failed."""
-        return sorted(path for path in (CORPUS / self.name).glob("*") if path.is_file())
+        return sorted((CORPUS / self.name.replace(" ", "-")).glob("*"))
 
 
 def expect(condition: bool, what: Any) -> None:

@@ -1,4 +1,4 @@
-"""What fastfid itself writes and reads again, changed by others: results, histories, states, pieces, records of runs."""
+"""What fastfid itself writes and reads again, changed by others: results, histories, states, pieces, records."""
 
 import io
 import json
@@ -224,7 +224,7 @@ _ARRAYS: list[Callable[[Any], Any]] = [
         lambda x: x * np.float64("nan"),
         lambda x: x.ravel(),
     ),
-    *(lambda x: x * 1e30 if x.dtype.kind == "f" else x, lambda x: 0 - x),
+    *(lambda x: x * 1e30 if x.dtype.kind == "f" else x, lambda x: 0 - x, np.ravel),
 ]
 
 

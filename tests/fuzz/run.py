@@ -38,6 +38,7 @@ class Tally:
     slowest: float = 0
     peak: int = 0
     bad: list[str] = field(default_factory=list)
+    crashed: list[int] = field(default_factory=list)
 
     def add(self, said: str, seconds: float, peak: int, case: str, what: str = "") -> None:
         """Count a case."""
@@ -60,7 +61,7 @@ def tally(name: str, start: int, stop: int) -> Tally:
     }
     while start < stop:
         command = [sys.executable, __file__, "--work", name, str(start), str(min(stop, start + _CHUNK))]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
         for line in done.stdout.decode().splitlines():
             said, seconds, peak, what = json.loads(line)
             found.add(said, seconds, peak, named(name, start), what)
@@ -68,6 +69,7 @@ def tally(name: str, start: int, stop: int) -> Tally:
         if done.returncode:
             what = f"status {done.returncode}: {done.stderr.decode(errors='replace')[-300:]}"
             found.add("crashed", 0, 0, named(name, start), what)
+            found.crashed.append(start)
             start += 1
     return found
 

@@ -96,7 +96,7 @@ def _read_list(delimiter: str | None, data: bytes, path: Path) -> None:
 
 
 READERS = [
-    *(Reader(f"table {kind}", partial(_tables, kind), _read_table, kind) for kind in _KINDS),
+    *(Reader(f"table {kind}", partial(_tables, kind), _read_table, kind, cases=250) for kind in _KINDS),
     Reader("list txt", _texts, partial(_read_list, None), "a.txt"),
     Reader("list csv", partial(_csvs, ","), partial(_read_list, ","), "a.csv"),
     Reader("list tsv", partial(_csvs, "\t"), partial(_read_list, "\t"), "a.tsv"),

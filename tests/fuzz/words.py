@@ -111,7 +111,7 @@ def _alone() -> Iterator[None]:
         stack.enter_context(mock.patch.dict(os.environ, {"FASTFID_HOME": f"{home}/home", "HOME": home}))
         for name in ("fastfid.networks.load", "fastfid.networks.fetch", "fastfid.networks.export"):
             stack.enter_context(mock.patch(name, _no))
-        stack.enter_context(mock.patch("fastfid.cli.demo.run", lambda n, out: None))
+        stack.enter_context(mock.patch("fastfid.cli.demo.run", return_value=None))
         stack.enter_context(mock.patch("urllib.request.build_opener", _no))
         before = os.getcwd()  # noqa: PTH109
         os.chdir(f"{home}/in")
@@ -241,7 +241,7 @@ def _read_address(data: bytes, path: Path) -> None:
     memory = fsspec.filesystem("memory")
     for number, png in enumerate(_pngs()):
         memory.pipe_file(f"/set/{number}.png", png)
-    with mock.patch("fastfid.files.retries.time.sleep", lambda seconds: None):
+    with mock.patch("fastfid.files.retries.time.sleep", return_value=None):
         source = open_source(text)
         list(itertools.islice(read_items(source), 3))
 
