@@ -333,6 +333,19 @@ def test_every_flag_that_is_named_exists(capsys):
     assert used > 6
 
 
+def test_every_promise_of_security_has_its_tests():
+    promises = re.search(r"^\| promise .*?\n\n", (README.parent / "SECURITY.md").read_text(), re.MULTILINE | re.DOTALL)[
+        0
+    ]
+    rows = promises.strip().splitlines()[2:]
+    assert len(rows) > 10
+    for row in rows:
+        named = re.findall(r"`(test_\w+\.py)::(\w+)`", row)
+        assert named, row
+        for file, function in named:
+            assert f"def {function}(" in (README.parent / "tests" / file).read_text(), (file, function)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
     module = importlib.import_module(name)

@@ -1,5 +1,6 @@
 """Files are written completely or not at all, even with several writers and if a writer is killed."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -131,6 +132,42 @@ def test_killed_writers_leave_one_part_that_the_next_writer_removes(tmp_path, wr
     for _ in range(3):
         kill(writer(tmp_path / "a"))
         assert names(tmp_path) == [".a.0.part"]
+    with atomic_write(tmp_path / "a") as file:
+        file.write(b"whole")
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_run_that_is_killed_while_it_tries_leaves_what_the_next_writer_removes(tmp_path, writer):
+    code = """
+        import sys, time
+        from pathlib import Path
+        from fastfid.files import writing
+        def killed(file, part):
+            print("there", flush=True)
+            time.sleep(60)
+        writing._remove = killed
+        writing.check_writable(Path(sys.argv[1]))
+    """
+    for _ in range(3):
+        kill(writer(tmp_path / "a", code))
+        assert names(tmp_path) == [".a.0.part"]
+    files.check_writable(tmp_path / "a")
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("call", ["fdopen", "_free"])
+@pytest.mark.parametrize("dead", [False, True])
+def test_nothing_is_left_where_memory_ends(call, dead, tmp_path, monkeypatch):
+    def without_memory(*_):
+        raise MemoryError
+
+    if dead:
+        (tmp_path / ".a.1.part").write_bytes(b"of a killed writer")
+    monkeypatch.setattr(files.os if call == "fdopen" else files, call, without_memory)
+    with contextlib.suppress(MemoryError), atomic_write(tmp_path / "a") as file:
+        file.write(b"whole")
+    monkeypatch.undo()
+    assert ".a.0.part" not in names(tmp_path)
     with atomic_write(tmp_path / "a") as file:
         file.write(b"whole")
     assert names(tmp_path) == ["a"]

@@ -4,6 +4,7 @@ import ast
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import onnx
@@ -44,6 +45,12 @@ def test_there_is_one_door():
     files = Path(fastfid.__file__).parent.rglob("*.py")
     found = [path.name for path in files if any(name.partition(".")[0] == "onnxruntime" for name in imports(path))]
     assert found == ["runtime.py"]
+
+
+def test_an_import_that_fails_is_an_error_of_ours(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(fastfid.DeviceError, match="ONNX Runtime cannot be loaded.*onnxruntime"):
+        fastfid.Extractor("inception-v3-random", dims=64)
 
 
 class TestTelemetry:

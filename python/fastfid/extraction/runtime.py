@@ -28,10 +28,17 @@ def load() -> Any:
     With telemetry, from version 1.29 on, the import alone writes an identifier of the machine to ``~/.cache``, longer
     runs send data to a host on the Internet, and a process that was forked after the import aborts when it ends. If the
     user has imported ONNX Runtime before, this has no effect.
+
+    Raises
+    ------
+    DeviceError
+        If it cannot be imported.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise DeviceError(f"ONNX Runtime cannot be loaded; is it installed whole? {error}") from error
     return onnxruntime
 
 

@@ -11,7 +11,6 @@ import hashlib
 import itertools
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -123,8 +122,12 @@ def _new_part(target: Path) -> tuple[Path, IO[bytes]]:
         part = _part(target, number)
         file = _create(part)
         if file is not None:
-            while (dead := _part(target, number := number + 1)).exists():
-                _free(dead)
+            try:
+                while (dead := _part(target, number := number + 1)).exists():
+                    _free(dead)
+            except BaseException:
+                _give_up(file, part)
+                raise
             return part, file
     raise AssertionError("not reached")
 
@@ -140,11 +143,17 @@ def _create(part: Path) -> IO[bytes] | None:
     """Create a part and lock it; return None if it belongs to another writer."""
     while True:
         try:
-            file = os.fdopen(os.open(part, _FLAGS | os.O_EXCL, _MODE), "wb")
+            descriptor = os.open(part, _FLAGS | os.O_EXCL, _MODE)
         except FileExistsError:
             if not _free(part):
                 return None
             continue
+        try:
+            file = os.fdopen(descriptor, "wb")
+        except BaseException:  # no memory for its buffer
+            os.close(descriptor)
+            part.unlink(missing_ok=True)
+            raise
         if _lock(file, without_locks=True) and _is_at(file, part):
             return file
         file.close()  # another process removed it as dead before it was locked
@@ -195,6 +204,11 @@ def _remove(file: IO[bytes], part: Path) -> None:
     part.unlink(missing_ok=True)  # while it is locked; afterwards the name may belong to another writer
 
 
+def _give_up(file: IO[bytes], part: Path) -> None:
+    with file:
+        _remove(file, part)
+
+
 def check_replaceable(target: Path, start: bytes, kind: str) -> None:
     """Raise `InputError` if a file could not be written, or is there and does not begin as ours do."""
     check_writable(target)
@@ -214,5 +228,5 @@ def check_writable(target: Path) -> None:
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         if not target.parent.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, f"the folder {target.parent} does not exist")
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".fastfid.", suffix=".part"):
-            pass
+        part, file = _new_part(target)  # not a name of its own, which nobody would clean up after a kill
+        _give_up(file, part)
