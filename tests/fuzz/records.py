@@ -1,5 +1,6 @@
 """What fastfid itself writes and reads again, changed by others: results, histories, states, pieces, records."""
 
+import copy
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ def _changed(rng: np.random.RandomState, held: Any) -> Any:
         elif kind == 1 and isinstance(inside, dict):
             inside[str(_VALUES[rng.randint(len(_VALUES))])[:50]] = inside[key]
         else:
-            inside[key] = _VALUES[rng.randint(len(_VALUES))]
+            inside[key] = copy.deepcopy(_VALUES[rng.randint(len(_VALUES))])
     return held
 
 
