@@ -71,6 +71,7 @@ def test_what_once_failed_in_a_child(monkeypatch):
 def test_every_folder_of_the_corpus_is_of_a_reader():
     folders = {path.name for path in CORPUS.iterdir() if path.is_dir()}
     assert folders <= {name.replace(" ", "-") for name in EVERY}
+    assert all(folder in (CORPUS / "README.md").read_text() for folder in folders)
     files = [path for path in CORPUS.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 200_000
 

@@ -87,6 +87,7 @@ class Reader:
             For the file of the case.
         """
         path = folder / self.file
+        _kept(self.good)  # makes the files that some input names
         if self.file:
             path.write_bytes(data)
         there = set(os.listdir(folder))  # noqa: PTH208 - for every case

@@ -97,7 +97,7 @@ def _read_list(delimiter: str | None, data: bytes, path: Path) -> None:
 
 READERS = [
     *(Reader(f"table {kind}", partial(_tables, kind), _read_table, kind, cases=250) for kind in _KINDS),
-    Reader("list txt", _texts, partial(_read_list, None), "a.txt"),
-    Reader("list csv", partial(_csvs, ","), partial(_read_list, ","), "a.csv"),
-    Reader("list tsv", partial(_csvs, "\t"), partial(_read_list, "\t"), "a.tsv"),
+    Reader("list txt", _texts, partial(_read_list, None), "a.txt", cases=1000),
+    Reader("list csv", partial(_csvs, ","), partial(_read_list, ","), "a.csv", cases=500),
+    Reader("list tsv", partial(_csvs, "\t"), partial(_read_list, "\t"), "a.tsv", cases=500),
 ]
