@@ -24,6 +24,7 @@
 #include "sqrtm.hpp"
 
 using namespace fastfid;
+using lapack::Complex;
 
 namespace {
 
@@ -313,7 +314,7 @@ constexpr Fuzzer fuzzers[] = {{"resize", fuzz_resize},
 }  // namespace
 
 int main(int argc, char** argv) {
-  const long cases = argc > 1 ? std::atol(argv[1]) : 200;
+  const long cases = argc > 1 ? std::atol(argv[1]) : 1000;
   const char* given = argc > 2 ? argv[2] : std::getenv("FASTFID_TEST_SEED");
   const std::uint64_t seed = given ? std::strtoull(given, nullptr, 10) : std::random_device()();
   std::printf("test_fuzz %ld %llu\n", cases, static_cast<unsigned long long>(seed));
