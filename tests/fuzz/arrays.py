@@ -73,19 +73,19 @@ def _expect_images(path: Path, folder: bool, by_numpy: Any) -> None:
 
 
 def _read_npy(data: bytes, path: Path) -> None:
-    _expect_images(path, False, lambda: np.load(path, allow_pickle=False))
+    _expect_images(path, False, lambda: np.load(io.BytesIO(data), allow_pickle=False))
 
 
 def _read_npz(data: bytes, path: Path) -> None:
     def by_numpy() -> Any:
-        with np.load(path, allow_pickle=False) as file:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
             return file["arr_0"] if set(file.files) == {"arr_0", "labels"} else None
 
     _expect_images(path, False, by_numpy)
 
 
 def _read_image(data: bytes, path: Path) -> None:
-    _expect_images(path, True, lambda: np.load(path, allow_pickle=False))
+    _expect_images(path, True, lambda: np.load(io.BytesIO(data), allow_pickle=False))
 
 
 def _any_arrays() -> list[bytes]:
@@ -100,7 +100,7 @@ def _read_any(data: bytes, path: Path) -> None:
     for key, array in found.items():
         expect(array.nbytes <= _MOST, array.nbytes)
         with contextlib.suppress(Exception):
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 known = file[key]
             expect(array.dtype == known.dtype and array.tobytes() == known.tobytes(), f"another {key} than NumPy's")
 

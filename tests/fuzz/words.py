@@ -235,7 +235,8 @@ def _read_address(data: bytes, path: Path) -> None:
     """No password is in what messages say; an address in memory is opened, others are only taken apart."""
     text = data.decode("utf-8", "surrogatepass")
     shown = without_secrets(text)
-    expect(len(shown) <= len(text) and ":word@" not in shown.replace("?", ""), shown)
+    expect(len(shown) <= len(text), shown)
+    expect("://me:word@" not in text or "://me:word@" not in shown, shown)
     if not text.startswith(_ONLY) or "::" in text:
         return
     memory = fsspec.filesystem("memory")
