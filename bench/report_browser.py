@@ -1,14 +1,17 @@
 """Opens reports in a browser: no overflow, no message on the console, no violation of accessibility; and pictures.
 
     apt-get install chromium
-    pip install playwright axe-playwright-python
+    pip install playwright axe-playwright-python pypdf
     python bench/report_browser.py pictures --images A B --features flowers_pool3.npz
 
-Reports are made of two folders of images, of features, and of drawn images with hostile names. Each is opened 1280 and
-400 pixels wide, in light and in dark, and printed. The folder `pictures` gets the reports, pictures of them, and PDFs.
+Reports are made of two folders of images, of features, of statistics, and of drawn images with hostile names. Each is
+opened 1280 and 400 pixels wide, in light and in dark, and printed: all of its text must be in the PDF, and within the
+pages. The folder `pictures` gets the reports, pictures of them, and PDFs.
 """
 
 import argparse
+import re
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +20,8 @@ from pathlib import Path
 import numpy as np
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
+from pypdf import PageObject, PdfReader
 
 import fastfid
 
@@ -30,6 +34,10 @@ HOSTILE = (
     "'&amp;",
     "\udcff",
 )
+#: What is printed, as text: headline, sentences, tables, captions, and the words in plots.
+PRINTED = "h1, h2, h3, p, th, td, dt, dd, li, figcaption, pre, svg text"
+MARGIN = 41.0  # points, 15 mm less rounding
+NARROW = 0.4  # of the height of letters: they are wider on average
 WIDTHS, SCHEMES = (1280, 400), ("light", "dark")
 COMMON = {"model": "inception-v3-random", "dims": 64, "progress": False}
 
@@ -50,6 +58,9 @@ def of_images(out: Path, images: list[str], features: str) -> Iterator[tuple[str
     yield "full", full.to_html()
     yield "without-thumbnails", full.to_html(thumbnails=False)
     yield "without-evidence", replace(full, evidence=None).to_html()
+    known = fastfid.statistics(images[1], limit=500, **COMMON)
+    yield "statistics", fastfid.compare(images[0], known, limit=500, report=True, **COMMON).to_html()
+    yield "identical", fastfid.compare(images[0], images[0], limit=300, report=True, **COMMON).to_html()
 
 
 def of_features(out: Path, images: list[str], features: str) -> Iterator[tuple[str, str]]:
@@ -102,13 +113,47 @@ def look_at(browser: Browser, file: Path) -> list[str]:
                 at = "; ".join(node["html"][:120] for node in violation["nodes"][:3])
                 wrong.append(f"{where}: {violation['id']}: {violation['help']}: {at}")
             if (width, scheme) == (WIDTHS[0], "dark"):
-                page.pdf(
-                    path=file.with_suffix(".pdf"),
-                    format="A4",
-                    margin=dict.fromkeys(("top", "bottom", "left", "right"), "15mm"),
-                )
+                wrong.extend(f"{file.stem} printed: {text}" for text in printed(page, file.with_suffix(".pdf")))
             page.close()
     return wrong
+
+
+def printed(page: Page, file: Path) -> Iterator[str]:
+    """Print a page, and yield what is missing in the PDF or cut."""
+    page.pdf(path=file, format="A4", margin=dict.fromkeys(("top", "bottom", "left", "right"), "15mm"))
+    pages = PdfReader(file).pages
+    if not pages:
+        yield "no pages"
+    found = squeezed("".join(each.extract_text() for each in pages))
+    page.emulate_media(media="print")
+    shown = page.eval_on_selector_all(PRINTED, "all => all.filter(e => e.checkVisibility()).map(e => e.textContent)")
+    for text in dict.fromkeys(map(squeezed, shown)):
+        if text not in found:
+            yield f"not in the PDF: {text[:80]}"
+    for number, each in enumerate(pages, 1):
+        yield from (f"page {number}: {text!r} is cut" for text in outside(each))
+
+
+def squeezed(text: str) -> str:
+    """Return a text without what a PDF changes: spaces, ends of lines, ligatures, and marks of writing direction."""
+    return re.sub(r"[^0-9A-Za-z.%]", "", unicodedata.normalize("NFKC", text))
+
+
+def outside(page: PageObject) -> list[str]:
+    """Return the texts that reach out of the margins of a page, as far as the mean width of letters tells."""
+    found: list[str] = []
+    width, height = float(page.mediabox.width), float(page.mediabox.height)
+
+    def visit(text: str, user: list[float], matrix: list[float], font: object, size: float) -> None:
+        x = matrix[4] * user[0] + matrix[5] * user[2] + user[4]
+        y = matrix[4] * user[1] + matrix[5] * user[3] + user[5]
+        end = x + NARROW * size * abs(user[0] * matrix[0]) * len(text.strip())
+        inside = MARGIN <= x <= end <= width - MARGIN and MARGIN <= y <= height - MARGIN
+        if text.strip() and not inside:
+            found.append(text.strip())
+
+    page.extract_text(visitor_text=visit)
+    return found
 
 
 def main() -> None:

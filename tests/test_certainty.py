@@ -706,5 +706,5 @@ def test_a_level_needs_certainty(tmp_path, capsys):
     x, y = (rows.astype(np.float32) for rows in sides(200, 210))
     with pytest.raises(fastfid.InputError, match="level=0.95 is about the limits of certainty: give certainty=True"):
         fastfid.compare(x, y, features=True, level=0.95)
-    assert main([*written(tmp_path, x, y), "--features", "--level", "0.9"]) == 1
+    assert main([*written(tmp_path, x, y), "--features", "--level", "0.9"]) == 2
     assert "--level 0.9 is about the limits of certainty: give --certainty as well" in capsys.readouterr().err

@@ -12,6 +12,7 @@ import fastfid
 from fastfid import effects
 from fastfid.cli.main import main
 from fastfid.effects import Effect
+from fastfid.identity import Identity
 from fastfid.images.modes import MODES
 from fastfid.provenance import Provenance
 from pictures import folder, pictures
@@ -67,13 +68,18 @@ def test_a_difference_in_provenance(result, change, what, size):
         (lambda r: {"settings": {"features": True, "limit": 50}}, "limit", "large"),
         (lambda r: {"settings": {"features": True, "on_error": "skip"}}, "on_error", "small"),
         (lambda r: {"settings": {"features": True, "quantise": "edm"}}, "quantise", "large"),
-        (lambda r: {"b": replace(r.b, name="other")}, "name of the second side", "large"),
+        (lambda r: {"b": replace(r.b, name="other", identity=None)}, "name of the second side", "large"),
+        (lambda r: {"b": replace(r.b, identity=Identity(trace=1.0, mean=2.0))}, "images of the second side", "large"),
         (lambda r: {"b": replace(r.b, rejected=("x.png",))}, "rejected of the second side", "small"),
     ],
 )
 def test_a_difference_between_results(result, change, what, size):
     found = causes(result, replace(result, **change(result)))
     assert {name: cause.size for name, cause in found.items()} == {what: size}
+
+
+def test_one_set_under_two_names_is_no_difference(result):
+    assert fastfid.diff(result, replace(result, b=replace(result.b, name="other"))).causes == ()
 
 
 def test_the_seed_matters_with_a_limit_only(result):

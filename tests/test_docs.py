@@ -118,13 +118,15 @@ def test_the_page_about_the_gate(offline, capsys, monkeypatch):
     def of_rows(a, b, *, baseline=None, mode="pytorch", **options):  # images enough for 2048 dims take too long
         options["baseline"] = sets[baseline] if baseline else None
         made, followed = fastfid.Provenance("own", "0" * 64, mode, 5), PROTOCOLS.get(options.pop("protocol", ""))
+        classed = options.pop("per_class", False)
         result = compare(sets[a], sets[b], features=True, **options)
-        return replace(result, provenance=made, protocol=followed)
+        classes = {"cat": result.scores, "dog": result.scores} if classed else {}
+        return replace(result, provenance=made, protocol=followed, classes=classes)
 
     monkeypatch.setattr(fastfid, "compare", of_rows)
     text = "".join([*blocks("sh", GATE), *blocks("yaml", GATE)])
     commands, answers = re.findall(r"^(?:- run: |    - )?(fastfid .*)$", text, re.MULTILINE), ""
-    assert len(commands) == 16
+    assert len(commands) == 19
     for command in commands:
         line, _, target = command.partition(" > ")
         assert main(shlex.split(line)[1:]) in (0, 3, 4), command

@@ -9,7 +9,8 @@ import fastfid
 from fastfid.errors import ImageError
 from pictures import folder, pictures
 
-pytestmark = pytest.mark.filterwarnings("ignore:few-images|duplicates|.*images? left out:fastfid.FastFIDWarning")
+_IGNORED = "few-images|duplicates|same-images|.*images? left out"
+pytestmark = pytest.mark.filterwarnings(f"ignore:{_IGNORED}:fastfid.FastFIDWarning")
 
 
 @pytest.fixture(scope="module")

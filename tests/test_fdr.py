@@ -107,7 +107,7 @@ def test_typing_errors(sets, typed, message, capsys):
 
 
 def test_a_network_named_twice(sets, capsys):
-    assert main(["fdr", *sets, "--network", "box.onnx=1", "--network", "box.onnx=2"]) == 1
+    assert main(["fdr", *sets, "--network", "box.onnx=1", "--network", "box.onnx=2"]) == 2
     assert "names a network twice" in capsys.readouterr().err
 
 

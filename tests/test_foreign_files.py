@@ -21,7 +21,7 @@ ROWS = RNG.standard_normal((50, 4)).astype(np.float32) * 3 + 5
 MU, SIGMA = ROWS.mean(axis=0, dtype=np.float64), np.cov(ROWS, rowvar=False)
 OTHER = RNG.standard_normal((60, 6))
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*no record of the model:fastfid.FastFIDWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*no record of the model|same-images:fastfid.FastFIDWarning")
 
 
 def npz(path, **arrays):

@@ -1,6 +1,8 @@
 """Gates: conditions, verdicts with and without noise, baselines, exit codes, and the JUnit report."""
 
+import argparse
 import json
+import warnings
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,19 +13,24 @@ import pytest
 
 import fastfid
 from fastfid.cli.main import main
+from fastfid.cli.parser import silence
 from fastfid.conditions import PARTS, WITH_CERTAINTY, Condition
 from fastfid.flat import OF_CERTAINTY, numbers_of
-from fastfid.gate import FAILED, PASSED, UNSURE
+from fastfid.gate import VOID, VOID_FOR_PROTOCOL
 from fastfid.junit import report
+from fastfid.messages import CODES
 from fastfid.metrics.certainty import Certainty
+from fastfid.metrics.fid_certainty import Pair
 from fastfid.metrics.registry import METRICS
 from fastfid.protocols import PROTOCOLS
+from fastfid.verdicts import FAILED, PASSED, UNSURE
 from given_rows import X, Y
 from pictures import folder, pictures
 from stand_in import stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 D = 5
+TIME = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def rows(*shifts, n=300):
@@ -87,6 +94,7 @@ def test_bounds(result, text, passing, failing):
         "fid outside 2:",
         "fidoutside 1:2",
         "fid > 2, kid > 1",
+        "fid > \u0663",
         "fid >> 2",
         5,
         None,
@@ -203,6 +211,178 @@ def test_the_worst_verdict_counts(sure):
     assert not fastfid.gate(sure, [failed, passed]).passed
 
 
+# Warnings that make a number void
+
+
+@pytest.mark.parametrize("code", VOID)
+def test_a_void_number_does_not_pass(result, code):
+    void = replace(result, warnings=("few-images: too few", f"{code}: this and that"))
+    passing, failing = fastfid.gate(void, ["fid > 1e9", "fid > 0"]).checks
+    assert (passing.verdict, failing.verdict) == (UNSURE, FAILED)
+    assert passing.sentence.startswith("inconclusive: fid ")
+    assert passing.sentence.endswith(f"the number decides nothing, because of {code}: this and that")
+    assert fastfid.gate(void, "fid > 1e9", silence=[code]).passed
+    assert fastfid.gate(replace(result, warnings=("few-images: x",)), "fid > 1e9").passed
+
+
+@pytest.mark.parametrize("code", VOID_FOR_PROTOCOL)
+def test_what_a_protocol_wants_is_void_for_its_own_bounds_only(result, code):
+    scores = {"fid": replace(result.scores["fid"], value=23.5)}
+    found = replace(result, scores=scores, protocol=PROTOCOLS["mlperf-sdxl"], warnings=(f"{code}: x",))
+    assert [check.verdict for check in fastfid.gate(found, "fid > 30").checks] == [UNSURE, PASSED]
+    assert fastfid.gate(replace(found, warnings=())).passed
+
+
+def test_the_codes_exist():
+    assert {*VOID, *VOID_FOR_PROTOCOL} <= CODES.keys()
+    with pytest.raises(fastfid.InputError, match="silence must be one of"):
+        fastfid.gate(compared(*rows(0.5)), "fid > 1", silence="no-such")
+
+
+@pytest.mark.parametrize("certainty", [False, True])
+def test_a_set_beside_itself_is_void(certainty):
+    (x,) = rows()
+    found = compared(x, x.copy(), certainty=certainty)
+    assert found.fid == pytest.approx(0, abs=1e-9)
+    assert any(text.startswith("same-images: ") for text in found.warnings)
+    assert fastfid.gate(found, "fid > 1").verdict == UNSURE
+
+
+def test_mirrored_sets_and_sets_of_other_sizes_are_not_the_same():
+    x, y = rows(0.5)
+    for one, other in ((x, -x), (x[:, ::-1], x), (x, np.vstack([x, y])), (x, x + 1e-9)):
+        assert not any(text.startswith("same-images") for text in compared(one, other).warnings)
+
+
+def test_images_beside_themselves_or_their_statistics_are_void(images, capsys):
+    main(["--save-stats", "a", "a.npz", "--model", "own.onnx", "--quiet"])
+    for other in ("a", "a.npz"):
+        assert main(["a", other, "--model", "own.onnx", "--quiet", "--fail-above", "1"]) == 4
+        assert "the number decides nothing, because of same-images: " in capsys.readouterr().err
+    assert status("--fail-above", "1e6", "--silence", "same-images") == 0
+
+
+def test_many_images_left_out_are_void(images, capsys):
+    for i in range(4):
+        (images / "a" / f"{i:03}.png").write_bytes(b"no image")
+    assert status("--on-error", "skip", "--fail-above", "1e6") == 0
+    assert "left-out: a: 4 images left out" in capsys.readouterr().err
+    (images / "a" / "004.png").write_bytes(b"no image")
+    assert status("--on-error", "skip", "--fail-above", "1e6") == 4
+    assert "because of many-left-out: a: 5 images left out: " in capsys.readouterr().err
+
+
+def test_a_warning_can_fail_a_gate(result, images, capsys):
+    warned = replace(result, warnings=("few-images: x", "of no kind"))
+    (check,) = fastfid.gate(warned, fail_on_warning=True).checks
+    assert (check.verdict, check.value) == (FAILED, 2.0)
+    assert check.sentence == "failed: 2 warnings: few-images: x; of no kind; fails if there is a warning"
+    assert fastfid.gate(replace(result, warnings=("few-images: x",)), fail_on_warning=True, silence="few-images").passed
+    assert fastfid.gate(replace(result, warnings=()), fail_on_warning=True).passed
+    (check,) = fastfid.gate(warned, fail_on_warning=True, silence=["other"]).checks
+    assert check.sentence.startswith("failed: 1 warning: few-images: x; ")
+    with pytest.raises(fastfid.InputError, match="fail_on_warning must be True or False"):
+        fastfid.gate(result, fail_on_warning="duplicates")
+    (images / "a" / "001.png").write_bytes((images / "a" / "000.png").read_bytes())
+    assert status("--fail-on-warning", "--junit", "o.xml") == 3
+    assert "fastfid: failed: 1 warning: duplicates: a: 1 of 40 images" in capsys.readouterr().err
+    assert ET.parse("o.xml").getroot()[0][0].attrib["name"] == "there is a warning"
+    assert status("--fail-on-warning", "--silence", "duplicates") == 0
+
+
+def test_warnings_without_a_kind_can_be_silenced(recwarn):
+    silence(argparse.Namespace(silence=["other", "size"]))
+    for text in ("a: no kind", "few-images: x", "size: y", "no colon"):
+        warnings.warn(text, fastfid.FastFIDWarning, stacklevel=1)
+    assert [str(one.message) for one in recwarn] == ["few-images: x"]
+
+
+# Classes
+
+
+@pytest.fixture(scope="module")
+def classed():
+    """Three classes, one far off, and certainty."""
+    made = {}
+    for name, shift in (("a cat", 0.3), ("dog", 0.5), ("x.y", 3.0)):
+        made[name] = compared(*rows(shift), metrics=["fid", "kid", "prdc"], certainty=True).scores
+    whole = compared(*rows(0.5), metrics=["fid", "kid", "prdc"], certainty=True)
+    return replace(whole, classes=made)
+
+
+def test_a_class_can_be_gated(classed):
+    plain = replace(classed, sure=False)
+    for name, written in (("a cat", "a_cat"), ("dog", "dog"), ("x.y", "x.y"), ("x.y", "x_y")):
+        value = classed.classes[name]["fid"].value
+        (check,) = fastfid.gate(plain, f"classes/{written}/FID > {value!r}").checks
+        assert (check.verdict, check.value, check.standard_error) == (PASSED, value, None)
+        assert not fastfid.gate(plain, f"classes/{written}/fid >= {value!r}")
+        (check,) = fastfid.gate(classed, f"classes/{written}/fid > {value!r}").checks
+        assert (check.verdict, check.standard_error) == (UNSURE, classed.classes[name]["fid"].certainty.standard_error)
+    recall = classed.classes["x.y"]["prdc"].parts["recall"]
+    assert fastfid.gate(classed, f"classes/x.y/prdc.recall <= {recall!r}").verdict == FAILED
+
+
+def test_the_worst_class(classed):
+    plain = replace(classed, sure=False)
+    values = {name: scores["fid"].value for name, scores in classed.classes.items()}
+    (check,) = fastfid.gate(plain, "classes/worst/fid > 4").checks
+    assert (check.verdict, check.value) == (FAILED, values["x.y"])
+    assert check.sentence.startswith("failed: classes/worst/fid (x.y) ")
+    assert fastfid.gate(plain, "classes/worst/fid < 0").checks[0].value == min(values.values())
+    for bound in ("0", "1e6"):  # of several failing or passing classes the farthest out is named
+        assert fastfid.gate(plain, f"classes/worst/fid > {bound}").checks[0].value == values["x.y"]
+    assert fastfid.gate(plain, "classes/worst/fid > 1e6").passed
+    assert fastfid.gate(plain, "classes/worst/prdc.recall < 0.5").verdict == FAILED
+    dog = values["dog"]  # the one that fails for sure counts, not one that only may
+    assert fastfid.gate(classed, f"classes/worst/fid outside {dog!r}:1e9").verdict == FAILED
+    assert fastfid.gate(classed, f"classes/worst/fid > {values['x.y']!r}").verdict == UNSURE
+
+
+def test_the_mean_of_the_classes(classed):
+    plain, scores = replace(classed, sure=False), [scores["fid"] for scores in classed.classes.values()]
+    mean = classed.over_classes("fid")[0]
+    (check,) = fastfid.gate(plain, f"classes/mean/fid > {mean!r}").checks
+    assert (check.verdict, check.value, check.low) == (PASSED, mean, None)
+    (check,) = fastfid.gate(classed, f"classes/mean/fid > {mean!r}").checks
+    errors = np.array([score.certainty.standard_error for score in scores])
+    assert check.verdict == UNSURE
+    assert check.standard_error == pytest.approx(np.sqrt((errors**2).sum()) / 3, rel=1e-12)
+    (check,) = fastfid.gate(classed, "classes/mean/fid.corrected > 1e9").checks
+    assert check.value == pytest.approx(np.mean([score.certainty.corrected for score in scores]), rel=1e-12)
+    few = {**classed.classes, "few": compared(*rows(0.5, n=12), certainty=True, metrics=["fid", "kid", "prdc"]).scores}
+    (check,) = fastfid.gate(replace(classed, classes=few), "classes/mean/fid > 1e9").checks
+    assert check.verdict == UNSURE
+    assert "because of class few, the first side has 12 rows" in check.sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("classes/bird/fid > 1", "there is no such class; the classes are a cat, dog, x.y"),
+        ("classes/dog/is > 1", "is is not asked for"),
+        ("classes/dog/fid.recall > 1", "fid has no recall"),
+        ("classes//fid > 1", "the metric is missing, as in classes/cat/fid"),
+        ("classes/dog > 1", "the metric is missing, as in classes/cat/fid"),
+    ],
+)
+def test_classes_that_there_are_not(classed, text, said):
+    with pytest.raises(fastfid.InputError, match=said):
+        fastfid.gate(classed, text)
+    with pytest.raises(fastfid.InputError, match="per_class=True|is not asked for|has no recall|is missing"):
+        fastfid.gate(replace(classed, classes={}), text)
+
+
+def test_names_of_classes_that_mean_several_things(classed):
+    scores = classed.classes["dog"]
+    twice = replace(classed, classes={"a.b": scores, "a-b": scores, "mean": scores})
+    with pytest.raises(fastfid.InputError, match="means several classes; the classes are a.b, a-b"):
+        fastfid.gate(twice, "classes/a_b/fid > 1")
+    assert fastfid.gate(twice, "classes/a-b/fid > 1e9").passed
+    with pytest.raises(fastfid.InputError, match="a class is called mean"):
+        fastfid.gate(twice, "classes/mean/fid > 1")
+
+
 # Baselines
 
 
@@ -245,6 +425,28 @@ def test_other_options_leave_the_score_as_it_is():
     alone, beside = compared(a, real, certainty=True), compared(a, real, certainty=True, baseline=b)
     assert alone.as_metrics() == beside.as_metrics()
     assert alone.baseline is None
+
+
+def test_a_baseline_that_is_the_candidate_gets_a_hint():
+    a, b, real = rows(0.5, 0.3)
+    itself, other = compared(a, real, baseline=a.copy()), compared(a, real, baseline=b)
+    assert [text for text in itself.warnings if text.startswith("baseline: ")] == [
+        "baseline: the baseline (ndarray) has the very images of the first side (ndarray): they cannot differ"
+    ]
+    assert itself.baseline.difference == 0
+    assert not any(text.startswith("baseline: ") for text in other.warnings)
+
+
+def test_the_certainty_of_the_candidate_is_computed_once(monkeypatch):
+    a, b, real = rows(0.5, 0.3)
+    alone = compared(a, real, baseline=b).baseline, compared(a, real, certainty=True).certainty
+    seen, plain = [], Pair.parts
+    monkeypatch.setattr(Pair, "parts", lambda pair: seen.append(pair) or plain(pair))
+    both = compared(a, real, baseline=b, certainty=True)
+    assert len(seen) == 2
+    assert both.baseline == alone[0]
+    assert both.certainty.as_dict() == alone[1].as_dict()
+    assert not any("parts" in name for name in both.as_dict()["certainty"])
 
 
 def test_a_difference_that_cannot_be_known(tmp_path):
@@ -399,12 +601,14 @@ def test_the_command_with_a_baseline(images, capsys):
     [
         (["--fail-above", "x"], "is no condition"),
         (["--fail-outside", "2:1"], "the lower bound comes first"),
+        (["--fail-if", "fid"], "a shell needs the quotes"),
         (["--fail-if", "kid>1"], "kid is not asked for; the metrics are fid"),
         (["--fail-if", "fid.low>1"], "low needs --certainty"),
         (["--max-delta", "1"], "--max-delta is about --baseline"),
         (["--baseline", "b", "--max-delta", "nan"], "max_delta must be a finite number"),
         (["--baseline", "b", "--max-delta", "x"], "must be a number"),
         (["--junit", "o.xml"], "--junit reports conditions"),
+        (["--junit", "o", "--append", "./o", "--fail-above", "1"], "write a file each: give them different names"),
         (["--note", "x"], "--note says what --append calls the run"),
         (["--save-stats", "--fail-above", "1"], "has no effect with --save-stats"),
         (["--save-stats", "--append", "h.jsonl"], "--append has no effect with --save-stats"),
@@ -415,6 +619,37 @@ def test_wrong_usage_is_told_before_anything_is_read(images, capsys, flags, said
     (images / "own.onnx").unlink()
     assert status(*flags) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--paired"],
+        ["--level", "0.9"],
+        ["--no-thumbnails"],
+        ["--metrics", "fid,fid"],
+        ["--metrics", "kid", "--baseline", "b"],
+        ["--metrics", "is", "--method", "schur"],
+        ["--protocol", "adm", "--mode", "clean"],
+        ["--protocol", "adm", "--certainty"],
+        ["--reference", "b"],
+        ["--engine-options", '{"workers": 2}', "--engine", "local"],
+        ["--engine", "local", "--device", "cpu,cpu"],
+        ["--fail-if", "classes/cat/fid>1"],
+        ["--fail-if", "classes/worst/fod>1", "--per-class"],
+    ],
+)
+def test_options_that_do_not_fit_end_with_2(images, flags, capsys):
+    assert status(*flags) == 2
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("index", "of"), [("2", "2"), ("-1", "2"), ("0", "0")])
+def test_a_part_that_there_is_not(images, capsys, index, of):
+    with pytest.raises(SystemExit) as raised:
+        main(["shard", "a", "parts", f"--index={index}", f"--of={of}"])
+    assert raised.value.code == 2
+    assert "parts have the numbers 0 to N-1" in capsys.readouterr().err
 
 
 # A protocol with bounds
@@ -459,6 +694,39 @@ def test_the_report_of_a_gate(images):
     assert all(float(case.attrib["time"]) >= 0 for case in suite)
 
 
+def test_each_case_has_the_warnings():
+    checks = [fastfid.Check("fid > 1", verdict, f"{verdict}: x", 1.0) for verdict in (PASSED, FAILED, UNSURE)]
+    warnings = ("duplicates: <a>", "second\x1b")
+    content = report(fastfid.Gate(tuple(checks)), [], "a b", 3600.5, TIME, warnings=warnings)
+    (suite,) = ET.fromstring(content)
+    assert [case[0].text for case in suite] == [
+        f"{check.sentence}\nwarning: duplicates: <a>\nwarning: second\ufffd" for check in checks
+    ]
+    assert suite[1][0].attrib["message"] == "failed: x"
+
+
+def test_a_report_has_the_form_of_the_schema_of_jenkins():
+    """xunit-plugin's junit-10.xsd: attributes and elements, and what may be in them."""
+    check = fastfid.Check("fid > 1", FAILED, "failed: x", 1.0)
+    counts = {"name", "tests", "failures", "errors", "time"}
+    allowed = {
+        "testsuites": (counts, {"testsuite"}),
+        "testsuite": (counts | {"skipped", "timestamp"}, {"testcase"}),
+        "testcase": ({"name", "classname", "time"}, {"failure", "error", "skipped", "system-out"}),
+        **dict.fromkeys(("failure", "error", "skipped"), ({"message", "type"}, set())),
+        "system-out": (set(), set()),
+    }
+    every = [replace(check, verdict=verdict) for verdict in (PASSED, FAILED, UNSURE)]
+    for content in (
+        report(fastfid.Gate(tuple(every)), [], "a", 1.0, TIME, warnings=["x"]),
+        report(None, ["fid > 1"], "a", 1e6, TIME, error="broken"),
+    ):
+        for element in ET.fromstring(content).iter():
+            attributes, inside = allowed[element.tag]
+            assert element.attrib.keys() <= attributes
+            assert {child.tag for child in element} <= inside
+
+
 def test_a_report_replaces_only_a_report(images, capsys):
     (images / "out.xml").write_text("mine")
     assert status("--fail-above", "1e9", "--junit", "out.xml") == 1
@@ -481,6 +749,32 @@ def test_a_report_of_a_comparison_does_not_change_the_verdict():
     assert [bool(fastfid.gate(one, bound)) for one in (plain, sure)] == [True, False]
     assert fastfid.gate(sure, bound).verdict == UNSURE
     assert fastfid.gate(plain, bound.upper()).passed
+
+
+def test_a_number_is_shown_and_reported_even_if_a_condition_cannot_be_checked(images, capsys):
+    for name in ("real", "a"):
+        for i in range(40):
+            target = images / name / ("cat" if i < 20 else "dog")
+            target.mkdir(exist_ok=True)
+            (images / name / f"{i:03}.png").rename(target / f"{i:03}.png")
+    assert status("--per-class", "--fail-if", "classes/cat/fid>1e6", "--fail-if", "classes/worst/fid>1e6") == 0
+    capsys.readouterr()
+    assert status("--per-class", "--fail-if", "classes/bird/fid>1", "--junit", "out.xml") == 2
+    out, err = capsys.readouterr()
+    assert "FID:  " in out
+    assert "there is no such class; the classes are cat, dog" in err
+    assert ET.parse("out.xml").getroot()[0][0][0].tag == "error"
+
+
+def test_the_verdict_is_on_the_report(images, result):
+    assert status("--report", "out.html", "--no-thumbnails", "--fail-above", "0") == 3
+    page = (images / "out.html").read_text()
+    assert "Gate: <strong>failed</strong>" in page
+    assert "; fails if fid &gt; 0</li>" in page
+    assert status("--report", "out.html", "--no-thumbnails") == 0
+    assert "Gate:" not in (images / "out.html").read_text()
+    for text, verdict in (("fid > 1e9", PASSED), ("fid > 0", FAILED)):
+        assert f"<strong>{verdict}</strong>" in result.to_html(gate=fastfid.gate(result, text))
 
 
 def test_an_error_of_the_run_is_in_the_report(images):
@@ -514,7 +808,7 @@ def test_a_result_is_printed_even_if_it_cannot_be_kept(images, capsys, monkeypat
 def test_hostile_names_in_a_report():
     name = "a\x00<b>\x1b[2J&\"'\ud800\ufffe\n]]>"
     check = fastfid.Check(name, FAILED, name, 1.0)
-    content = report(fastfid.Gate((check,)), [name], name, 1.5, datetime(2026, 1, 2, tzinfo=UTC))
+    content = report(fastfid.Gate((check,)), [name], name, 1.5, TIME)
     (suite,) = ET.fromstring(content)
     case = suite[0]
     assert "<b>" in case.attrib["name"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -15,11 +16,15 @@ import pytest
 
 import fastfid
 from fastfid import history_table
+from fastfid.against import Against
 from fastfid.cli.main import main
 from fastfid.files.appending import append
-from fastfid.history import Entry, line_of
+from fastfid.history import check_history, line_of
+from fastfid.history_entry import MINUS_BASELINE, Entry
 from fastfid.history_picture import picture
 from fastfid.provenance import Provenance
+from pictures import folder, pictures
+from stand_in import stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -85,6 +90,24 @@ def test_lines_that_are_damaged_are_named_and_the_others_read(result, tmp_path):
     assert "19: not read: it is damaged or cut short" in found.skipped[-1]
 
 
+@pytest.mark.parametrize("left", [3, 12, 25, 200])
+def test_a_first_line_that_was_cut_is_still_a_history(result, tmp_path, left):
+    path, whole = tmp_path / "h.jsonl", line_of(result, None, "a", TIME)
+    path.write_bytes(whole[:left])
+    fastfid.History.record(path, result, note="b")
+    assert [one.note for one in fastfid.History.load(path).entries] == ["b"]
+    path.write_bytes(json.dumps(json.loads(whole), sort_keys=True).encode() + b"\n")  # as another program writes it
+    fastfid.History.record(path, result, note="b")
+    assert [one.note for one in fastfid.History.load(path).entries] == ["a", "b"]
+
+
+def test_only_a_few_lines_that_cannot_be_read_are_told(result, tmp_path, capsys):
+    path = tmp_path / "h.jsonl"
+    path.write_bytes(line_of(result, None, "a", TIME) + b"{x\n" * 20)
+    assert main(["history", str(path)]) == 0
+    assert capsys.readouterr().err.count("warning: ") == 6
+
+
 def test_a_line_after_one_that_was_cut(result, tmp_path):
     path = tmp_path / "h.jsonl"
     whole = line_of(result, None, "a", TIME)
@@ -100,7 +123,7 @@ def test_many_processes_append(tmp_path):
     path = tmp_path / "h.jsonl"
     code = (
         "import sys; from fastfid.files.appending import append\n"
-        "for i in range(8): append(sys.argv[1], (f'{{ {sys.argv[2]} {i} ' + 'x' * 5000).encode() + b'\\n')"
+        "for i in range(8): append(sys.argv[1], (f'{{ {sys.argv[2]} {i} ' + 'x' * 5000).encode() + b'\\n', ours=bool)"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(path), str(number)]) for number in range(2)]
     assert [one.wait() for one in running] == [0] * 2
@@ -112,26 +135,28 @@ def test_many_processes_append(tmp_path):
 
 def test_a_link_is_followed_and_a_check_leaves_nothing(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "h.jsonl")
-    append(tmp_path / "link")
+    append(tmp_path / "link", ours=bool)
     assert not (tmp_path / "h.jsonl").exists()
-    append(tmp_path / "link", b"{a\n")
-    append(tmp_path / "link", b"{b\n")
+    append(tmp_path / "link", b"{a\n", ours=bool)
+    append(tmp_path / "link", b"{b\n", ours=bool)
     assert (tmp_path / "h.jsonl").read_bytes() == b"{a\n{b\n"
-    append(tmp_path / "h.jsonl")
+    append(tmp_path / "h.jsonl", ours=bool)
     assert (tmp_path / "h.jsonl").read_bytes() == b"{a\n{b\n"
 
 
 def test_what_cannot_be_appended_to(result, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     (tmp_path / "text").write_text("no history")
+    (tmp_path / "other.jsonl").write_text('{"step": 1, "loss": 0.5}\n')
     for path, said in (
         ("fifo", "not a regular file"),
-        ("text", "something else than lines of JSON"),
+        ("text", "it is there and is no history of fastfid"),
+        ("other.jsonl", "it is there and is no history of fastfid"),
         (".", "not a regular file"),
         ("no/h", "does not exist"),
     ):
         with pytest.raises(fastfid.InputError, match=rf"cannot append to .*{said}"):
-            append(tmp_path / path)
+            check_history(tmp_path / path)
     for path in ("", 5, None):
         with pytest.raises(fastfid.InputError, match="a history is the path of a file"):
             fastfid.History.record(path, result)
@@ -164,10 +189,145 @@ def test_other_sides_and_conventions_are_not_comparable(result):
     assert changes(b=replace(result.b, n=100)) == ["images 200 and 200 to 200 and 100"]
     assert changes(b=replace(result.b, n=199)) == []  # a few that were left out
     assert changes(a=replace(result.a, name="other")) == []
-    assert changes(b=replace(result.b, name="other"))[0].endswith(" to other")
+    assert changes(b=replace(result.b, name="other")) == []  # the same images
+    assert changes(b=replace(result.b, name="other", identity=None))[0].endswith(" to other")
     assert changes(method="schur") == ["method auto to schur"]
     scores = {**result.scores, "prdc": replace(result.scores["prdc"], convention="adm")}
     assert changes(scores=scores) == ["convention of prdc prdc to adm"]
+
+
+# The real side
+
+
+def sides(x, y, **facts):
+    return replace(fastfid.compare(x, y, features=True), **facts)
+
+
+def test_the_real_side_is_known_by_its_features():
+    x, y, z = np.random.RandomState(0).standard_normal((3, 200, 5))
+    first = sides(x, y)
+
+    def changes(other, made=None, **identity):
+        found = sides(x, other)
+        named = replace(found.b, name=first.b.name, identity=replace(found.b.identity, **identity))
+        return entry(replace(found, b=named, provenance=made)).changes(entry(replace(first, provenance=MADE)))
+
+    name = first.b.name
+    assert changes(y, MADE) == changes(y * (1 + 1e-6), MADE) == []
+    assert changes(z, MADE) == [f"real side: other images under the name {name}"]
+    assert changes(y, replace(MADE, mode="clean"))[1:] == []  # other features of what may be the same images
+    assert changes(z, replace(MADE, mode="clean"))[1:] == []
+
+
+def test_the_real_side_is_known_by_its_images_wherever_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stand_in("own.onnx")
+    for name, seed in (("real", 0), ("a", 1)):
+        folder(tmp_path / name, pictures(40, 8, seed))
+    main(["--save-stats", "real", "real.npz", "--model", "own.onnx", "--quiet"])
+    shutil.make_archive("zipped", "zip", "real")
+
+    def run(real, *flags):
+        assert main(["a", real, "--model", "own.onnx", "--quiet", "--append", "h.jsonl", *flags]) == 0
+
+    for real in ("real", "./real", str(tmp_path / "real"), "real/../real", "zipped.zip", "real.npz"):
+        run(real)
+    found = fastfid.History.load("h.jsonl")
+    assert [len(part) for _, part in history_table.parts(found.entries)] == [6]
+    assert found.by_name == 0
+    shutil.rmtree("real")
+    folder(tmp_path / "real", pictures(40, 8, 7))
+    run("real")
+    changes = [changes for changes, _ in history_table.parts(fastfid.History.load("h.jsonl").entries)]
+    assert changes == [[], ["real side real.npz to real"]]
+    shutil.rmtree("real")
+    folder(tmp_path / "real", pictures(40, 8, 8))
+    run("real")
+    (last, _) = [*history_table.parts(fastfid.History.load("h.jsonl").entries)][-1]
+    assert last == ["real side: other images under the name real"]
+
+
+def test_lines_without_an_identity_are_told_apart_by_name(result, tmp_path, capsys):
+    def old(name):
+        line = json.loads(line_of(replace(result, b=replace(result.b, name=name)), None, name, TIME))
+        del line["b"]["identity"]
+        return json.dumps(line).encode()
+
+    path = tmp_path / "h.jsonl"
+    path.write_bytes(b"\n".join([old("R"), old("./R"), old("other"), line_of(result, None, "new", TIME)]))
+    found = fastfid.History.load(path)
+    assert [len(part) for _, part in history_table.parts(found.entries)] == [2, 1, 1]
+    assert found.by_name == 3
+    assert main(["history", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert "| not comparable with the above: real side ./R to other |" in out
+    assert "note: 3 of 4 runs do not say which images the real side had" in err
+
+
+def test_a_damaged_identity_is_a_damaged_line(result):
+    line = json.loads(line_of(result, None, "", TIME))
+    for wrong in ({"images": 5}, {"mean": "1"}, {"mean": True}, {"mean": nan}, {"more": 1}, [1], "x", 5):
+        line["b"]["identity"] = wrong
+        with pytest.raises((TypeError, ValueError)):
+            Entry.of(json.dumps(line).encode())
+
+
+def test_what_is_too_large_for_a_float_has_no_identity():
+    x = np.random.RandomState(0).standard_normal((50, 3))
+    with np.errstate(over="ignore"):
+        found = fastfid.compare(x, x[::-1] * 1e120, features=True)
+    assert json.dumps(found.b.as_dict(), allow_nan=False)
+
+
+# The baseline, and classes
+
+
+def test_the_difference_to_a_baseline_is_in_the_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.RandomState(0)
+    for name, shift in (("real", 0), ("a", 1), ("b", 0.5)):
+        np.save(f"{name}.npy", rng.standard_normal((50, 4)) + shift)
+    for baseline in (["--baseline", "b.npy"], []):
+        main(["a.npy", "real.npy", "--features", "--append", "h.jsonl", *baseline])
+    first, second = fastfid.History.load("h.jsonl").entries
+    made = fastfid.compare("a.npy", "real.npy", features=True, baseline="b.npy").baseline
+    assert first.metrics[MINUS_BASELINE] == made.difference
+    assert first.metrics[f"{MINUS_BASELINE}.standard_error"] == made.standard_error
+    assert MINUS_BASELINE not in second.metrics
+    capsys.readouterr()
+    assert main(["history", "h.jsonl", "--plot", "h.svg", "--metric", MINUS_BASELINE]) == 0
+    header, _, one, two = capsys.readouterr().out.splitlines()
+    assert "| fid | fid.minus_baseline | gate | course of fid.minus_baseline |" in header
+    cells = [[cell.strip() for cell in row.split("|")] for row in (one, two)]
+    assert cells[0][5] == f"+{made.difference:.2f} ± {made.standard_error:.2f} to b.npy"
+    assert cells[1][5] == ""
+    assert "Course of fid.minus_baseline in 1 runs" in Path("h.svg").read_text()
+
+
+def test_a_difference_with_its_bias_is_shown_as_such(result):
+    unknown = Against("other", 9, result.fid - 0.25, False, reason="why")
+    found = entry(replace(result, baseline=unknown))
+    assert found.metrics[MINUS_BASELINE] == pytest.approx(0.25)
+    assert "| +0.25, bias included, to other |" in [*history_table.table(fastfid.History((found,)), "fid")][-1]
+
+
+def test_scores_of_classes_are_in_the_line(result):
+    scores = {
+        name: {key: replace(score, value=value) for key, score in result.scores.items()}
+        for name, value in (("a cat", 1.0), ("dog", 4.0))
+    }
+    found = entry(replace(result, classes=scores))
+    assert {name: value for name, value in found.metrics.items() if name.startswith("classes/")} == {
+        **{f"classes/a_cat/{key}": 1.0 for key in ("fid", "prdc")},
+        **{f"classes/dog/{key}": 4.0 for key in ("fid", "prdc")},
+        **{f"classes/mean/{key}": 2.5 for key in ("fid", "prdc")},
+        "classes/worst/fid": 4.0,
+        "classes/worst/prdc": 1.0,
+    }
+    assert next(history_table.table(fastfid.History((found,)), "classes/worst/fid")).count("classes/worst/fid") == 2
+    many = entry(replace(result, classes={f"{i:0100}": scores["dog"] for i in range(5000)}))
+    assert many.metrics["classes/mean/fid"] == 4.0
+    assert len(many.metrics) < 100
 
 
 @pytest.fixture
@@ -244,6 +404,8 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     [
         (["missing.jsonl"], 1, "cannot read missing.jsonl"),
         (["empty.jsonl"], 1, "empty.jsonl has no runs"),
+        (["other.npz"], 1, "error: cannot read other.npz: it is no history of fastfid: no line of it is a run"),
+        (["newer.jsonl"], 1, "error: cannot read newer.jsonl: it was written by a newer fastfid"),
         (["empty.jsonl", "--plot", "h.png"], 2, "--plot draws an .svg"),
         (["empty.jsonl", "--plot", "no/h.svg"], 1, "cannot write no/h.svg"),
         (["empty.jsonl", "--last", "0"], 2, "last must be at least 1"),
@@ -252,9 +414,13 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 def test_wrong_usage(tmp_path, monkeypatch, capsys, flags, code, said):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.jsonl").touch()
+    np.savez("other.npz", mu=np.random.RandomState(0).standard_normal(5000))
+    Path("newer.jsonl").write_text('{"format": 2, "time": "x"}\n' * 3)
     try:
         found = main(["history", *flags])
     except SystemExit as exit_:
         found = exit_.code
     assert found == code
-    assert said in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert said in err
+    assert err.count("\n") <= 4

@@ -20,7 +20,7 @@ FUNCTIONS = {name: getattr(fastfid, name) for name in ("score", "compare", "stat
 PATHS = {name: ("no-such-a",) if name in ("statistics", "fit") else ("no-such-a", "no-such-b") for name in FUNCTIONS}
 OWN = {"reference": ["images", "overwrite"], "shard": ["index", "of"]}  # keywords that are not options
 REQUIRED = {"shard": {"index": 0, "of": 1}}
-OF_THE_GATE = {"fail_if", "max_delta", "junit", "append", "note"}
+OF_THE_GATE = {"fail_if", "max_delta", "fail_on_warning", "junit", "append", "note"}
 ONLY_FLAGS = {"help", "path", "save_stats", "format", "with_metrics", "silence", "json", "version", *OF_THE_GATE}
 
 

@@ -233,25 +233,33 @@ def test_the_command(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("typed", "text"),
+    ("typed", "text", "status"),
     [
-        (["--fid", "3", "--level", ".9"], "--level 0.9 is the confidence level of --half-width: give --half-width as"),
-        (["--sd", "1", "--half-width", "2"], "give --sd or --half-width, not both"),
-        (["--half-width", "-1"], "--half-width must be a number above 0"),
-        (["--fid", "3", "--reference", "1"], "--reference must be at least 2"),
-        (["--fid", "3", "--batch-size", "8"], "--batch-size is about the images of a pilot, and --fid takes none"),
-        ([], "or --fid alone for a rule of thumb"),
-        (["few.npy", "real.npy", "--features"], "--fid alone gives a rule of thumb"),
-        (["real.npy", "known.npz", "--features", "--reference", "50"], "leave --reference 50 out"),
+        (
+            ["--fid", "3", "--level", ".9"],
+            "--level 0.9 is the confidence level of --half-width: give",
+            2,
+        ),
+        (["--sd", "1", "--half-width", "2"], "give --sd or --half-width, not both", 2),
+        (["--half-width", "-1"], "--half-width must be a number above 0", 2),
+        (["--fid", "3", "--reference", "1"], "--reference must be at least 2", 2),
+        (["--fid", "3", "--batch-size", "8"], "--batch-size is about the images of a pilot, and --fid takes none", 2),
+        ([], "or --fid alone for a rule of thumb", 2),
+        (["few.npy", "real.npy", "--features"], "--fid alone gives a rule of thumb", 1),
+        (["real.npy", "known.npz", "--features", "--reference", "50"], "leave --reference 50 out", 1),
     ],
 )
-def test_errors_of_the_command_name_its_flags(tmp_path, monkeypatch, capsys, typed, text):
+def test_errors_of_the_command_name_its_flags(tmp_path, monkeypatch, capsys, typed, text, status):
     monkeypatch.chdir(tmp_path)
     few, real = sets(10, 100)
     np.save("few.npy", few)
     np.save("real.npy", real)
     Statistics(D).update(real).save("known.npz")
-    assert main(["plan", *typed]) == 1
+    try:
+        found = main(["plan", *typed])
+    except SystemExit as exit_:
+        found = exit_.code
+    assert found == status
     err = capsys.readouterr().err
     assert text in err
     assert "=" not in err.splitlines()[-1]

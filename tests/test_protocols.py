@@ -170,7 +170,7 @@ def test_what_it_fixes_cannot_be_given(name, option):
 
 def test_the_modes_flag_beside_a_protocol(sets, capsys):
     command = [*map(str, sets[:2]), "--protocol", "fd-dinov2-edm2", "--model", "x.onnx", "--mode", "dinov2"]
-    assert main(command) == 1
+    assert main(command) == 2
     assert "protocol fd-dinov2-edm2 fixes mode; leave --mode dinov2 out" in capsys.readouterr().err
 
 

@@ -35,7 +35,7 @@ def test_what_makes_them_incomparable_is_named_on_both_sides(other, message):
         differences(A, other, NAMES)
     (warning,), forced = differences(A, other, NAMES, force=True)
     assert forced
-    assert warning.startswith("compared because of force")
+    assert warning.startswith("forced: compared because of force")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_force_keeps_the_other_warnings():
 @pytest.mark.parametrize(("a", "b", "named"), [(None, A, "a.npz"), (A, None, "b.npz"), (None, None, "a.npz and b.npz")])
 def test_unknown_is_a_warning_that_names_the_side(a, b, named):
     (warning,), _ = differences(a, b, NAMES)
-    assert warning.startswith(f"{named}: no record")
+    assert warning.startswith(f"no-record: {named}: no record")
 
 
 def test_json_round_trip():

@@ -277,10 +277,10 @@ def test_one_path_is_one_set(tmp_path, monkeypatch):
     result = ranked("r.npy", "a.npy", "b.npy", "c.npy", "./b.npy")
     assert [one.same_as for one in result.standings] == ["", "", "b.npy", "b.npy"]
     assert "b.npy was given more than once, and counts once." in ranked("r.npy", "b.npy", "b.npy").conclusion
-    with pytest.warns(fastfid.FastFIDWarning, match=r"r\.npy has the very images of r\.npy") as seen:
+    with pytest.warns(fastfid.FastFIDWarning, match=r"^same-images: r\.npy has the very images of r\.npy") as seen:
         ranked("r.npy", "a.npy", "b.npy", "r.npy")
     unknown = [str(one.message) for one in seen if "no record" in str(one.message)]
-    assert unknown == ["a.npy, b.npy and r.npy: no record of the model and mode that made these statistics"]
+    assert unknown == ["no-record: a.npy, b.npy and r.npy: no record of the model and mode that made these statistics"]
 
 
 def test_rounding_does_not_set_the_decimals():

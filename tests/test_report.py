@@ -22,16 +22,17 @@ from fastfid.metrics.displacement import displacement
 from fastfid.metrics.feature_blocks import Given
 from fastfid.metrics.frechet import Gaussian, distance, gaussian_from_rows
 from fastfid.options import Options
+from fastfid.report import chance as deals
 from fastfid.report import closest as search
 from fastfid.report import html
 from fastfid.report.advice import BY_CODE, advice_on
 from fastfid.report.command import command_of
-from fastfid.report.subsets import subsets
+from fastfid.report.subsets import Subset, subsets
 from stand_in import stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 HOSTILE = [
     "<script>alert(1)<",
     '"><img src=x onerror=alert(1)>',
@@ -94,6 +95,11 @@ def checked(text):
             assert description.text
             assert root.get("aria-labelledby") == f"{title.get('id')} {description.get('id')}"
             assert not re.search("nan|inf", svg.replace("infinitely", ""))
+            width = float(root.get("viewBox").split()[2])
+            for mark in root.iter("{http://www.w3.org/2000/svg}text"):
+                long = 6.2 * len(mark.text)  # of 12 pixels high letters
+                left = float(mark.get("x")) - {"start": 0, "middle": 0.5, "end": 1}[mark.get("text-anchor")] * long
+                assert -1 <= left <= left + long <= width + 1, mark.text
     return page
 
 
@@ -189,9 +195,10 @@ def test_influential_images_are_those_of_the_certainty(images):
 
 def test_a_page_is_small_whatever_the_images(network):
     noise = np.random.RandomState(0).randint(0, 256, (2, 45, 150, 150, 3)).astype(np.uint8)
+    noise[1] //= 2  # so that directions are shown, too
     page = fastfid.compare(*noise, model=network, report=True).to_html()
     assert 0.3e6 < len(page.encode()) < 3e6
-    assert page.count("<img") > 60
+    assert page.count("<img") > 50
 
 
 def test_large_images_are_shrunk(network):
@@ -234,7 +241,7 @@ def test_without_evidence_each_part_says_what_to_ask_for():
 def test_few_images_have_no_influence_and_say_why():
     page = checked(of_rows(rows(0, n=14), rows(1, n=14)).to_html())
     assert "How sure this is cannot be said" in page.words
-    assert "the first side has 14 rows of 5 dims, and the corrections need at least 30" in page.words
+    assert page.words.count("The first side has 14 rows of 5 dims, and the corrections need at least 30") == 2
     assert "The first side has 14 images, and subsets need at least 20" in page.words
 
 
@@ -257,9 +264,18 @@ def test_statistics_are_exactly_known():
     assert "No metric that was asked for keeps the features of the images" in both.words
 
 
+def test_words_stay_within_their_plot():
+    result = of_rows(rows(0), rows(1, shift=1))
+    many = tuple(Subset((n, n), 3e5) for n in (1_250_000, 12_500_000))
+    page = replace(result, evidence=replace(result.evidence, subsets=many)).to_html()
+    assert ">100,000,000<" in page
+    checked(page)
+
+
 def test_other_metrics_alone():
     page = checked(of_rows(rows(0), rows(1), metrics=["kid"]).to_html())
-    assert page.words.count("The FID was not asked for") == 3
+    assert not {"number", "origin", "influence"} & {attributes.get("id") for _, attributes in page.elements}
+    assert "The FID was not asked for" not in page.words
     assert "Between A and B" in page.words
     one = fastfid.compare(rows(0), features=True, metrics=["vendi"], report=True)
     assert one.scores["vendi"].value in checked(one.to_html()).values()
@@ -460,12 +476,71 @@ def test_the_verdict_tells_noise_from_a_difference():
 
 def test_the_interval_of_a_bootstrap_is_in_the_verdict():
     result = of_rows(rows(0, n=14), rows(1, n=14), bootstrap=20)
-    assert f"between {result.interval.low:.6g} and {result.interval.high:.6g}" in checked(result.to_html()).words
+    page = checked(result.to_html())
+    assert f"between {result.interval.low:.6g} and {result.interval.high:.6g}" in page.words
+    assert f"95% interval {result.interval.low:.4g} to {result.interval.high:.4g}" in page.words
+    assert "How sure this is cannot be said" not in page.words
+
+
+def test_a_verdict_that_is_not_sure_names_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a, b = rows(0, n=14), rows(1, n=14)
+    way_out = "a comparison with {} has an interval of the FID for any number of images"
+    assert way_out.format("bootstrap=100") in of_rows(a, b).to_html()
+    np.save("a.npy", a)
+    np.save("b.npy", b)
+    assert main(["a.npy", "b.npy", "--features", "--report", "out.html"]) == 0
+    assert way_out.format("--bootstrap 100") in Path("out.html").read_text(encoding="utf-8")
+
+
+def cells(page_text, name):
+    """Return the texts of the cells of a score."""
+    row = re.search(rf'<tr><th scope="row">{name}<.*?</tr>', page_text)[0]
+    return [re.sub("<[^>]*>", " ", cell).split() for cell in re.findall("<t[hd].*?</t[hd]>", row)]
+
+
+def test_a_score_stands_beside_the_value_that_its_limits_are_of():
+    result = of_rows(rows(0), rows(1, shift=1), metrics=["fid", "kid", "prdc"])
+    for name, sure in (("FID", result.certainty), ("KID", result.scores["kid"].certainty)):
+        _, value, without = cells(result.to_html(), name)
+        assert float(value[0]) == pytest.approx(sure.value, rel=1e-5)
+        assert [without[k] for k in (1, 3, 4, 6)] == ["±", "95%", "limits", "to"]
+        found = [float(without[k]) for k in (0, 2, 5, 7)]
+        assert found == pytest.approx([sure.corrected, sure.standard_error, sure.low, sure.high], rel=0.1)
+    for part, value in result.scores["prdc"].parts.items():
+        assert float(cells(result.to_html(), part.capitalize())[1][0]) == pytest.approx(value, abs=1e-5)
+    assert ">prdc<" not in result.to_html()
+
+
+def test_a_kid_has_one_standard_error(tmp_path, monkeypatch, capsys):
+    formula = "standard error by a formula"
+    assert formula not in of_rows(rows(0), rows(1), metrics=["kid"]).to_html()
+    assert formula in fastfid.compare(rows(0), rows(1), features=True, metrics=["kid"]).to_html()
+    monkeypatch.chdir(tmp_path)
+    np.save("a.npy", rows(0))
+    np.save("b.npy", rows(1))
+    for more in ([], ["--certainty"]):
+        assert main(["a.npy", "b.npy", "--features", "--metrics", "kid", *more]) == 0
+        assert len(re.findall("standard.error", capsys.readouterr().out)) == 1
+
+
+def test_classes_say_what_few_images_do(images):
+    result, _ = images
+    usual = next(each for each in result.evidence.subsets if min(each.n) >= 17)
+    text = checked(result.to_html()).words
+    assert f"of {min(usual.n)} images a side, about as many as a class has here" in text
+    assert f"it reads {usual.fid:.4g} where that of all images reads {result.fid:.4g}" in text
+    without = replace(result, evidence=replace(result.evidence, subsets=()))
+    assert "and it grows about as fast as the number of images falls: times 2" in checked(without.to_html()).words
+    unsure = replace(without, scores={"fid": replace(result.scores["fid"], certainty=None)})
+    assert re.search(
+        r"Here a class has \d\d images, and much of its FID may be bias\.", checked(unsure.to_html()).words
+    )
 
 
 def test_every_kind_of_warning_has_advice():
     assert BY_CODE.keys() == CODES.keys()
-    assert advice_on("a: 2 images left out: b; c")[2].startswith("Repair or replace")
+    assert advice_on("left-out: a: 2 images left out: b; c")[2].startswith("Repair or replace")
     assert advice_on("of no kind: at all") == ("", "of no kind: at all", "")
 
 
@@ -505,10 +580,112 @@ def test_directions_hold_the_images_far_along_them():
     first = result.evidence.directions[0]
     assert first.share == result.evidence.shares[0] > 0.9
     assert sum(first.counts[0]) == pytest.approx(1)
-    assert first.deviations[1] == pytest.approx((b @ first_axis(a, b)).std(ddof=1), rel=1e-6)
-    assert first.means[0] - first.means[1] == pytest.approx(3, abs=0.2)
-    top = {each.row for each in first.farthest[0]}
-    assert len(top & set(np.argsort(-a[:, 2])[:12].tolist())) >= 5
+    along_a, along_b = (side @ first_axis(a, b) for side in (a, b))
+    assert first.shift == pytest.approx((along_a.mean() - along_b.mean()) / along_b.std(ddof=1), rel=1e-5)
+    assert first.spread == pytest.approx(along_a.std(ddof=1) / along_b.std(ddof=1), rel=1e-5)
+    for end, towards in ((first.left, -1), (first.right, 1)):
+        for found, along in zip(end.outermost, (along_a, along_b), strict=True):
+            assert [each.row for each in found] == np.argsort(-towards * along)[: len(found)].tolist()
+            places = (along[[each.row for each in found]] - along_b.mean()) / along_b.std(ddof=1)
+            assert [each.value for each in found] == pytest.approx(places.tolist(), rel=1e-4)
+
+
+def test_each_end_says_which_side_it_belongs_to():
+    a, b = rows(0), rows(1)
+    a[:, 2] += 3
+    words = checked(of_rows(a, b).to_html()).words
+    left, right = words.index("Left end, mostly B: 100%"), words.index("Right end, mostly A: 100%")
+    assert words.index("Direction 1:") < left < right
+    assert re.search(r"The mean of A is [23]\.\d standard deviations of B to the right of B's, and A spreads", words)
+    a, b = rows(0), rows(1)
+    a[:, 2] *= 5
+    words = checked(of_rows(a, b).to_html()).words
+    assert len(re.findall("(Left|Right) end, mostly A: (9|100)", words)) == 2
+    a[:, 2] = b[:, 2] = 0
+    b[:, 3] += 4
+    constant = checked(of_rows(a, b).to_html()).words
+    assert "Right end, mostly A: 100%" in constant
+
+
+def test_a_side_of_statistics_has_the_normal_curve_that_it_stands_for():
+    a, b = rows(0), rows(1, shift=1)
+    result = of_rows(a, fastfid.Statistics(5).update(b))
+    words = checked(result.to_html()).words
+    assert "A filled, B dashed, a normal curve, since B is statistics." in words
+    first = result.evidence.directions[0]
+    middles = (np.array(first.edges[1:]) + first.edges[:-1]) / 2
+    assert sum(first.counts[1]) == pytest.approx(1)
+    assert middles @ first.counts[1] == pytest.approx(0, abs=0.1)
+    assert first.left.outermost[1] == ()
+    assert "Within A" in words
+    assert not re.search("Between A and B|Within B|an image of A that shows", words)
+
+
+# --- what chance would show as well
+
+
+def test_noise_is_not_interpreted():
+    words = checked(of_rows(rows(0), rows(1)).to_html()).words
+    assert "None is interpreted here" in words
+    assert "in any set, some images have the largest influence" in words
+    assert not re.search("Direction 1|few main causes|the other side has little like them", words)
+    words = checked(of_rows(rows(0), rows(1, shift=1)).to_html()).words
+    assert "Only the first stands out from chance" in words
+    assert "So the difference has few main causes." in words
+    assert "the other side has little like them" in words
+    assert re.search("Direction 1: .*Right end", words, re.DOTALL)
+    assert "Direction 2" not in words
+
+
+def test_rounding_is_not_interpreted():
+    same = rows(0)
+    words = checked(of_rows(same, same).to_html()).words
+    assert "No image has an influence, apart from rounding" in words
+    assert "largest influence: " not in words
+    assert "FID∞" not in words
+    assert words.count("The FID is 0, apart from rounding") == 1
+
+
+def test_sets_that_are_not_independent_have_no_measure_of_chance():
+    a = rows(0)
+    words = checked(of_rows(a, a + 0.01 * rows(1)).to_html()).words
+    assert "chance is no measure here" in words
+
+
+def test_few_rows_have_a_measure_of_chance():
+    assert "None is interpreted here" in of_rows(rows(0, n=12), rows(1, n=12)).to_html()
+    assert "stands out from chance" in of_rows(rows(0, n=12), rows(1, n=12, shift=3)).to_html()
+
+
+@pytest.mark.parametrize("work", [2e11, 0])
+def test_chance_deals_the_images_of_both_sides(monkeypatch, work):
+    monkeypatch.setattr(deals, "_WORK", work)
+    a, b = rows(0, n=300), rows(1, n=200)
+    b[:, 0] *= 3
+    found = deals.chance(Given.of(a, "a"), Given.of(b, "b"), 2.0)
+    mixed = np.concatenate([a, b]).astype(float)
+    rng, parts = np.random.RandomState(deals._SEED), []
+    for _ in range(found.deals):
+        first = rng.permutation(500) < 300
+        each = displacement(gaussian_from_rows(mixed[first]), gaussian_from_rows(mixed[~first]))
+        parts.append(each.distance / 2 * each.shares)
+    assert found.shares == pytest.approx(np.mean(parts, axis=0))
+    assert found.limit == pytest.approx(max(part[0] for part in parts) * (1 if found.deals == 19 else 2))
+    assert found.deals == (19 if work else 1)
+
+
+@pytest.mark.parametrize("n", [4, 400])
+def test_spectra_are_those_of_the_covariances(n):
+    a, b = rows(0, n=n), 2 * rows(1)
+    result = of_rows(a, b)
+    for found, side in zip(result.evidence.spectra, (a, b), strict=True):
+        covariance = np.cov(side.astype(float), rowvar=False)
+        expected = np.linalg.eigvalsh(covariance)[::-1][: min(len(side) - 1, 5)]
+        assert found.values == pytest.approx(expected.tolist(), rel=1e-6)
+        assert found.places == tuple(range(1, 1 + len(expected)))
+        assert found.total == pytest.approx(np.trace(covariance), rel=1e-6)
+    variety = result.evidence.spectra[0].total / result.evidence.spectra[1].total
+    assert f"In all, A varies {variety:.3g} times as much as B." in checked(result.to_html()).words
 
 
 def test_subsets_are_of_these_images():
@@ -545,6 +722,29 @@ def test_closest_pairs(monkeypatch, work):
         assert len({frozenset(pair.rows) if x is y else pair.rows for pair in found[name].pairs}) == 6
     if asked == 400:
         assert {(7, 11), (7, 300)} <= {pair.rows for pair in found["aa"].pairs}
+
+
+def test_likely_copies_are_closer_than_chance_brings_images():
+    a, b = rows(0, dims=12), rows(1, dims=12)
+    assert "likely a copy<" not in of_rows(a, b).to_html()
+    a[3] = b[8] + 0.01
+    result = of_rows(a, b)
+    found = result.evidence.closest["ab"]
+    assert [pair.rows for pair in found.pairs if pair.distance < found.limit] == [(3, 8)]
+    assert result.to_html().count('<span class="same">likely a copy<') == 1
+    assert f"a likely copy is closer than {found.limit:.4g}" in result.to_html()
+    a[3] = b[8]
+    assert of_rows(a, b).to_html().count('<span class="same">the same features<') == 1
+    few = search.closest([a[:40], b[:40]])
+    assert few["ab"].limit == 0
+
+
+def test_the_limit_of_copies_is_rarely_passed_by_chance():
+    passed = 0
+    for seed in range(40):
+        found = search.closest(np.split(rows(seed, n=400, dims=6), 2))["ab"]
+        passed += found.pairs[0].distance < found.limit
+    assert 0 <= passed <= 6  # 2 are expected
 
 
 def test_the_docs_explain_every_part(images):

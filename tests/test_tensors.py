@@ -386,7 +386,7 @@ def test_features_are_not_taken_for_images_of_floats():
             pixels(source, value_range=(0, 1), quantise="round")
 
 
-@pytest.mark.filterwarnings("ignore:few-images|duplicates:fastfid.FastFIDWarning")
+@pytest.mark.filterwarnings("ignore:few-images|duplicates|same-images:fastfid.FastFIDWarning")
 def test_clamped_values_are_counted_in_one_warning():
     extractor = fastfid.Extractor("inception-v3-random", dims=64, batch_size=4)
     images = np.array(FLOATS)

@@ -192,7 +192,7 @@ class TestCompare:
             pytest.warns(fastfid.FastFIDWarning, match="no record"),
             pytest.raises(fastfid.InputError, match="bootstrap needs images"),
         ):
-            fastfid.compare(known, known, bootstrap=20)
+            fastfid.compare(known, fastfid.Statistics.from_moments(np.ones(64), np.eye(64), 1000), bootstrap=20)
 
     def test_too_few_images_for_a_jackknife(self):
         with pytest.raises(fastfid.InputError, match="at least 3"):

@@ -23,8 +23,9 @@ from .errors import (
 from .extractor import Extractor
 from .fdr import FDr, fdr
 from .fit import Facts, Fit, Side
-from .gate import Check, Gate, gate
-from .history import Entry, History
+from .gate import gate
+from .history import History
+from .history_entry import Entry
 from .images.preprocess import Preprocessing
 from .linalg import sqrtm
 from .metrics.authpct import AuthPct
@@ -58,6 +59,7 @@ from .sharding import merge, shard
 from .sources import Item, Piece, Source
 from .standings import Gap, Standing
 from .threads import set_num_threads
+from .verdicts import Check, Gate
 
 __all__ = [
     "CMMD",

@@ -1,18 +1,19 @@
 """The baseline of a comparison: other generated images, and the difference of both FIDs to the same real images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 
 from .engines.base import Engine
-from .errors import InputError
+from .errors import InputError, UsageError
 from .fit import Facts, Side
 from .following import Following
+from .identity import same_set
 from .messages import Messages, tell_of_sides
-from .metrics.base import Metric, Need
-from .metrics.certainty import LEVEL
+from .metrics.base import Metric, Need, Score
+from .metrics.certainty import LEVEL, Certainty
 from .metrics.feature_blocks import Given
 from .metrics.fid import FID
 from .metrics.fid_certainty import LEAST_ROWS, ROWS_PER_DIM
@@ -64,10 +65,13 @@ class Against:
     reason: str = ""
 
     @classmethod
-    def of(cls, side: Side, other: Side, real: Side, *, paired: bool, level: float) -> "Against":
-        """Compare a side that has been read with another, both beside the same real one."""
+    def of(
+        cls, side: Side, other: Side, real: Side, *, paired: bool, level: float, sure: Certainty | None = None
+    ) -> "Against":
+        """Compare a side that has been read, and whose FID is known, with another, both beside the same real one."""
         reference, own = Given.of(real.fit, real.name), Given.of(other.fit, other.name)
-        found = [Measured.of(one, reference, paired=paired) for one in (Given.of(side.fit, side.name), own)]
+        known = ((Given.of(side.fit, side.name), sure._parts if sure else None), (own, None))
+        found = [Measured.of(one, reference, paired=paired, parts=parts) for one, parts in known]
         if reasons := [one for one in found if isinstance(one, str)]:
             value = distance(own.gaussian, reference.gaussian).value
             return cls(other.name, other.n, value, paired, level, reason=reasons[0])
@@ -89,10 +93,10 @@ class Baseline:
         self.needs: tuple[Need, ...] = ()  # of each side of the comparison, for the difference
         if options.baseline is None:
             if options.paired:
-                raise InputError("paired is about the baseline: give one, or leave paired out")
+                raise UsageError("paired is about the baseline: give one, or leave paired out")
             return
         if not any(isinstance(metric, FID) for metric in asked):
-            raise InputError(f"a baseline is about the FID, and the metrics are {', '.join(one.name for one in asked)}")
+            raise UsageError(f"a baseline is about the FID, and the metrics are {', '.join(one.name for one in asked)}")
         self.needs = _WITH_ROWS
 
     def open(self, sides: Sequence[Side], following: Following) -> None:
@@ -122,8 +126,10 @@ class Baseline:
         tell_of_sides([other, real], facts, self._messages)
         self.sides = [other]
 
-    def read(self, sides: Sequence[Side], engine: Engine | None, facts: Facts) -> Against | None:
-        """Read the baseline, and compare the first side with it."""
+    def read(
+        self, sides: Sequence[Side], engine: Engine | None, facts: Facts, scores: Mapping[str, Score]
+    ) -> Against | None:
+        """Read the baseline, and compare the first side with it; `scores` are those of the first side."""
         if not self.sides:
             return None
         (first, real), options = sides, self._options
@@ -131,7 +137,10 @@ class Baseline:
         tell_of_sides([other, real], facts, self._messages)
         if options.paired:
             check_images(first, other, image_names(first))
-        return Against.of(first, other, real, paired=options.paired, level=float(options.level))
+        if same_set(first, other):
+            self._messages.warn(f"baseline: {other.name} has the very images of {first.name}: they cannot differ")
+        sure = scores["fid"].certainty if "fid" in scores else None
+        return Against.of(first, other, real, paired=options.paired, level=float(options.level), sure=sure)
 
 
 def _require_rows(side: Side, facts: Facts, *, may_be_fixed: bool) -> None:

@@ -12,9 +12,10 @@ from .arguments import default, given, spelled
 from .comparison import Comparison
 from .engines.base import Engine
 from .engines.choose import opened_engine
-from .errors import InputError
+from .errors import UsageError
 from .fit import Side
 from .following import Following
+from .identity import result_of, tell_of_same
 from .images.preprocess import Preprocessing
 from .messages import Messages, tell_of_scores, tell_of_sides
 from .messages_of_pairs import MessagesOfPairs
@@ -304,12 +305,13 @@ def compare(
         tell_of_sides(sides, facts, messages, fid=fid)
         sides = [fitted(side, engine, facts, options, messages) for side in sides]
         tell_of_sides(sides, facts, messages, fid=fid)
+        tell_of_same(sides, messages)
         following.read(sides)
-        against = other.read(sides, engine, facts)
         namers = [namer(side) for side in sides]
         scores = {metric.name: score_of(metric, [side.fit for side in sides]) for metric in asked}
         scores = {metric.name: named(metric, scores[metric.name], namers) for metric in asked}
         tell_of_scores(scores, messages)
+        against = other.read(sides, engine, facts, scores)
         used = references.confirmed(real, sides[1], messages) if real else None
         of_classes = scores_of_classes(common, sides, asked, partial(named_in_class, namers))
         evidence = gather(sides, scores, thumbnails=options.thumbnails) if options.report is not False else None
@@ -318,8 +320,8 @@ def compare(
     result = Comparison(
         scores=scores,
         classes=of_classes,
-        a=sides[0].result(),
-        b=sides[1].result() if len(sides) > 1 else None,
+        a=result_of(sides[0]),
+        b=result_of(sides[1]) if len(sides) > 1 else None,
         method=str(scores["fid"].parameters["method"] if "fid" in scores else options.method),
         provenance=next((side.provenance for side in sides if side.provenance), None),
         forced=forced,
@@ -343,12 +345,12 @@ def _asked(options: Options) -> list[Metric]:
     asked, reports = asked_for(options.metrics, options), options.report is not False
     if given(options.level) and not options.certainty and options.baseline is None and not reports:
         one, needed = spelled("level", options.level), spelled("certainty", True)
-        raise InputError(f"{one} is about the limits of certainty: give {needed} as well, or leave it out")
+        raise UsageError(f"{one} is about the limits of certainty: give {needed} as well, or leave it out")
     for name in OF_METRICS:
         if getattr(options, name) != getattr(Options, name) and not any(hasattr(metric, name) for metric in asked):
-            raise InputError(f"{name} is no parameter of any metric that is asked for: leave it out")
+            raise UsageError(f"{name} is no parameter of any metric that is asked for: leave it out")
     if not reports and not options.thumbnails:
-        raise InputError(f"{spelled('thumbnails', False)} is about a report, and none is asked for")
+        raise UsageError(f"{spelled('thumbnails', False)} is about a report, and none is asked for")
     if reports:
         check_report(options.report)
     return [with_certainty(metric) for metric in asked] if reports else list(asked)
@@ -360,7 +362,7 @@ def _opened(
     """Open the first side, and the second if a metric compares two."""
     both = [metric.name for metric in asked if metric.sides > 1]
     if both and given[1] is None:
-        raise InputError(f"{both[0]} compares two sides, and only one is given{_metrics_of_one()}")
+        raise UsageError(f"{both[0]} compares two sides, and only one is given{_metrics_of_one()}")
     if not both and given[1] is not None:
         messages.note(f"the second side is not read: {', '.join(metric.name for metric in asked)} takes one side")
     return [

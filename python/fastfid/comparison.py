@@ -25,6 +25,7 @@ from .report.html import can_report, framed, report_of, write_report
 
 if TYPE_CHECKING:
     from .report.evidence import Evidence
+    from .verdicts import Gate
 
 _CITED = ("onnxruntime", "pillow")  # versions beside our own that a protocol's number may depend on
 
@@ -149,7 +150,9 @@ class Comparison:
         interval: Interval | None = self._fid.parts["interval"]
         return interval
 
-    def to_html(self, path: str | os.PathLike[str] | None = None, *, thumbnails: bool = True) -> str:
+    def to_html(
+        self, path: str | os.PathLike[str] | None = None, *, thumbnails: bool = True, gate: "Gate | None" = None
+    ) -> str:
         """Return the report of the comparison: one page that needs no other file and no script.
 
         A part that was not computed says what to ask for; ``compare(..., report=True)`` computes all of them.
@@ -160,6 +163,8 @@ class Comparison:
             A file that the page is written to as well. A report that is there already is replaced.
         thumbnails : bool
             False leaves images out. The names of files stay.
+        gate : Gate, optional
+            The verdict of a gate, which the page then shows.
 
         Returns
         -------
@@ -180,7 +185,7 @@ class Comparison:
         >>> page.startswith("<!DOCTYPE html>")
         True
         """
-        page = report_of(self, thumbnails=truth("thumbnails", thumbnails))
+        page = report_of(self, thumbnails=truth("thumbnails", thumbnails), gate=gate)
         if path is not None:
             write_report(page, path)
         return page

@@ -32,6 +32,8 @@ _OF_SIDES = {
     "choice": Effect("large", "other images were chosen from more", "choose as many, with the same --seed"),
     "rejected": Effect("small", "images that cannot be decoded were left out", "repair or remove them"),
 }
+_OF_NETWORK = ("sha256", "mode", "dims", "precision")
+_OTHER_IMAGES = Effect("large", "other images under the same name", "score the same two sets")
 _NO_RECORD = Effect("large", "nothing says which model, mode and dims made one of them: it may be any of these")
 # The flags that set what can differ; the model's is filled in.
 _FLAGS = {
@@ -178,8 +180,9 @@ def _causes(one: Recorded, other: Recorded) -> Iterator[Cause]:
         yield _cause("images", counts, effects.of_n(one.n, other.n, max(dims)))
     if one.facts and other.facts:
         yield from _of_results(one.facts, other.facts)
+        one_network = all(getattr(one.made, name, "") == getattr(other.made, name, "") for name in _OF_NETWORK)
         for place, what in (("a", "the first side"), ("b", "the second side")):
-            yield from _of_sides(one.facts[place], other.facts[place], what)
+            yield from _of_sides(one.facts[place], other.facts[place], what, one_network=one_network)
 
 
 def _of_provenance(one: Provenance, other: Provenance) -> Iterator[Cause]:
@@ -214,9 +217,14 @@ def _of_results(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Ca
         yield _cause(name, values, own)
 
 
-def _of_sides(one: Mapping[str, Any], other: Mapping[str, Any], what: str) -> Iterator[Cause]:
+def _of_sides(one: Mapping[str, Any], other: Mapping[str, Any], what: str, *, one_network: bool) -> Iterator[Cause]:
+    same = one["identity"].same(other["identity"], one_network=one_network)
+    if same is False and one["name"] == other["name"]:
+        yield _cause(f"images of {what}", [str(side["identity"]) for side in (one, other)], _OTHER_IMAGES)
     for name, effect in _OF_SIDES.items():
         values = one[name], other[name]
+        if name == "name" and same:
+            continue
         if values[0] != values[1] and (name != "formats" or all(values)):
             yield _cause(f"{name} of {what}", values, effect)
 

@@ -11,6 +11,10 @@ class InputError(FastFIDError, ValueError):
     """An input cannot be used; the message names it and says what to do."""
 
 
+class UsageError(InputError):
+    """Options that do not fit together, or name what there is not; the command ends as if it could not be read."""
+
+
 class ImageError(InputError):
     """One image cannot be decoded; the message names the file."""
 

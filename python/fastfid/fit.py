@@ -18,6 +18,7 @@ from .sources import Piece, Source
 if TYPE_CHECKING:
     from .engines.fit_cache import Entry
     from .engines.piece_files import PieceFiles
+    from .identity import Identity
     from .per_class import Shelf
 
 
@@ -226,6 +227,8 @@ class Side:
         If some of the images were chosen: the number that there are, and the seed.
     formats : dict of str to int
         Number of image files of each format, such as "PNG".
+    identity : Identity or None
+        What tells its images from others; only a result has it.
     """
 
     name: str
@@ -233,6 +236,7 @@ class Side:
     rejected: tuple[str, ...] = ()
     chosen: tuple[int, int] | None = None
     formats: Mapping[str, int] = field(default_factory=dict, compare=False)
+    identity: "Identity | None" = field(default=None, compare=False)
     # Used during the run only; the result of a comparison does not have these.
     # `needs` are to be made from the images of `source`; `fit` has what is known already, and after the run everything.
     needs: tuple[Need, ...] = field(default=(), repr=False, compare=False)
@@ -255,4 +259,5 @@ class Side:
         """Return the side as plain data."""
         chosen = {"chosen": dict(zip(("of", "seed"), self.chosen, strict=True))} if self.chosen else {}
         formats = {"formats": dict(self.formats)} if self.formats else {}
-        return {"name": self.name, "n": self.n, "rejected": self.rejected, **chosen, **formats}
+        identity = {"identity": self.identity.as_dict()} if self.identity else {}
+        return {"name": self.name, "n": self.n, "rejected": self.rejected, **chosen, **formats, **identity}

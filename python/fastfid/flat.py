@@ -13,7 +13,8 @@ import numpy as np
 
 from .metrics.base import Score
 
-_CLASSES = "classes"
+#: What the names of the numbers of classes begin with.
+CLASSES = "classes"
 
 #: The numbers of a `Certainty`.
 OF_CERTAINTY = ("bias", "corrected", "noise_floor", "standard_error", "low", "high", "p_value")
@@ -52,20 +53,27 @@ def flat(scores: Mapping[str, Score], classes: Mapping[str, Mapping[str, Score]]
     """
     found: dict[str, float] = {}
     for words, value in named(scores):
-        found[_free("_".join(map(_word, words)), found)] = value
+        found[_free("_".join(map(plain_word, words)), found)] = value
     for of, own in classes.items():
         for name, score in own.items():
-            found[_free(f"{_CLASSES}/{_word(of)}/{_word(name)}", found)] = float(score.value)
+            found[_free(f"{CLASSES}/{plain_word(of)}/{plain_word(name)}", found)] = float(score.value)
     return found
 
 
 def _free(name: str, taken: Mapping[str, float]) -> str:
     """Return the name, with a number if another name became the same."""
     names = (name if i == 1 else f"{name}_{i}" for i in count(1))
-    return next(free for free in names if free not in taken and free != _CLASSES)
+    return next(free for free in names if free not in taken and free != CLASSES)
 
 
-def _word(text: str) -> str:
+def plain_word(text: str) -> str:
+    """Return a text with characters that every tracker accepts.
+
+    Examples
+    --------
+    >>> plain_word("a cat"), plain_word("1")
+    ('a_cat', '_1')
+    """
     word = re.sub(r"[^0-9A-Za-z_]", "_", text)
     return word if re.match("[A-Za-z_]", word) else f"_{word}"
 

@@ -1,84 +1,33 @@
 """`gate`: whether a comparison passes: its numbers against bounds, with their noise if that is known."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import isfinite, isnan
-from statistics import NormalDist
+from collections.abc import Collection, Sequence
+from math import isfinite
 from typing import Any
 
 from .against import Against
-from .checks import real_number, shown
+from .checks import counted, one_of, real_number, shown, truth
 from .comparison import Comparison
-from .conditions import Condition, condition_of_delta, conditions_of_bounds, own_numbers
-from .errors import InputError
+from .conditions import Condition, condition_of_delta, condition_of_warnings, conditions_of_bounds, own_numbers
+from .errors import InputError, UsageError
 from .flat import OF_CERTAINTY, numbers_of
-from .metrics.base import Score
-from .numbers_shown import decimals
+from .gate_classes import check_of_class
+from .messages import CODES, OTHER, code_of
+from .verdicts import FAILED, PASSED, Check, Gate, Noisy, judged
 
-PASSED, FAILED, UNSURE = "passed", "failed", "inconclusive"
-
-
-@dataclass(frozen=True)
-class Check:
-    """A condition, and what became of it.
-
-    Attributes
-    ----------
-    condition : str
-    verdict : {"passed", "failed", "inconclusive"}
-    sentence : str
-        Value, noise and condition.
-    value : float
-        What was compared.
-    standard_error, low, high : float or None
-        Its standard error and limits; None if it was compared as it is.
-    """
-
-    condition: str
-    verdict: str
-    sentence: str
-    value: float
-    standard_error: float | None = None
-    low: float | None = None
-    high: float | None = None
+#: Warnings of which each makes the numbers of a comparison void: no condition passes.
+VOID = ("same-images", "too-alike", "many-left-out", "forced")
+#: Those that do so for the bounds that a protocol states, which are about its own images and number of images.
+VOID_FOR_PROTOCOL = ("protocol-n", "protocol-size", "protocol-reference")
 
 
-@dataclass(frozen=True)
-class Gate:
-    """The verdict about a comparison.
-
-    Attributes
-    ----------
-    checks : tuple of Check
-        One for each condition.
-    """
-
-    checks: tuple[Check, ...]
-
-    @property
-    def verdict(self) -> str:
-        """The worst verdict of its conditions: "failed", "inconclusive" or "passed"."""
-        verdicts = {check.verdict for check in self.checks}
-        return next(verdict for verdict in (FAILED, UNSURE, PASSED) if verdict in verdicts)
-
-    @property
-    def passed(self) -> bool:
-        """Whether every condition passed."""
-        return self.verdict == PASSED
-
-    def __bool__(self) -> bool:
-        """Return `passed`, so that ``assert gate(...)`` means what it says."""
-        return self.passed
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the verdict as plain data for JSON, NaN as None."""
-        checks = [asdict(check) for check in self.checks]
-        for check in checks:
-            check["value"] = None if isnan(check["value"]) else check["value"]
-        return {"verdict": self.verdict, "checks": checks}
-
-
-def gate(comparison: Comparison, fail_if: str | Sequence[str] = (), *, max_delta: float | None = None) -> Gate:
+def gate(
+    comparison: Comparison,
+    fail_if: str | Sequence[str] = (),
+    *,
+    max_delta: float | None = None,
+    fail_on_warning: bool = False,
+    silence: Collection[str] = (),
+) -> Gate:
     """Decide whether a comparison passes.
 
     Parameters
@@ -87,9 +36,15 @@ def gate(comparison: Comparison, fail_if: str | Sequence[str] = (), *, max_delta
     fail_if : str or sequence of str
         Conditions under which it fails: ``"fid > 12.5"``, ``"kid >= 0.01"``, ``"prdc.recall < 0.5"`` or
         ``"fid outside 23.0:23.9"``. A bound itself passes, unless the sign is ``>=`` or ``<=``. After a dot comes a
-        part of a score, or a number of its certainty, such as "corrected".
+        part of a score, or a number of its certainty, such as "corrected". With ``per_class``,
+        ``"classes/cat/fid > 30"`` is about one class, ``"classes/worst/fid > 30"`` fails if it holds for any class,
+        and ``"classes/mean/fid > 30"`` is about the mean of all.
     max_delta : float, optional
         It also fails if the FID without bias is more than this above that of the `baseline` of the comparison.
+    fail_on_warning : bool
+        It also fails if there is a warning.
+    silence : collection of str
+        Kinds of warnings that count for nothing, such as "duplicates"; "other" for those without a kind.
 
     Returns
     -------
@@ -109,6 +64,10 @@ def gate(comparison: Comparison, fail_if: str | Sequence[str] = (), *, max_delta
     compared as they are. The difference to a baseline always has its limits. What is not a number fails. Bounds that a
     protocol states are conditions, too.
 
+    Some warnings say that a number means nothing: "same-images", "too-alike", "many-left-out" and "forced"; for the
+    bounds of a protocol also "protocol-n", "protocol-size" and "protocol-reference". What would pass is then
+    "inconclusive".
+
     Examples
     --------
     >>> import numpy as np
@@ -119,13 +78,21 @@ def gate(comparison: Comparison, fail_if: str | Sequence[str] = (), *, max_delta
     'passed'
     """
     texts = [fail_if] if isinstance(fail_if, str) else list(fail_if)
-    if comparison.protocol:
-        texts = conditions_of_bounds(comparison.protocol.bounds) + texts
-    checks = [_checked(Condition.of(text), comparison.scores, comparison.sure) for text in texts]
+    if isinstance(silence, str):
+        silence = (silence,)
+    for code in silence:
+        one_of("silence", code, (*CODES, OTHER))
+    heard = [text for text in comparison.warnings if code_of(text) not in silence]
+    bounds = conditions_of_bounds(comparison.protocol.bounds) if comparison.protocol else []
+    checks = _void([_checked(text, comparison) for text in bounds], heard, VOID_FOR_PROTOCOL)
+    checks += [_checked(text, comparison) for text in texts]
     if max_delta is not None:
         checks.append(_against(comparison.baseline, max_delta_number(max_delta)))
+    checks = _void(checks, heard, VOID)
+    if truth("fail_on_warning", fail_on_warning):
+        checks.append(_of_warnings(heard))
     if not checks:
-        raise InputError("a gate needs a condition: fail_if='fid > 12.5', or max_delta beside a baseline")
+        raise UsageError("a gate needs a condition: fail_if='fid > 12.5', or max_delta beside a baseline")
     return Gate(tuple(checks))
 
 
@@ -137,58 +104,32 @@ def max_delta_number(value: Any) -> float:
     return number
 
 
-def _checked(condition: Condition, scores: Mapping[str, Score], known: bool) -> Check:
-    metric, part = condition.split(list(scores))
-    score, sure = scores[metric], scores[metric].certainty
-    if not known and part not in OF_CERTAINTY:  # computed for a report only
-        sure = None
-    condition.check(list(scores), certainty=sure is not None)
-    numbers = numbers_of(score)
-    if part and sure is not None and sure.standard_error is None and part in OF_CERTAINTY and part not in numbers:
-        return _unknown(condition, float("nan"), sure.reason)
-    if part and part not in numbers:
-        raise InputError(f"{condition.text!r}: {own_numbers(metric, list(numbers))}")
-    value = numbers[part] if part else float(score.value)
-    if isnan(value) or sure is None or part not in ("", "corrected"):
-        return _judged(condition, value)
-    if sure.standard_error is None:
-        return _unknown(condition, value, sure.reason)
-    half = NormalDist().inv_cdf((1 + sure.level) / 2) * sure.standard_error
-    corrected = bool(part) or not sure.bias  # then it is what the limits of the certainty are about
-    limits = (numbers["low"], numbers["high"]) if corrected else (value - half, value + half)
-    return _judged(condition, value, sure.standard_error, limits, sure.level)
+def _checked(text: str, comparison: Comparison) -> Check:
+    condition = Condition.of(text)
+    metric, part = condition.split(list(comparison.scores))
+    score = comparison.scores[metric]
+    known = comparison.sure or part in OF_CERTAINTY  # a report computes the certainty in any case
+    sure = score.certainty if known else None
+    condition.check(list(comparison.scores), certainty=sure is not None, classes=bool(comparison.classes))
+    if condition.classes:
+        return check_of_class(condition, comparison.classes, metric, part, known=known)
+    number = Noisy.of(score, part, sure)
+    if number is None:
+        raise UsageError(f"{shown(condition.text)}: {own_numbers(metric, list(numbers_of(score)))}")
+    return judged(condition, number)
 
 
-def _judged(
-    condition: Condition,
-    value: float,
-    error: float | None = None,
-    limits: tuple[float, float] | None = None,
-    level: float = 0.0,
-    what: str = "",
-) -> Check:
-    low, high = limits or (value, value)
-    sides = {condition.side(low), condition.side(high)}
-    verdict = FAILED if isnan(value) else UNSURE if len(sides) > 1 else FAILED if sides != {0} else PASSED
-    if error is None:
-        noise = ""
-        shown_value = repr(value)
-    else:
-        digits = decimals(error)
-        noise = f" ± {error:.{digits}f} (standard error), {level:.0%} limits {low:.{digits}f} to {high:.{digits}f}"
-        noise += ", on both sides of the bound" if verdict == UNSURE else ""
-        shown_value = f"{value:.{digits}f}"
-    sentence = f"{verdict}: {what or condition.name} {shown_value}{noise}; fails if {condition.text}"
-    return Check(condition.text, verdict, sentence, value, error, *(limits or (None, None)))
+def _void(checks: Sequence[Check], warnings: Sequence[str], codes: Collection[str]) -> list[Check]:
+    """Return the checks as they are, or, if a warning has one of the codes, so that none passes."""
+    reason = next((text for text in warnings if code_of(text) in codes), None)
+    return [check if reason is None else check.voided(reason) for check in checks]
 
 
-def _unknown(condition: Condition, value: float, reason: str, what: str = "") -> Check:
-    number = "" if isnan(value) else f" {value!r}"
-    sentence = (
-        f"{UNSURE}: {what or condition.name}{number}, whose standard error is not known, because {reason}; fails if "
-        f"{condition.text}"
-    )
-    return Check(condition.text, UNSURE, sentence, value)
+def _of_warnings(warnings: Sequence[str]) -> Check:
+    condition, count = condition_of_warnings(), len(warnings)
+    verdict = FAILED if warnings else PASSED
+    found = f"{counted(count, 'warning')}: {'; '.join(warnings)}" if warnings else "no warning"
+    return Check(condition, verdict, f"{verdict}: {found}; fails if {condition}", float(count))
 
 
 def _against(other: Against | None, most: float) -> Check:
@@ -197,5 +138,5 @@ def _against(other: Against | None, most: float) -> Check:
     condition = Condition(condition_of_delta(most), "", None, most)
     what = f"fid without bias, minus that of {other.name}:"
     if other.difference is None or other.standard_error is None or other.low is None or other.high is None:
-        return _unknown(condition, float("nan"), other.reason, what)
-    return _judged(condition, other.difference, other.standard_error, (other.low, other.high), other.level, what)
+        return judged(condition, Noisy(float("nan"), reason=other.reason), what)
+    return judged(condition, Noisy(other.difference, other.standard_error, other.low, other.high, other.level), what)

@@ -2,95 +2,29 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import isfinite
 from typing import IO, Any, Self
 
 from .checks import shown
 from .comparison import Comparison
+from .conditions import MEAN, WORST
 from .errors import InputError
 from .files.appending import append
 from .files.reading import cause, failures, open_regular
-from .flat import named
-from .gate import Gate
-from .metrics.feature_rows import MOST_ROWS
+from .flat import CLASSES, flat, named
+from .history_entry import FORMAT, NEWER, Entry
+from .verdicts import Gate
 
-FORMAT = 1
+_BEGINNING = re.compile(rb'\s*\{\s*"format"\s*:\s*\d+\s*,\s*"time"\s*:')  # also of a line that was written again
+_BEGINNING_CUT = b'{"format": 1, "time":'
 _MOST_LINE = 1 << 20  # bytes
 _MOST_BYTES = 1 << 30
 _MOST_NOTE = 1000  # characters
 _MOST_WARNING = 300
-_FEW = 0.01  # share of the images; their bias differs by as little
-_IDENTITY = {"sha256": "model", "mode": "mode", "dims": "dims", "precision": "precision"}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One run.
-
-    Attributes
-    ----------
-    time : datetime
-        When it ended, in UTC.
-    metrics : dict of str to float or None
-        The numbers of each score, such as "fid", "fid.low" or "prdc.recall"; None for what was not a finite number.
-    verdict : str
-        Of the gate; "" if there was none.
-    note : str
-    n : tuple of int or None
-        Number of images of each side.
-    line : dict
-        Everything that the line holds.
-    """
-
-    time: datetime
-    metrics: Mapping[str, float | None]
-    verdict: str = ""
-    note: str = ""
-    n: tuple[int | None, ...] = ()
-    line: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def of(cls, text: bytes) -> Self:
-        """Read a line; any exception means that it is none."""
-        line = json.loads(text)
-        if not isinstance(line, dict) or not isinstance(line.get("format"), int):
-            raise ValueError("it was not written by fastfid")
-        if line["format"] > FORMAT:
-            raise ValueError("it was written by a newer fastfid")
-        metrics = {str(name): _number(value) for name, value in dict(line["metrics"]).items()}
-        time = datetime.strptime(line["time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-        n = tuple(side["n"] for side in (line["a"], line["b"]) if side is not None)
-        if not all(count is None or (type(count) is int and 0 <= count <= MOST_ROWS) for count in n):
-            raise ValueError(f"n is {shown(n)}")
-        if not isinstance(line["provenance"], dict | None) or not isinstance(line["conventions"], dict):
-            raise ValueError("the provenance is damaged")
-        verdict = dict(line["gate"] or {}).get("verdict", "")
-        return cls(time, metrics, str(verdict), str(line["note"]), n, line)
-
-    def changes(self, before: "Entry") -> list[str]:
-        """Return what makes the numbers of two runs incomparable: "mode pytorch to clean"."""
-        found = []
-        of_self, of_other = (entry.line["provenance"] or {} for entry in (self, before))
-        if of_self and of_other:
-            for name, label in _IDENTITY.items():
-                if of_self.get(name) != of_other.get(name):
-                    found.append(_changed(label, *(_named(made, name) for made in (of_other, of_self))))
-        for name in ("protocol", "method"):
-            if self.line.get(name) != before.line.get(name):
-                found.append(_changed(name, before.line.get(name), self.line.get(name)))
-        ours, theirs = self.line["conventions"], before.line["conventions"]
-        for name in ours.keys() & theirs.keys():
-            if ours[name] != theirs[name]:
-                found.append(_changed(f"convention of {name}", theirs[name], ours[name]))
-        if not _alike(self.n, before.n):
-            found.append(_changed("images", *(_counts(entry.n) for entry in (before, self))))
-        real = [entry.line["b"].get("name") if entry.line["b"] else None for entry in (before, self)]
-        if real[0] != real[1]:
-            found.append(_changed("real side", *real))
-        return found
 
 
 @dataclass(frozen=True)
@@ -128,7 +62,7 @@ class History:
         Raises
         ------
         InputError
-            If the file is missing, or no regular file.
+            If the file is missing, no regular file, or has lines and none of them is a run.
         """
         entries, skipped = [], []
         with failures(f"cannot read {os.fspath(path)}"), open_regular(path, most=_MOST_BYTES) as file:
@@ -141,7 +75,16 @@ class History:
                     entries.append(Entry.of(text))
                 except Exception as problem:  # damaged lines make nearly any class of exception
                     skipped.append(f"{os.fspath(path)}, line {number}: not read: {_told(problem)}")
+        if skipped and not entries:
+            newer = any(text.endswith(NEWER) for text in skipped)
+            why = NEWER if newer else "it is no history of fastfid: no line of it is a run that --append kept"
+            raise InputError(f"cannot read {os.fspath(path)}: {why}")
         return cls(tuple(entries), tuple(skipped))
+
+    @property
+    def by_name(self) -> int:
+        """How many runs say no more of their real side than its name."""
+        return sum(entry.by_name for entry in self.entries)
 
     @staticmethod
     def record(
@@ -166,28 +109,63 @@ class History:
         """
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise InputError(f"a history is the path of a file, got {shown(path)}")
-        append(path, line_of(comparison, gate, note, datetime.now(UTC)))
+        append(path, line_of(comparison, gate, note, datetime.now(UTC)), ours=_is_ours)
 
 
 def line_of(comparison: Comparison, gate: Gate | None, note: str, time: datetime) -> bytes:
     """Return the line of a run."""
     result = comparison.as_dict()
     sides = {
-        name: None if side is None else {"name": side["name"], "n": side["n"], "rejected": len(side["rejected"])}
+        name: None if side is None else {**_of_side(side), "rejected": len(side["rejected"])}
         for name, side in (("a", result["a"]), ("b", result["b"]))
     }
-    line = {
+    line: dict[str, Any] = {
         "format": FORMAT,
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "note": note_text(note),
-        "metrics": {".".join(words): value if isfinite(value) else None for words, value in named(comparison.scores)},
+        "metrics": {name: value if isfinite(value) else None for name, value in _numbers(comparison).items()},
         **sides,
         **{name: result.get(name) for name in ("protocol", "method", "forced", "baseline", "citation", "provenance")},
         "conventions": {name: score.convention for name, score in comparison.scores.items()},
         "warnings": [text[:_MOST_WARNING] for text in comparison.warnings[:20]],
         "gate": None if gate is None else gate.as_dict(),
     }
-    return json.dumps(line).encode() + b"\n"
+    text = json.dumps(line).encode() + b"\n"
+    if len(text) <= _MOST_LINE:
+        return text
+    few = {name: line["metrics"][name] for name in _numbers(comparison, each_class=False)}
+    return json.dumps({**line, "metrics": few}).encode() + b"\n"
+
+
+def _numbers(comparison: Comparison, *, each_class: bool = True) -> dict[str, float]:
+    """Return the numbers of a run; those of thousands of classes can be too many for a line."""
+    found = {".".join(words): value for words, value in named(comparison.scores)}
+    if comparison.classes and each_class:
+        found |= flat({}, comparison.classes)
+    for metric in comparison.scores if comparison.classes else ():
+        mean, worst = comparison.over_classes(metric)
+        found[f"{CLASSES}/{MEAN}/{metric}"] = mean
+        found[f"{CLASSES}/{WORST}/{metric}"] = float(comparison.classes[worst][metric].value)
+    return found
+
+
+def _of_side(side: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: side[name] for name in ("name", "n", "identity") if name in side}
+
+
+def check_history(path: str | os.PathLike[str]) -> None:
+    """Raise `InputError` if no run could be appended to a file; call it before the run."""
+    append(path, ours=_is_ours)
+
+
+def _is_ours(first: bytes) -> bool:
+    """Return whether the first line of a file is that of a history, be it cut by a crash."""
+    if _BEGINNING.match(first) or _BEGINNING_CUT.startswith(first.rstrip()):
+        return True
+    try:
+        return bool(Entry.of(first))
+    except Exception:  # as in `History.load`
+        return False
 
 
 def note_text(note: Any) -> str:
@@ -206,37 +184,6 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
         yield line
 
 
-def _number(value: Any) -> float | None:
-    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)):
-        return None if value is None else float(value)
-    raise ValueError(f"{shown(value)} is no number")
-
-
 def _told(problem: Exception) -> str:
     known = isinstance(problem, ValueError) and not isinstance(problem, json.JSONDecodeError | UnicodeDecodeError)
     return cause(problem) if known else f"it is damaged or cut short ({cause(problem)})"
-
-
-def _changed(what: str, before: Any, after: Any) -> str:
-    return f"{what} {'none' if before is None else before} to {'none' if after is None else after}"
-
-
-def _named(made: Mapping[str, Any], name: str) -> str:
-    if name == "sha256":
-        return f"{made.get('model')} ({str(made.get('sha256'))[:12]})"
-    return str(made.get(name))
-
-
-def _alike(n: tuple[int | None, ...], m: tuple[int | None, ...]) -> bool:
-    """Return whether numbers of images are the same, but for a few that were left out."""
-    return len(n) == len(m) and all(map(_near, n, m))
-
-
-def _near(one: int | None, other: int | None) -> bool:
-    if one is None or other is None:
-        return one == other
-    return abs(one - other) <= _FEW * max(one, other)
-
-
-def _counts(n: tuple[int | None, ...]) -> str:
-    return " and ".join("unknown" if count is None else str(count) for count in n)

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from typing import NamedTuple
 
-from .gate import FAILED, UNSURE
-from .history import Entry, History
+from .history import History
+from .history_entry import Entry
 from .history_table import limits, parts, scale_of
 from .metrics.certainty import LEVEL
+from .verdicts import FAILED, UNSURE
 from .xml_text import xml_text
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 720, 320, 72, 16, 40, 64

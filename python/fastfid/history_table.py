@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 
-from .errors import InputError
-from .history import Entry, History
+from .errors import InputError, UsageError
+from .history import History
+from .history_entry import MINUS_BASELINE, Entry
 from .metrics.certainty import LEVEL
 from .numbers_shown import decimals, markdown
 from .terminal import printable
 
+_MOST_NAMED = 40
 _STRIP = 24  # characters
 _LARGEST = 1e300  # sums of a few such numbers are finite
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
@@ -21,13 +23,16 @@ def number_of(history: History, name: str = "") -> str:
         raise InputError("the history has no runs")
     wanted = name or next(iter(names))
     if wanted not in names:
-        raise InputError(f"none of the runs has {name}; they have {', '.join(names)}")
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        raise UsageError(f"none of the runs has {name}; they have {', '.join([*names][:_MOST_NAMED])}{more}")
     return wanted
 
 
 def table(history: History, course: str) -> Iterator[str]:
     """Yield the lines of a Markdown table, the newest run last, with a line where numbers stop being comparable."""
-    metrics = list(dict.fromkeys([*(name for entry in history.entries for name in entry.line["conventions"]), course]))
+    asked = [name for entry in history.entries for name in entry.line["conventions"]]
+    beside = [MINUS_BASELINE for entry in history.entries if MINUS_BASELINE in entry.metrics]
+    metrics = list(dict.fromkeys([*asked, *beside, course]))
     yield markdown(["time (UTC)", "note", "images", *metrics, "gate", f"course of {course}"])
     yield markdown(["---", "---", "---", *["---:"] * len(metrics), "---", "---"])
     for changes, part in parts(history.entries):
@@ -80,7 +85,15 @@ def _shown(entry: Entry, metric: str) -> str:
     value, error = entry.metrics.get(metric), entry.metrics.get(f"{metric}.standard_error")
     if value is None:
         return ""
+    if metric == MINUS_BASELINE:
+        return _shown_difference(value, error, str(entry.line["baseline"].get("name")))
     return f"{value:.{decimals(error)}f} ± {error:.{decimals(error)}f}" if error and error > 0 else f"{value:.6g}"
+
+
+def _shown_difference(value: float, error: float | None, name: str) -> str:
+    number = f"{value:+.{decimals(error)}f} ± {error:.{decimals(error)}f}" if error else f"{value:+.6g}"
+    bias = "" if error is not None else ", bias included,"
+    return printable(f"{number}{bias} to {name}")
 
 
 def _strip(entry: Entry, metric: str, scale: tuple[float, float]) -> str:

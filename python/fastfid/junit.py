@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .files.reading import failures
 from .files.writing import atomic_write
-from .gate import FAILED, PASSED, UNSURE, Gate
+from .verdicts import FAILED, PASSED, UNSURE, Gate
 from .xml_text import xml_text
 
 _SUITE = "fastfid"
@@ -17,7 +17,14 @@ _KINDS = {FAILED: ("failure", "failures"), _ERROR: ("error", "errors"), UNSURE: 
 
 
 def report(
-    gate: Gate | None, conditions: Sequence[str], classname: str, seconds: float, time: datetime, error: str = ""
+    gate: Gate | None,
+    conditions: Sequence[str],
+    classname: str,
+    seconds: float,
+    time: datetime,
+    *,
+    error: str = "",
+    warnings: Sequence[str] = (),
 ) -> bytes:
     """Return the report: a test case for each condition.
 
@@ -35,23 +42,27 @@ def report(
         When it began.
     error : str
         The error.
+    warnings : sequence of str
+        Of the run. Each test case has them, because GitLab shows the text of a failure and nothing of the suite.
     """
     cases = [(check.condition, check.verdict, check.sentence) for check in gate.checks] if gate is not None else []
     cases = cases or [(condition, _ERROR, error) for condition in conditions]
     counts = {"tests": len(cases)}
     counts |= {count: sum(found == verdict for _, found, _ in cases) for verdict, (_, count) in _KINDS.items()}
     shared = {**{name: str(count) for name, count in counts.items()}, "time": f"{seconds:.3f}"}
-    suites = ET.Element("testsuites", {"name": _SUITE, **shared})
+    every = {name: value for name, value in shared.items() if name != "skipped"}  # Jenkins' schema has none here
+    suites = ET.Element("testsuites", {"name": _SUITE, **every})
     facts = {"name": _SUITE, **shared, "timestamp": time.strftime("%Y-%m-%dT%H:%M:%S")}
     suite = ET.SubElement(suites, "testsuite", facts)
+    told = "".join(f"\nwarning: {text}" for text in warnings)
     for name, verdict, text in cases:
         each = {"classname": xml_text(classname), "name": xml_text(name), "time": f"{seconds / len(cases):.3f}"}
         case = ET.SubElement(suite, "testcase", each)
         if verdict == PASSED:
-            ET.SubElement(case, "system-out").text = xml_text(text)
+            ET.SubElement(case, "system-out").text = xml_text(text + told)
         else:
             found = ET.SubElement(case, _KINDS[verdict][0], {"message": xml_text(text), "type": verdict})
-            found.text = xml_text(text)
+            found.text = xml_text(text + told)
     ET.indent(suites)
     content: bytes = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
     return content + b"\n"

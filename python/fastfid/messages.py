@@ -37,6 +37,13 @@ CODES = {
     "upscaled": "mode clean enlarges images below 64 pixels",
     "damaged": "files that can be decoded although they contain signs of damage",
     "duplicates": "exact copies, within a side or across both",
+    "same-images": "at least half of the images of one side are in the other",
+    "too-alike": "sets that are more alike than independent sets can be",
+    "left-out": "images that cannot be decoded, with --on-error skip",
+    "many-left-out": "more than a tenth of a side left out",
+    "no-record": "statistics that do not say which model and mode made them",
+    "forced": "sides that were made in different ways and compared because of --force",
+    "baseline": "a baseline that is the first side itself",
     "few-images": "fewer images than dims, or than a metric should have",
     "unequal-n": "very different numbers of images",
     "classes": "classes that only one side has",
@@ -45,6 +52,8 @@ CODES = {
     "protocol-size": "images of another size than the protocol's",
     "protocol-reference": "a real side that is not the protocol's, or of which that is not known",
 }
+#: Stands for all warnings without a code where a code may stand.
+OTHER = "other"
 # The losses that `decode` reports, as the end of a sentence that begins with "N images have".
 _LOSSES = {
     "16-bit": "16 bits a channel; values above 255 become 255, as in every tool",
@@ -61,6 +70,7 @@ _MIXTURE_APART = 0.25  # share of the images that would have to change their for
 _QUALITY_APART = 5
 _SIZE_APART = 1.1
 _NUMBER_APART = 5
+_MOST_SHARED = 0.5  # of the images of the smaller side; with more, the score is not about two sets
 _T = TypeVar("_T")
 _PACKAGE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - spelled as in the file names of frames
 
@@ -114,6 +124,18 @@ class Messages:
             self.warn(text)
         for text in spoken.notes:
             self.note(text)
+
+
+def code_of(warning: str) -> str:
+    """Return the code of a warning, "other" if it has none.
+
+    Examples
+    --------
+    >>> code_of("duplicates: 2 images are in both a and b"), code_of("a: the largest pixel is 1")
+    ('duplicates', 'other')
+    """
+    code = warning.partition(": ")[0]
+    return code if code in CODES else OTHER
 
 
 def shortage(chunk: int, batch_size: int, device: str) -> str | None:
@@ -211,7 +233,9 @@ def _of_two(a: Side, b: Side, *, fid: bool) -> Iterator[tuple[str, str]]:
         text = both(_most_common(one.sizes), _most_common(other.sizes))
         yield "size", f"{text}; resizing alone changes the FID"
     if shared := len(one.digests & other.digests):
-        yield "duplicates", f"{counted(shared, 'image')} {agreeing(shared, 'is', 'are')} in both {a.name} and {b.name}"
+        text = f"{counted(shared, 'image')} {agreeing(shared, 'is', 'are')} in both {a.name} and {b.name}"
+        most = shared >= _MOST_SHARED * min(len(one.digests), len(other.digests))
+        yield ("same-images", f"{text}: they are not two sets") if most else ("duplicates", text)
 
 
 def _overlap(one: Iterable[float], other: Iterable[float]) -> bool:

@@ -23,7 +23,7 @@ from .checks import (
     whole_text,
 )
 from .engines.base import Engine
-from .errors import InputError, ModelError
+from .errors import InputError, ModelError, UsageError
 from .extraction.device import parse_devices
 from .extraction.opened import Opened
 from .extraction.settings import (
@@ -482,10 +482,10 @@ def _fixed(protocol: Protocol, asked: Mapping[str, Any]) -> dict[str, Any]:
         own, usual = asked[name], getattr(Options, name)
         explicit = own != usual if given(usual) else given(own)
         if explicit and own != value:
-            raise InputError(f"protocol {protocol.name} fixes {name}; leave {spelled(name, own)} out")
+            raise UsageError(f"protocol {protocol.name} fixes {name}; leave {spelled(name, own)} out")
     for name in OF_METRICS:
         if asked.get(name, getattr(Options, name)) != getattr(Options, name):
-            raise InputError(f"protocol {protocol.name} fixes the metrics; leave {spelled(name, asked[name])} out")
+            raise UsageError(f"protocol {protocol.name} fixes the metrics; leave {spelled(name, asked[name])} out")
     return {name: value for name, value in fixed.items() if name in asked}
 
 

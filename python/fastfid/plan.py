@@ -9,7 +9,7 @@ import numpy as np
 
 from .arguments import default, given, spelled
 from .checks import level_number, real_number, shown, whole_number
-from .errors import InputError
+from .errors import InputError, UsageError
 from .messages_of_pairs import MessagesOfPairs
 from .metrics.certainty import LEVEL
 from .metrics.feature_blocks import Given
@@ -105,11 +105,11 @@ def plan(
     if reference is not None:
         reference = whole_number(spelled("reference"), reference, 2)
     if (a is None) != (b is None) or (a is None) == (fid is None):
-        raise InputError(f"give two sets of images as a pilot, or {spelled('fid')} alone for a rule of thumb")
+        raise UsageError(f"give two sets of images as a pilot, or {spelled('fid')} alone for a rule of thumb")
     if fid is not None:
         if options or features:
             name = spelled(next(iter(options), "features"))
-            raise InputError(f"{name} is about the images of a pilot, and {spelled('fid')} takes none: leave it out")
+            raise UsageError(f"{name} is about the images of a pilot, and {spelled('fid')} takes none: leave it out")
         rule = RuleOfThumb.of(_positive("fid", fid))
         if not rule.distance:
             raise InputError(
@@ -124,12 +124,12 @@ def _wanted(sd: float | None, half_width: float | None, level: float) -> float |
     """Return the standard deviation that is asked for, directly or by the width of limits; None if none is."""
     level_number(level)
     if sd is not None and half_width is not None:
-        raise InputError(f"give {spelled('sd')} or {spelled('half_width')}, not both")
+        raise UsageError(f"give {spelled('sd')} or {spelled('half_width')}, not both")
     if half_width is not None:
         return _positive("half_width", half_width) / NormalDist().inv_cdf((1 + level) / 2)
     if given(level):
         one, other = spelled("level", level), spelled("half_width")
-        raise InputError(f"{one} is the confidence level of {other}: give {other} as well, or leave it out")
+        raise UsageError(f"{one} is the confidence level of {other}: give {other} as well, or leave it out")
     return None if sd is None else _positive("sd", sd)
 
 
@@ -233,5 +233,5 @@ def _positive(name: str, value: Any) -> float:
     number = real_number(value)
     if not 0 < number <= _LARGEST:
         bounds = "a number above 0" if not number > 0 else f"at most {_LARGEST:g}"
-        raise InputError(f"{spelled(name)} must be {bounds}, got {shown(value)}")
+        raise UsageError(f"{spelled(name)} must be {bounds}, got {shown(value)}")
     return number

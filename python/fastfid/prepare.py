@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .checks import agreeing, counted, text
-from .errors import ImageError, InputError
+from .errors import ImageError, InputError, UsageError
 from .extraction.opened import MOST_WORKERS
 from .extraction.workers import ahead
 from .files.remote import without_secrets
@@ -102,7 +102,7 @@ def prepare(
     options, messages = Options.of({**locals(), "protocol": None}), Messages()
     followed, target = protocol_of(protocol), Path(out)
     if followed is None or not followed.crop or not followed.size:
-        raise InputError(f"no source states how the images of protocol {protocol} were cropped: use them as they are")
+        raise UsageError(f"no source states how the images of protocol {protocol} were cropped: use them as they are")
     check_target(target, overwrite=overwrite)
     images = _opened(source, options)
     limit, seed = _choice(followed, images, options)

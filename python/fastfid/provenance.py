@@ -118,7 +118,7 @@ def differences(
     ]
     if clashes and not force:
         raise StatisticsMismatch(f"these cannot be compared: {'; '.join(clashes)} ({spelled('force', True)} overrides)")
-    warnings = [f"compared because of force although they differ: {'; '.join(clashes)}"] if clashes else []
+    warnings = [f"forced: compared because of force although they differ: {'; '.join(clashes)}"] if clashes else []
     soft = _circumstances(a, b)
     if soft:
         warnings.append(f"{names[0]} and {names[1]} were made differently: {'; '.join(soft)}")
@@ -128,7 +128,7 @@ def differences(
 def without_record(names: Sequence[str]) -> str:
     """Return the warning about sides of which nothing says how they were made."""
     listed = ", ".join([*names[:-2], " and ".join(names[-2:])])
-    return f"{listed}: no record of the model and mode that made these statistics"
+    return f"no-record: {listed}: no record of the model and mode that made these statistics"
 
 
 def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:

@@ -106,7 +106,7 @@ def rank(
         found.append(_Read.of(side, against, paired))
         if found[-1].bits == _bits(against):
             same = f"{side.name} has the very images of {reference.name}, and certainty is about independent sets"
-            said.of(0).warn(f"{same}: its numbers and its verdict mean nothing")
+            said.of(0).warn(f"same-images: {same}: its numbers and its verdict mean nothing")
         del side, reference, against  # before the next generator is read
     standings, measured = _standings(found, level, paired)
     return Ranking(standings, result, level, paired, fixed, made, *said.texts(), _measured=measured)

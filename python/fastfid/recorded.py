@@ -13,6 +13,7 @@ from .comparison import Comparison
 from .errors import InputError
 from .files.reading import failures, open_regular
 from .files.remote import is_address, without_secrets
+from .identity import Identity
 from .metrics import statistics_file
 from .provenance import Provenance
 
@@ -113,6 +114,7 @@ def _side(side: Any) -> dict[str, Any]:
         "name": _text(own.get("name", "")),
         "formats": list(formats),
         "rejected": len(own.get("rejected", ())),
+        "identity": Identity.read(own.get("identity")),
         **_chosen(own),
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..checks import whole_number, whole_text
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..extractor import Extractor
 from ..files.writing import atomic_write, check_writable
 from ..metrics.frechet import distance
@@ -95,7 +95,7 @@ def run(n: int, out: Path) -> dict[str, list[float]]:
     if n < 2:
         raise InputError(f"the demo needs at least 2 images, got {n}")
     if out.suffix != ".svg":
-        raise InputError(f"{out} must be the name of an .svg file")
+        raise UsageError(f"{out} must be the name of an .svg file")
     check_writable(out)
     start = time.perf_counter()
     extractor = Extractor("inception-v3-random")

@@ -4,7 +4,7 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..terminal import check_stdout, show
 from .parser import IMAGES, Parser, add_options, add_silence, given_options, passing, silence
 
@@ -24,7 +24,7 @@ def command(arguments: Sequence[str]) -> None:
     check_stdout()
     networks = dict(typed.network)
     if len(networks) < len(typed.network):
-        raise InputError("--network names a network twice")
+        raise UsageError("--network names a network twice")
     result = fdr(typed.generated, typed.real, networks, **given_options(typed, "compare"))
     if typed.json:
         show(json.dumps(result.as_dict()))

@@ -11,17 +11,17 @@ from pathlib import Path
 
 from ..checks import shown
 from ..comparison import Comparison
-from ..conditions import Condition, condition_of_delta, conditions_of_bounds
+from ..conditions import Condition, condition_of_delta, condition_of_warnings, conditions_of_bounds
 from ..errors import InputError
-from ..files.appending import append
 from ..files.writing import check_replaceable
-from ..gate import FAILED, PASSED, UNSURE, Gate, gate, max_delta_number
-from ..history import History, note_text
+from ..gate import gate, max_delta_number
+from ..history import History, check_history, note_text
 from ..junit import START, report, write
 from ..numbers_shown import decimals
 from ..options import Options
 from ..protocols import protocol_of
 from ..terminal import say, show
+from ..verdicts import FAILED, PASSED, UNSURE, Gate
 from .parser import Parser, passing
 
 #: The exit status of the command by the verdict.
@@ -31,9 +31,10 @@ Exit status: 0 if every condition passed, {STATUS[FAILED]} if one failed, {STATU
 inconclusive and none failed; 1 for an error, 2 for wrong usage. With
 --certainty the 95 % limits decide. If they lie on both sides of a bound, the
 condition is inconclusive. docs/gate.md says more."""
+_CONDITIONS = ("--fail-above", "--fail-outside", "--fail-if", "--max-delta", "--fail-on-warning")
 _FLAGS = {
     "fail_if": "a condition (--fail-above, --fail-outside, --fail-if)",
-    **{name: f"--{name.replace('_', '-')}" for name in ("max_delta", "junit", "append", "note")},
+    **{name: f"--{name.replace('_', '-')}" for name in ("max_delta", "fail_on_warning", "junit", "append", "note")},
 }
 
 
@@ -56,6 +57,9 @@ def add_gate(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="with --baseline, fail if the FID without bias is more than X above that of the baseline",
     )
+    group.add_argument(
+        "--fail-on-warning", action="store_true", help="fail if there is a warning, except those of --silence"
+    )
     group.add_argument("--junit", metavar="FILE", help="write the verdicts as a JUnit report, such as out.xml")
     group.add_argument("--append", metavar="FILE", help="append the result to a history, such as history.jsonl")
     group.add_argument("--note", type=passing(note_text), metavar="TEXT", help="what --append calls this run")
@@ -67,7 +71,7 @@ def check_gate(parser: Parser, typed: argparse.Namespace) -> None:
         check_replaceable(Path(typed.junit), START, "JUnit report")
         Path(typed.junit).unlink(missing_ok=True)  # no verdict of an earlier run is taken for one of this
     if typed.save_stats:
-        if used := [flags for name, flags in _FLAGS.items() if getattr(typed, name) not in (None, [])]:
+        if used := [flags for name, flags in _FLAGS.items() if getattr(typed, name) not in (None, [], False)]:
             parser.error(f"{used[0]} has no effect with --save-stats: leave it out")
         return
     if typed.max_delta is not None and "baseline" not in typed:
@@ -75,13 +79,16 @@ def check_gate(parser: Parser, typed: argparse.Namespace) -> None:
     if typed.note is not None and typed.append is None:
         parser.error("--note says what --append calls the run: give both")
     if typed.junit is not None and not _conditions(typed):
-        parser.error("--junit reports conditions: give --fail-above, --fail-outside, --fail-if or --max-delta")
+        parser.error(f"--junit reports conditions: give {', '.join(_CONDITIONS[:-1])} or {_CONDITIONS[-1]}")
+    targets = [os.path.realpath(path) for path in (typed.junit, typed.append, getattr(typed, "report", None)) if path]
+    if len({*targets}) < len(targets):
+        parser.error("--junit, --append and --report write a file each: give them different names")
     protocol = protocol_of(getattr(typed, "protocol", None))
     asked = protocol.metrics if protocol else getattr(typed, "metrics", Options.metrics)
     names = [metric if isinstance(metric, str) else metric.name for metric in asked]
     for text in typed.fail_if:
         try:
-            Condition.of(text).check(names, certainty="certainty" in typed)
+            Condition.of(text).check(names, certainty="certainty" in typed, classes="per_class" in typed)
         except InputError as error:
             parser.error(str(error))
 
@@ -93,29 +100,41 @@ def gated(
     began, clock = datetime.now(UTC), time.monotonic()
     texts = _conditions(typed)
 
-    def write_report(found: Gate | None, error: str = "") -> None:
+    def write_report(found: Gate | None, warnings: Sequence[str] = (), error: str = "") -> None:
         if typed.junit is not None:
-            name = " ".join(os.fspath(path) for path in typed.path)
-            write(Path(typed.junit), report(found, texts, name, time.monotonic() - clock, began, error))
+            name, seconds = " ".join(os.fspath(path) for path in typed.path), time.monotonic() - clock
+            write(Path(typed.junit), report(found, texts, name, seconds, began, error=error, warnings=warnings))
 
+    result, verdict = None, None
     try:
         if typed.append is not None:
-            append(typed.append)  # raises now if the result could not be appended later
+            check_history(typed.append)  # raises now if the result could not be appended later
         result = compute()
-        verdict = gate(result, typed.fail_if, max_delta=typed.max_delta) if texts else None
+        verdict = _decided(typed, result) if texts else None
     except BaseException as error:
         with suppress(InputError):  # the error of the run is the one to tell
-            write_report(None, str(error) or type(error).__name__)
+            write_report(None, result.warnings if result else (), str(error) or type(error).__name__)
+        if result is not None:  # a number that was computed is shown even if a condition cannot be checked
+            show_result(result, None)
         raise
     try:
-        write_report(verdict)
+        write_report(verdict, result.warnings)
         if typed.append is not None:
             History.record(typed.append, result, verdict, note=typed.note or "")
-    finally:  # a number that was computed is shown even if it cannot be kept
+    finally:  # nor if it cannot be kept
         show_result(result, verdict)
     for check in verdict.checks if verdict is not None else ():
         say(check.sentence)
     return STATUS[verdict.verdict] if verdict is not None else 0
+
+
+def _decided(typed: argparse.Namespace, result: Comparison) -> Gate:
+    """Decide, and put the verdict on the report if there is one."""
+    how = {"fail_on_warning": typed.fail_on_warning, "silence": typed.silence}
+    verdict = gate(result, typed.fail_if, max_delta=typed.max_delta, **how)
+    if "report" in typed:
+        result.to_html(typed.report, thumbnails="thumbnails" not in typed, gate=verdict)
+    return verdict
 
 
 def show_baseline(result: Comparison) -> None:
@@ -131,14 +150,15 @@ def show_baseline(result: Comparison) -> None:
     error, limits = f"{other.standard_error:.{digits}f}", f"{other.low:.{digits}f} to {other.high:.{digits}f}"
     show(
         f"  difference without bias {other.difference:+.{digits}f} ± {error} (standard error"
-        f"{', paired' if other.paired else ''}), {other.level:.0%} limits {limits}"
+        f"{', paired' if other.paired else ''}), {100 * other.level:g}% limits {limits}"
     )
 
 
 def _conditions(typed: argparse.Namespace) -> Sequence[str]:
     delta = [] if typed.max_delta is None else [condition_of_delta(typed.max_delta)]
     protocol = protocol_of(getattr(typed, "protocol", None))
-    return [*(conditions_of_bounds(protocol.bounds) if protocol else ()), *typed.fail_if, *delta]
+    warned = [condition_of_warnings()] if typed.fail_on_warning else []
+    return [*(conditions_of_bounds(protocol.bounds) if protocol else ()), *typed.fail_if, *delta, *warned]
 
 
 def _condition(start: str, text: str) -> str:

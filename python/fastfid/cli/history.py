@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..checks import whole_number, whole_text
+from ..checks import counted, whole_number, whole_text
 from ..errors import InputError
 from ..files.reading import failures
 from ..files.writing import atomic_write, check_replaceable
@@ -13,6 +13,8 @@ from ..history_picture import START, picture
 from ..history_table import number_of, table
 from ..terminal import check_stdout, say, show
 from .parser import Parser, passing
+
+_MOST_TOLD = 5  # lines that are not read
 
 
 def command(arguments: Sequence[str]) -> None:
@@ -37,12 +39,17 @@ def command(arguments: Sequence[str]) -> None:
         check_replaceable(target, START, "picture of a history")
     check_stdout()
     history = History.load(typed.file)
-    for text in history.skipped:
+    for text in history.skipped[:_MOST_TOLD]:
         say(f"warning: {text}")
+    if len(history.skipped) > _MOST_TOLD:
+        say(f"warning: {len(history.skipped) - _MOST_TOLD} more lines are not read")
     if not history.entries:
         raise InputError(f"{typed.file} has no runs")
     if typed.last is not None:
         history = History(history.entries[-typed.last :], history.skipped)
+    if history.by_name:
+        runs = f"{history.by_name} of {counted(len(history.entries), 'run')}"
+        say(f"note: {runs} do not say which images the real side had: there its name alone tells it from others")
     course = number_of(history, typed.metric)
     if typed.json:
         show(json.dumps([entry.line for entry in history.entries]))

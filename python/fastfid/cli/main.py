@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..arguments import arguments_as_flags
-from ..errors import FastFIDError
+from ..errors import FastFIDError, UsageError
 from ..terminal import say, streams
 from ..threads import num_threads
 from . import (
@@ -54,13 +54,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit status: 0 for success, 1 for an error, 3 if a gate failed, 4 if it is inconclusive, 130 for Ctrl-C, 143 for
-        SIGTERM, 129 for SIGHUP.
+        Exit status: 0 for success, 1 for an error, 2 for options that do not fit together, 3 if a gate failed, 4 if it
+        is inconclusive, 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
 
     Raises
     ------
     SystemExit
-        With status 2 if the arguments are wrong, and with 0 after ``--help`` and ``--version``.
+        With status 2 if the arguments cannot be read, and with 0 after ``--help`` and ``--version``.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     named = _COMMANDS.get(arguments[0]) if arguments else None
@@ -71,6 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return (named(arguments[1:]) if named else score.command(arguments)) or 0
         except BrokenPipeError:
             return 1  # the reader of the output is gone, so nobody would read a message
+        except UsageError as error:
+            say(f"error: {error}")
+            return 2
         except (FastFIDError, OSError) as error:
             say(f"error: {error}")
             return 1

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from ..errors import FastFIDError, FastFIDWarning
-from ..messages import CODES
+from ..messages import CODES, OTHER
 from ..options import Options, checked, names, option_of
 from ..terminal import printable
 
@@ -89,16 +89,18 @@ def add_silence(parser: argparse.ArgumentParser) -> None:
         "--silence",
         action="append",
         default=[],
-        choices=list(CODES),
+        choices=[*CODES, OTHER],
         metavar="KIND",
-        help=f"do not show warnings of this kind, one of {', '.join(CODES)}; can be repeated",
+        help=f"do not show warnings of this kind, one of {', '.join(CODES)}, or {OTHER} for those without a kind; they "
+        "count for nothing in a gate; can be repeated",
     )
 
 
 def silence(typed: argparse.Namespace) -> None:
     """Turn the kinds of warnings off that were typed, until `main` restores the filters."""
     for code in typed.silence:
-        warnings.filterwarnings("ignore", f"{code}:", FastFIDWarning)
+        pattern = rf"(?!({'|'.join(CODES)}):)" if code == OTHER else f"{code}:"
+        warnings.filterwarnings("ignore", pattern, FastFIDWarning)
 
 
 def flag_of(name: str) -> str:

@@ -4,7 +4,8 @@ import argparse
 import json
 from collections.abc import Sequence
 
-from ..checks import real_number, shown, whole_text
+from ..arguments import spelled
+from ..checks import real_number, shown, whole_number, whole_text
 from ..errors import InputError
 from ..terminal import check_stdout, show
 from .parser import IMAGES, Parser, given_options, passing, silence
@@ -49,7 +50,7 @@ def _make_parser() -> argparse.ArgumentParser:
         parser.add_argument(flag, type=passing(_number), metavar="NUMBER", help=text)
     parser.add_argument(
         "--reference",
-        type=passing(whole_text),
+        type=passing(_reference),
         metavar="N",
         help="there are N real images and no more, and only the generated images grow (default: both sides have "
         "equally many)",
@@ -63,3 +64,7 @@ def _number(text: str) -> float:
         return real_number(float(text))
     except ValueError:
         raise InputError(f"must be a number, got {shown(text)}") from None
+
+
+def _reference(text: str) -> int:
+    return whole_number(spelled("reference"), whole_text(text), 2)

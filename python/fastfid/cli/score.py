@@ -8,12 +8,12 @@ from functools import partial
 from .. import __version__
 from ..checks import list_text
 from ..comparison import Comparison
-from ..gate import Gate
 from ..metrics.base import Score
 from ..metrics.foreign_files import FORMATS
 from ..numbers_shown import decimals
 from ..options import checked, names, option_of
 from ..terminal import check_stdout, printable, say, show
+from ..verdicts import Gate
 from .gate import add_gate, check_gate, gated, show_baseline
 from .parser import IMAGES, Parser, add_option, add_silence, expand, flag_of, given_options, passing, silence
 from .save_stats import save_stats
@@ -190,6 +190,8 @@ def _table_of_classes(result: Comparison) -> Iterator[str]:
 def _lines(name: str, score: Score) -> Iterator[str]:
     """One metric's value with its other numbers, and below it the pairs that it lists; long arrays are in --json."""
     numbers = {part: value for part, value in score.parts.items() if isinstance(value, int | float)}
+    if score.certainty is not None and score.certainty.standard_error is not None:
+        numbers.pop("standard_error", None)  # that of the certainty is printed above
     parts = ", ".join(f"{part} {value}" for part, value in numbers.items())
     yield f"{name.upper()}:  {score.value}" + (f"  ({parts})" if parts else "")
     for a, b, distance in score.parts.get("copies", ())[:_MOST_PAIRS]:

@@ -12,7 +12,10 @@ def command(arguments: Sequence[str]) -> None:
     """Run the command."""
     from .. import shard
 
-    typed = _parser().parse_args(expand(arguments))
+    parser = _parser()
+    typed = parser.parse_args(expand(arguments))
+    if not 0 <= typed.index < typed.of:
+        parser.error(f"parts have the numbers 0 to N-1: --index {typed.index} is none of --of {typed.of}")
     silence(typed)
     options = given_options(typed, "shard")
     metrics = ("fid", *(typed.with_metrics or ()))

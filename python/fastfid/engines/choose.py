@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from ..arguments import given, spelled
-from ..errors import DeviceError, InputError
+from ..errors import DeviceError, InputError, UsageError
 from ..extraction.device import parse_devices, visible_gpus
 from ..extraction.recipe import Recipe
 from ..extractor import Extractor
@@ -61,7 +61,7 @@ def _engine(options: Options, devices: Sequence[str], own: Extractor | None) -> 
     """Return the engine as a context manager, which closes it at the end unless the caller gave it."""
     engine: Any = options.engine
     if options.engine_options and engine != "ray":
-        raise InputError(
+        raise UsageError(
             f"{spelled('engine_options')} are those of {spelled('engine', 'ray')}: leave them out, or choose it"
         )
     if engine is not None and not isinstance(engine, str):
@@ -69,7 +69,7 @@ def _engine(options: Options, devices: Sequence[str], own: Extractor | None) -> 
     if engine == "ray":
         return Ray(options.engine_options or {})
     if engine == "local" and len(devices) > 1:
-        raise InputError(
+        raise UsageError(
             f"{spelled('engine', 'local')} uses one device, got {', '.join(devices)}; "
             f"{spelled('engine', 'processes')} uses several"
         )
@@ -91,7 +91,7 @@ def _devices(options: Options, own: Extractor | None) -> Sequence[str]:
 def _devices_of_ray(names: Sequence[str], asked: str) -> Sequence[str]:
     """Return the device as an actor of Ray sees it, to which Ray shows its own GPUs only."""
     if len(names) > 1 or names[0] not in ("auto", "cpu", "cuda", "cuda:0", "cuda:all"):
-        raise InputError(
+        raise UsageError(
             f"{spelled('engine', 'ray')} chooses among the GPUs itself: give {spelled('device', 'cuda')} or 'cpu', "
             f"not {asked!r}"
         )

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -10,13 +11,16 @@ from typing import IO
 from .reading import failures
 from .writing import exclusive
 
+_MOST_LINE = 1 << 20  # bytes
+
 log = logging.getLogger("fastfid")
 
 
-def append(path: str | os.PathLike[str], line: bytes = b"") -> None:
+def append(path: str | os.PathLike[str], line: bytes = b"", *, ours: Callable[[bytes], bool]) -> None:
     """Append a line in one write, while no other process does; an unfinished line before it is ended first.
 
-    Without a line, raise `InputError` if none could be appended; call it so before the run.
+    `ours` says of the first line of a file whether it is one that may be appended to. Without a line, raise
+    `InputError` if none could be appended; call it so before the run.
     """
     with failures(f"cannot append to {os.fspath(path)}"):
         target = Path(path).resolve()  # a link is followed here, because the lock does not
@@ -26,8 +30,8 @@ def append(path: str | os.PathLike[str], line: bytes = b"") -> None:
             raise ValueError("it is not a regular file")
         waiting = f"waiting for another process that appends to {os.fspath(path)}"
         with exclusive(target, lambda: log.info(waiting)) as file:
-            if file.read(1) not in (b"", b"{"):
-                raise ValueError("it holds something else than lines of JSON")
+            if (first := file.readline(_MOST_LINE)) and not ours(first):
+                raise ValueError("it is there and is no history of fastfid")
             if line:
                 _write(target, (b"" if _ends_well(file) else b"\n") + line)
 

@@ -10,6 +10,7 @@ from .decode import Decoded, digest
 # Pillow has two names for JPEG files: MPO is a JPEG with several pictures, as phones write it.
 _SAME = {"MPO": "JPEG"}
 _MOST_NAMES = 3  # of damaged files
+_MANY = 0.1  # share of a side; with more left out, what is left may be of other kinds than what is not
 MOST_DIGESTS = 1 << 20  # copies are looked for among so many images; a set of millions would fill the memory
 
 
@@ -142,7 +143,9 @@ class Tally:
         """Return a warning that lists the images of a source that were left out, or None if there are none."""
         if not self.rejected:
             return None
-        return f"{name}: {counted(len(self.rejected), 'image')} left out: {'; '.join(self.rejected)}"
+        many = len(self.rejected) > _MANY * (self.accepted + len(self.rejected))
+        text = f"{name}: {counted(len(self.rejected), 'image')} left out: {'; '.join(self.rejected)}"
+        return f"{'many-left-out' if many else 'left-out'}: {text}"
 
 
 def _smaller(one: int, other: int) -> int:

@@ -1,10 +1,13 @@
 """The record of how sure a score is."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from .fid_certainty import Parts
 
 LEVEL = 0.95
 
@@ -64,6 +67,8 @@ class Certainty:
     influence_x: NDArray[np.float64] | None = field(default=None, repr=False)
     influence_y: NDArray[np.float64] | None = field(default=None, repr=False)
     reason: str = ""
+    # What a FID's was made of, so that the difference to a baseline does not compute it again.
+    _parts: "Parts | None" = field(default=None, repr=False)
 
     @property
     def fid(self) -> float:
@@ -72,4 +77,4 @@ class Certainty:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the record as plain data for JSON, without the influences."""
-        return {name: value for name, value in vars(self).items() if not name.startswith("influence")}
+        return {name: value for name, value in vars(self).items() if not name.startswith(("influence", "_"))}

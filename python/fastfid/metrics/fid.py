@@ -94,7 +94,7 @@ def _warnings(offset: float, sure: Certainty | None) -> tuple[str, ...]:
         found.append(f"no usable square root: {offset:g} was added to the diagonals of both covariances")
     if sure is not None and sure.p_value is not None and sure.p_value > _TOO_ALIKE:
         found.append(
-            "the sets are more alike than independent sets from one source: if they share images, or one was made from "
-            "the other, the limits of the FID do not hold"
+            "too-alike: the sets are more alike than independent sets from one source: if they share images, or one "
+            "was made from the other, the limits of the FID do not hold"
         )
     return tuple(found)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..arguments import spelled
 from ..checks import level_number
 from ..errors import InputError
 from ..fit import Fit
@@ -108,6 +109,7 @@ def certainty_of(x: Given, y: Given, level: float) -> Certainty:
         p_value=parts.p_value,
         influence_x=of_x,
         influence_y=of_y,
+        _parts=parts,
     )
 
 
@@ -175,12 +177,15 @@ class Pair:
         """Return what is known, or the reason why nothing is."""
         dims = self.sides[0].dims
         if all(side.fixed for side in self.sides):
-            return "both sides are statistics without their images, so that nothing says how much they vary"
+            return (
+                "both sides are statistics without their images, so that nothing says how much they vary; give the "
+                "images of a side"
+            )
         fewest, least = min(self.sides, key=lambda side: side.count), max(ROWS_PER_DIM * dims, LEAST_ROWS)
         if fewest.count < least:
             return (
                 f"{fewest.name} has {fewest.n} rows of {dims} dims, and the corrections need at least {least}; "
-                "an interval by bootstrap works for any number of images"
+                f"a comparison with {spelled('bootstrap', 100)} has an interval of the FID for any number of images"
             )
         for side in self.sides:
             if side.is_coarse():

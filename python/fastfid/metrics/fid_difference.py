@@ -52,18 +52,17 @@ class Measured:
     across: Matrix
 
     @classmethod
-    def of(cls, generated: Given, real: Given, *, paired: bool) -> "Self | str":
-        """Measure a generator, or return the reason why that is not possible."""
-        pair = Pair(generated, real)
-        parts = pair.parts()
-        if isinstance(parts, str):
-            return parts
-        if parts.values[0] is None:
+    def of(cls, generated: Given, real: Given, *, paired: bool, parts: Parts | None = None) -> "Self | str":
+        """Measure a generator, of which `parts` may be known, or return the reason why that is not possible."""
+        found = parts or Pair(generated, real).parts()
+        if isinstance(found, str):
+            return found
+        if found.values[0] is None:
             return "it is statistics without the images' features, so that nothing says how much it varies"
         among = across = np.zeros(0)
         if paired:
-            among, across = _kernels(*(side.scaled(parts.exponent) for side in pair.sides))
-        return cls(generated.count, real.count, parts, among, across)
+            among, across = _kernels(*(side.scaled(found.exponent) for side in (generated, real)))
+        return cls(generated.count, real.count, found, among, across)
 
     def values(self, exponent: int) -> list[Values | None]:
         """Return the values of both sides, in units of 4**`exponent`."""

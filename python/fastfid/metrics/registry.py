@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, cast
 
 from ..checks import type_of
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from .authpct import AuthPct
 from .base import Metric, Need, Score
 from .cmmd import CMMD
@@ -50,7 +50,7 @@ def asked_for(metrics: Any, options: object) -> list[Metric]:
     ]
     names = [metric.name for metric in found]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise InputError(f"metrics: two are called {twice[0]}; give one of them another name")
+        raise UsageError(f"metrics: two are called {twice[0]}; give one of them another name")
     return found
 
 

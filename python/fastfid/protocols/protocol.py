@@ -187,7 +187,7 @@ class Protocol:
                 raise StatisticsMismatch(
                     f"{text}: make it again with this protocol's mode ({spelled('force', True)} overrides)"
                 )
-            messages.warn_once(("protocol", side.name), f"compared because of force although {text}")
+            messages.warn_once(("protocol", side.name), f"forced: compared because of force although {text}")
 
     def choosing(self, generated: Side, options: "Options", messages: Messages) -> Side:
         """Choose as many generated images as the protocol takes, if its tool chooses from more."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ..arguments import spelled
 from ..checks import type_of
-from ..errors import InputError
+from ..errors import InputError, UsageError
 from ..files.layouts import PICKLES, split_entry
 from ..files.reading import failures, open_regular, read_regular
 from ..files.remote import without_secrets
@@ -98,9 +98,9 @@ def given(
     if reference is not None and (protocol is None or wanted is None):
         own = f"protocol {protocol.name} has none" if protocol else "there is no protocol"
         what = f"{spelled('reference')} is the real side of a protocol of one data set"
-        raise InputError(f"{what}, and {own}: give it as the second side")
+        raise UsageError(f"{what}, and {own}: give it as the second side")
     if reference is not None and b is not None:
-        raise InputError(f"the real side is given twice: leave out the second side, or {spelled('reference')}")
+        raise UsageError(f"the real side is given twice: leave out the second side, or {spelled('reference')}")
     if protocol is None or wanted is None:
         return b, None
     real = next((each for each in (b, reference) if each is not None), None)

@@ -9,6 +9,13 @@ BY_CODE = {
     "damaged": "Download or copy these files again; their pixels may be wrong.",
     "duplicates": "Remove the copies, or state them: copies make a set look less varied, and shared images make two "
     "sets look more alike than they are.",
+    "same-images": "Compare two sets of different images; a set beside itself has no distance.",
+    "too-alike": "Check whether the two sides share images, or one was made from the other.",
+    "left-out": "Repair or replace these files: the number is about the images that are left.",
+    "many-left-out": "Repair or replace these files first: what is left may be of other kinds than what is not.",
+    "forced": "The number compares unlike things. Make both sides in the same way.",
+    "baseline": "Give the images of the other generator as baseline.",
+    "no-record": "Make the statistics again with fastfid, or make sure that the same model and mode were used.",
     "few-images": "Use more images, and compare only numbers of equally many images; fastfid plan says how many are "
     "needed.",
     "unequal-n": "Compare only with numbers from the same numbers of images, or use the value without bias.",
@@ -20,12 +27,7 @@ BY_CODE = {
 }
 #: By words in a warning without a code.
 BY_WORDS = {
-    "left out": "Repair or replace these files: the number is about the images that are left.",
-    "no record of the model": "Make the statistics again with fastfid, or make sure that the same model and mode were "
-    "used.",
-    "because of force": "The number compares unlike things. Make both sides in the same way.",
     "made differently": "Harmless for the leading digits; make both sides on one machine to remove it.",
-    "more alike than": "Check whether the two sides share images.",
     "does not apply": "Give the images instead of statistics, or leave the option out.",
     "out of memory": "The number is not affected. Use this batch size to save time.",
     "NaN": "Look at the images of the smallest side: a metric has no value for them.",

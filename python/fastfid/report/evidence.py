@@ -14,13 +14,16 @@ from ..metrics.certainty import Certainty
 from ..metrics.feature_blocks import Given
 from ..metrics.rows import ROWS, Rows
 from ..row_names import namer, placer
+from .chance import Chance, chance
 from .closest import Closest, closest
 from .directions import Direction, Shown, directions
+from .spectra import Spectrum, spectra
 from .subsets import Subset, subsets
 from .thumbnails import Picture, pictures, reason_for_none
 
 _INFLUENTIAL = 6  # images of each side
-_OF_FID = ("directions", "subsets", "influential")
+_ROUNDING = 1e-9  # of the variances; a smaller influence is rounding
+_OF_FID = ("directions", "chance", "spectra", "subsets", "influential")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,11 @@ class Evidence:
     shares : tuple of float
         The share of the FID along the leading directions of the difference, the largest first.
     directions : tuple of Direction
-        The first few of them, with the images that lie farthest along them.
+        The first few of them, with the images at both ends.
+    chance : Chance or None
+        What the directions of chance would hold.
+    spectra : tuple of Spectrum
+        How much the images of each side vary.
     subsets : tuple of Subset
         The FID of growing random subsets; the last is that of all images.
     influential : tuple of tuple of Shown
@@ -51,6 +58,8 @@ class Evidence:
 
     shares: tuple[float, ...] = ()
     directions: tuple[Direction, ...] = ()
+    chance: Chance | None = None
+    spectra: tuple[Spectrum, ...] = ()
     subsets: tuple[Subset, ...] = ()
     influential: tuple[tuple[Shown, ...], ...] = ()
     closest: Mapping[str, Closest] = field(default_factory=dict)
@@ -89,8 +98,10 @@ def _parts(fits: Sequence[Fit], scores: Mapping[str, Score]) -> Iterator[tuple[s
     if "fid" in scores:
         given = [Given.of(fit, name) for fit, name in zip(fits, ("the first side", "the second side"), strict=True)]
         yield "directions", lambda: directions(given)
+        yield "chance", lambda: chance(given[0], given[1], scores["fid"].value)
+        yield "spectra", lambda: spectra(given)
         yield "subsets", lambda: subsets(given[0], given[1], scores["fid"].value)
-        yield "influential", lambda: _influential(scores["fid"].certainty)
+        yield "influential", lambda: _influential(scores["fid"].certainty, given)
     yield "closest", lambda: closest([_rows(fit) for fit in fits])
 
 
@@ -99,10 +110,14 @@ def _rows(fit: Fit) -> Any:
     return None if rows is None else cast(Rows, rows).matrix
 
 
-def _influential(sure: Certainty | None) -> tuple[tuple[Shown, ...], ...]:
+def _influential(sure: Certainty | None, given: Sequence[Given]) -> tuple[tuple[Shown, ...], ...]:
     if sure is None or sure.standard_error is None:
         raise InputError(sure.reason if sure else "the certainty was not asked for")
-    return tuple(_largest(values) for values in (sure.influence_x, sure.influence_y))
+    influences = (sure.influence_x, sure.influence_y)
+    largest = max(float(np.abs(values).max()) for values in influences if values is not None)
+    if not largest > _ROUNDING * sum(side.gaussian.trace() for side in given):
+        raise InputError("no image has an influence, apart from rounding")
+    return tuple(_largest(values) for values in influences)
 
 
 def _largest(values: NDArray[np.float64] | None) -> tuple[Shown, ...]:
@@ -120,7 +135,8 @@ def _copies(sides: Sequence[Side]) -> dict[str, int]:
 
 def _rows_shown(evidence: Evidence, side: int) -> set[int]:
     """Return the rows of a side that any part of the report shows."""
-    lists = [direction.farthest[side] for direction in evidence.directions]
+    ends = [end for direction in evidence.directions for end in (direction.left, direction.right)]
+    lists = [end.outermost[side] for end in ends]
     lists += evidence.influential[side : side + 1]
     rows = {shown.row for each in lists for shown in each}
     for name, found in evidence.closest.items():

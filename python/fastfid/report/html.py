@@ -1,6 +1,7 @@
 """Renders the page, and writes it. Needs jinja2, which is imported when a report is asked for."""
 
 import os
+import re
 from functools import cache
 from html import escape
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from .page import page_of
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
+    from ..verdicts import Gate
 
 _START = "<!DOCTYPE html>\n<!-- a report of fastfid -->\n"
 _HEIGHT = 640  # pixels of the frame in a notebook
@@ -37,10 +39,10 @@ def check_report(report: bool | str | os.PathLike[str]) -> None:
     check_replaceable(Path(report), _START.encode(), "report")
 
 
-def report_of(result: "Comparison", *, thumbnails: bool = True) -> str:
+def report_of(result: "Comparison", *, thumbnails: bool = True, gate: "Gate | None" = None) -> str:
     """Return the page of a comparison."""
     check_report(True)
-    text: str = _template().render(page_of(result, thumbnails=thumbnails))
+    text: str = _template().render({**page_of(result, thumbnails=thumbnails), "gate": gate})
     return _START + text
 
 
@@ -71,9 +73,17 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["breakable"] = _breakable
     return environment.get_template("report.html")
 
 
 def _visible(value: Any) -> Any:
     """Escape what no page can hold or show: control characters, halves of pairs, and marks of writing direction."""
     return printable(value) if type(value) is str else value
+
+
+def _breakable(name: str) -> Any:
+    """Let a long name break after the marks in it, rather than within a word."""
+    from markupsafe import Markup
+
+    return Markup("<wbr>").join(part for part in re.split(r"(?<=[_./ -])", printable(name)) if part)

@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING, Any
 from .._core import __version__
 from ..checks import counted
 from ..fit import Side
-from ..metrics.base import Score
 from ..numbers_shown import decimals
-from . import plots
+from . import origin, plots
 from .advice import advice_on
-from .closest import Closest
-from .directions import Shown
+from .closest import Closest, Pair
+from .directions import Direction, Shown
 from .evidence import Evidence
+from .scores import classes_of, score_rows, without_limits
 from .thumbnails import Picture
-from .verdict import TITLES, chance, plain, sentence, shown_as, verdict_of
+from .verdict import chance, plain, sentence, shown_as, verdict_of
 
 if TYPE_CHECKING:
     from ..comparison import Comparison
 
 _ASK = "not asked for; compare(..., report=True), or --report on the command line, computes this part"
 _MOST_LISTED = 50  # files that were left out
-_MOST_CLASSES = 30  # shown at once; the others can be unfolded
-_PAIRS = {"ab": "Between A and B", "aa": "Within A", "bb": "Within B"}
+_SHOWN = 3  # directions with images
+_PAIRS = {
+    "ab": ("Between A and B", "an image of A that shows the same as one of B may be a copied training image"),
+    "aa": ("Within A", "pairs that show the same are of a generator that repeats itself"),
+    "bb": ("Within B", "pairs that show the same are copies among the real images"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ def page_of(result: "Comparison", *, thumbnails: bool) -> dict[str, Any]:
     """Return everything that the template shows."""
     sides = [side for side in (result.a, result.b) if side]
     evidence = result.evidence or Evidence(
-        absent=dict.fromkeys(("directions", "subsets", "influential", "closest"), _ASK)
+        absent=dict.fromkeys(("directions", "spectra", "subsets", "influential", "closest"), _ASK)
     )
     gallery = _Gallery(evidence, sides, thumbnails=thumbnails)
     return {
@@ -52,26 +56,21 @@ def page_of(result: "Comparison", *, thumbnails: bool) -> dict[str, Any]:
         "facts": list(_facts(result)),
         "ruler": _ruler(result),
         "floor": "fid" in result.scores and result.certainty is not None and result.certainty.noise_floor is not None,
-        "scores": list(_scores(result)),
-        "level": f"{100 * max((s.certainty.level for s in result.scores.values() if s.certainty), default=0.95):g}%",
+        "fid": "fid" in result.scores,
+        "scores": list(score_rows(result.scores, tuple(side.n for side in sides))),
+        "without_limits": without_limits(result.scores),
         "warnings": [advice_on(warning) for warning in result.warnings],
         "notes": result.notes,
         "absent": {name: sentence(reason) for name, reason in evidence.absent.items()},
-        "terms": plots.terms(result.mean_term, result.trace_term) if "fid" in result.scores else None,
+        "terms": _terms(result) if "fid" in result.scores else None,
         **_plots(result, evidence),
-        "directions": [
-            {
-                "share": f"{direction.share:.1%}",
-                "plot": plots.histograms(direction, k) if direction.edges else None,
-                "cards": [gallery.cards(i, shown, "{:+.1f} sd") for i, shown in enumerate(direction.farthest)],
-            }
-            for k, direction in enumerate(evidence.directions, 1)
-        ],
+        **_origin(result, evidence, gallery),
         "influential": [gallery.cards(i, shown, "{:.4g}") for i, shown in enumerate(evidence.influential)],
         "closest": [_pairs(name, found, gallery) for name, found in evidence.closest.items()],
+        "own": "B" if "bb" in evidence.closest else "A",
         "copies": _copies(evidence.copies),
         "without": [reason for reason in dict.fromkeys(gallery.without) if reason],
-        "classes": _classes(result),
+        "classes": classes_of(result, evidence),
         "left_out": [_left_out(side, letter) for side, letter in zip(sides, "AB", strict=False) if side.rejected],
         "made": list(_made(result)),
         "citation": result.citation,
@@ -128,39 +127,52 @@ def _ruler(result: "Comparison") -> plots.Plot | None:
     return plots.ruler(sure) if sure and sure.standard_error is not None else None
 
 
-def _scores(result: "Comparison") -> Iterator[dict[str, Any]]:
-    for name, score in result.scores.items():
-        numbers = {part: value for part, value in score.parts.items() if isinstance(value, int | float)}
-        yield {
-            "name": TITLES.get(name, name),
-            "value": score.value,
-            "shown": plain(score.value),
-            "better": score.better,
-            "convention": score.convention,
-            "n": " / ".join("?" if n is None else f"{n:,}" for n in score.n),
-            "parts": {part.replace("_", " "): plain(value) for part, value in numbers.items() if value != score.value},
-            **_certainty(score),
-        }
+def _terms(result: "Comparison") -> plots.Plot | None:
+    """Return the two terms, without rounding; None if nothing is left."""
+    rounding = result.error_estimate  # NaN if it is not known
+    mean, covariance = (0.0 if abs(term) <= rounding else term for term in (result.mean_term, result.trace_term))
+    return plots.terms(mean, covariance) if mean or covariance else None
 
 
-def _certainty(score: Score) -> dict[str, str]:
-    sure = score.certainty
-    if sure is None or sure.standard_error is None:
-        return {"without": "", "limits": "", "reason": sure.reason if sure else ""}
-    number = shown_as(sure)
+def _plots(result: "Comparison", evidence: Evidence) -> dict[str, Any]:
+    sure = result.certainty if "fid" in result.scores and not origin.is_too_alike(result) else None
     return {
-        "without": f"{number(sure.corrected)} ± {number(sure.standard_error)}",
-        "limits": f"{number(sure.low)} to {number(sure.high)}",
-        "reason": "",
+        "beyond": sure is not None and sure.corrected is not None,
+        "growth": plots.growth(evidence.subsets, sure) if evidence.subsets and _terms(result) else None,
+        "spectrum": plots.spectrum(evidence.shares, origin.measure(result, evidence)) if evidence.shares else None,
+        "eigenvalues": plots.eigenvalues(evidence.spectra) if evidence.spectra else None,
     }
 
 
-def _plots(result: "Comparison", evidence: Evidence) -> dict[str, plots.Plot | None]:
-    sure = result.certainty if "fid" in result.scores else None
+def _origin(result: "Comparison", evidence: Evidence, gallery: "_Gallery") -> dict[str, Any]:
+    found, text = origin.standing_out(result, evidence) if evidence.shares else (0, "")
+    totals = [spectrum.total for spectrum in evidence.spectra]
     return {
-        "growth": plots.growth(evidence.subsets, sure) if evidence.subsets else None,
-        "spectrum": plots.spectrum(evidence.shares) if evidence.shares else None,
+        "standing_out": text,
+        "by_chance": evidence.shares and origin.measure(result, evidence) is not None,
+        "noise": origin.is_noise(result),
+        "directions": [
+            {
+                "share": f"{direction.share:.1%}",
+                "course": origin.course(direction),
+                "plot": plots.histograms(direction, k),
+                "normal": direction.normal.upper(),
+                "ends": _ends(direction, gallery),
+            }
+            for k, direction in enumerate(evidence.directions[: min(found, _SHOWN)], 1)
+        ],
+        "variety": f"{totals[0] / totals[1]:.3g}" if totals and totals[1] else "",
     }
+
+
+def _ends(direction: Direction, gallery: "_Gallery") -> list[dict[str, Any]]:
+    """Return both ends; the images of the side that an end belongs to come first."""
+    found = []
+    for name, end in (("Left", direction.left), ("Right", direction.right)):
+        first = 0 if end.of_a >= 0.5 else 1
+        cards = [card for i in (first, 1 - first) for card in gallery.cards(i, end.outermost[i], "at {:.1f}")]
+        found.append({"name": name, "owner": origin.owner(end), "cards": cards})
+    return found
 
 
 class _Gallery:
@@ -189,57 +201,35 @@ class _Gallery:
 
 def _pairs(name: str, found: Closest, gallery: _Gallery) -> dict[str, Any]:
     one, other = ("ab".index(letter) for letter in name)
+    title, says = _PAIRS[name]
     return {
-        "title": _PAIRS[name],
+        "title": title,
+        "says": sentence(says),
         "pairs": [
             {
                 "cards": [gallery.card(one, pair.rows[0]), gallery.card(other, pair.rows[1])],
                 "distance": f"{pair.distance:.4g}",
-                "same": gallery.same((one, other), pair.rows),
+                "verdict": _copy(pair, found, same=gallery.same((one, other), pair.rows)),
             }
             for pair in found.pairs
         ],
         "typical": f"{found.typical:.4g}",
+        "limit": f"{found.limit:.4g}" if found.limit else "",
         "searched": "" if found.searched == found.of else f"{found.searched:,} of the {found.of:,}",
     }
+
+
+def _copy(pair: Pair, found: Closest, *, same: bool) -> str:
+    if same:
+        return "the same pixels"
+    if pair.distance == 0:
+        return "the same features"
+    return "likely a copy" if pair.distance < found.limit else ""
 
 
 def _copies(copies: Mapping[str, int]) -> list[str]:
     texts = {"a": "within A", "b": "within B", "ab": "in both A and B"}
     return [f"{copies[name]:,} {text}" for name, text in texts.items() if name in copies]
-
-
-def _classes(result: "Comparison") -> dict[str, Any] | None:
-    if not result.classes:
-        return None
-    metric = next(iter(result.scores))
-    lower = result.scores[metric].better == "lower"
-    found = sorted(result.classes.items(), key=lambda item: item[1][metric].value, reverse=lower)
-    most = max((abs(scores[metric].value) for _, scores in found), default=0.0) or 1.0
-    rows = [
-        {
-            "name": name,
-            "n": " / ".join(f"{n:,}" for n in scores[metric].n if n is not None),
-            "values": [(_with_error(scores[each]), scores[each].value) for each in result.scores],
-            "width": f"{100 * max(scores[metric].value, 0.0) / most:.1f}",
-        }
-        for name, scores in found
-    ]
-    return {
-        "metrics": [TITLES.get(name, name) for name in result.scores],
-        "rows": rows[:_MOST_CLASSES],
-        "others": rows[_MOST_CLASSES:],
-        "count": len(rows),
-        "mean": f"{TITLES.get(metric, metric)} {plain(result.over_classes(metric)[0])}",
-    }
-
-
-def _with_error(score: Score) -> str:
-    sure = score.certainty
-    if sure is None or sure.standard_error is None:
-        return plain(score.value)
-    number = shown_as(sure)
-    return f"{number(score.value)} ± {number(sure.standard_error)}"
 
 
 def _left_out(side: Side, letter: str) -> dict[str, Any]:

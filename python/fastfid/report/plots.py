@@ -6,12 +6,16 @@ from math import floor, log10
 from typing import Any
 
 from ..metrics.certainty import Certainty
+from .chance import Chance
 from .directions import Direction
+from .spectra import Spectrum
 from .subsets import Subset
 from .verdict import shown_as
 
 WIDTH = 420.0  # small, so that text is readable where the page is narrow
 _LEFT = 46.0
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_WIDE = 7.2  # of a character, at most
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,12 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str) -> Mark:
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "start") -> Mark:
     """Return a text; `anchor` is start, middle or end."""
     return Mark("text", {"x": _at(x), "y": _at(y), "class": kind or None, "text-anchor": anchor}, words)
+
+
+def centred(x: float, y: float, words: str, kind: str) -> Mark:
+    """Return a text around x, moved so far that it ends within the plot."""
+    half = _WIDE * len(words) / 2
+    return text(min(max(x, half), WIDTH - half), y, words, kind, "middle")
 
 
 def circle(x: float, y: float, kind: str) -> Mark:
@@ -107,7 +117,7 @@ def ruler(sure: Certainty) -> Plot:
 
 
 def _beside(x: float, y: float, words: str) -> Mark:
-    if x + 10 + 7.0 * len(words) > WIDTH:
+    if x + 10 + _WIDE * len(words) > WIDTH:
         return text(x - 10, y - 8, words, "value", "end")
     return text(x + 10, y + 4, words, "value")
 
@@ -134,7 +144,7 @@ def growth(subsets: Sequence[Subset], sure: Certainty | None) -> Plot:
         end = 8 * whole
         more = [whole * 2 ** (k / 4) for k in range(13)]
         expected = [(n, sure.corrected + (sure.bias or 0.0) * whole / n) for n in more]
-    values = [*fids, *(fid for _, fid in expected), 0.0]
+    values = [*fids, *(fid for _, fid in expected), sure.corrected or 0.0 if sure else 0.0, 0.0]
     across = Scale(log10(sizes[0]), log10(end), _LEFT, WIDTH - 14)
     up = Scale(min(values), max([*values, (sure.high or 0.0) if sure else 0.0]) * 1.05 or 1.0, 196, 14)
     if sure is not None and sure.corrected is not None:
@@ -153,9 +163,10 @@ def growth(subsets: Sequence[Subset], sure: Certainty | None) -> Plot:
     return Plot("growth", 240, "FID against the number of images", f"The FID reads {read} images.{beyond}", marks)
 
 
-def spectrum(shares: Sequence[float]) -> Plot:
-    """Return the share of the FID along each of the leading directions."""
-    up = Scale(0.0, max(shares) * 1.08, 150, 12)
+def spectrum(shares: Sequence[float], chance: Chance | None) -> Plot:
+    """Return the share of the FID along each of the leading directions, and what they hold by chance."""
+    by_chance = chance.shares if chance else ()
+    up = Scale(0.0, max([*shares, *by_chance, chance.limit if chance else 0.0]) * 1.08, 150, 12)
     wide = (WIDTH - 14 - _LEFT) / len(shares)
     marks = [*up.grid(_LEFT, WIDTH - 14, "%")]
     for k, share in enumerate(shares):
@@ -163,36 +174,65 @@ def spectrum(shares: Sequence[float]) -> Plot:
         marks.append(rectangle(x + wide * 0.12, up(share), wide * 0.76, 150 - up(share), "bar"))
         if k == 0 or (k + 1) % 5 == 0:
             marks.append(text(x + wide / 2, 166, str(k + 1), "tick", "middle"))
+    marks += [
+        line(_LEFT + wide * k, up(share), _LEFT + wide * (k + 1), up(share), "by-chance")
+        for k, share in enumerate(by_chance[: len(shares)])
+    ]
     marks.append(text((_LEFT + WIDTH - 14) / 2, 184, "direction", "name", "middle"))
     listed = ", ".join(f"{share:.1%}" for share in shares)
+    beside = f" By chance: {', '.join(f'{share:.1%}' for share in by_chance)}." if by_chance else ""
     return Plot(
-        "spectrum", 192, "Share of the FID along the leading directions", f"From the first on: {listed}.", marks
+        "spectrum", 192, "Share of the FID along the leading directions", f"From the first on: {listed}.{beside}", marks
     )
+
+
+def eigenvalues(spectra: Sequence[Spectrum]) -> Plot | None:
+    """Return the eigenvalues of both covariances on logarithmic scales; None if a side does not vary."""
+    if not all(spectrum.values for spectrum in spectra):
+        return None
+    values = [value for spectrum in spectra for value in spectrum.values]
+    last = max(spectrum.places[-1] for spectrum in spectra)
+    across = Scale(0.0, log10(max(last, 2)), _LEFT, WIDTH - 14)
+    up = Scale(log10(min(values)) - 0.1, log10(max(values)) + 0.1, 150, 12)
+    powers = range(floor(up.low) + 1, floor(up.high) + 1)
+    marks = [line(_LEFT, 150, WIDTH - 14, 150, "axis"), *across.powers(150, 1, max(last, 2))]
+    for power in powers:
+        if len(powers) < 8 or power % 2 == 0:
+            marks += [line(_LEFT, up(power), WIDTH - 14, up(power), "grid")]
+            marks += [text(_LEFT - 7, up(power) + 4, f"10{str(power).translate(_RAISED)}", "tick", "end")]
+    for spectrum, kind in zip(spectra, "ab", strict=True):
+        points = [(across(log10(k)), up(log10(v))) for k, v in zip(spectrum.places, spectrum.values, strict=True)]
+        marks.append(path(points, f"line-{kind}"))
+    marks.append(text((_LEFT + WIDTH - 14) / 2, 184, "main direction of each side", "name", "middle"))
+    a, b = (f"from {each.values[0]:.3g} to {each.values[-1]:.3g} at {each.places[-1]}" for each in spectra)
+    return Plot("eigenvalues", 192, "The variances of A and B along their main directions", f"A: {a}. B: {b}.", marks)
 
 
 def histograms(direction: Direction, number: int) -> Plot:
     """Return the distribution of both sides along a direction."""
-    most = max((max(counts) for counts in direction.counts if counts), default=1.0)
     edges = direction.edges
-    across = Scale(edges[0], edges[-1] if edges[-1] > edges[0] else edges[0] + 1, 8, WIDTH - 8)
-    up = Scale(0.0, most * 1.08, 96, 22)
-    marks = [line(8, 96, WIDTH - 8, 96, "axis")]
+    across = Scale(edges[0], edges[-1] if edges[-1] > edges[0] else edges[0] + 1, 14, WIDTH - 14)
+    up = Scale(0.0, max(max(counts) for counts in direction.counts) * 1.08, 96, 22)
+    marks = list(across.axis(96, 6))
     for counts, kind in zip(direction.counts, "ab", strict=True):
-        if counts:
-            corners = [(across(edges[0]), up(0.0))]
-            for k, count in enumerate(counts):
-                corners += [(across(edges[k]), up(count)), (across(edges[k + 1]), up(count))]
-            marks.append(path([*corners, (across(edges[-1]), up(0.0))], f"outline-{kind}"))
-    for k, (mean, kind) in enumerate(zip(direction.means, "ab", strict=True)):
-        x = min(max(across(mean), 12.0), WIDTH - 12)
-        marks += [
-            line(x, 16, x, 96, f"mean-{kind}"),
-            text(x + (4 if k == 0 else -4), 12, kind.upper(), f"letter-{kind}", ("start", "end")[k]),
-        ]
-    a, b = (
-        f"mean {m:.3g}, standard deviation {s:.3g}" for m, s in zip(direction.means, direction.deviations, strict=True)
+        corners = [(across(edges[0]), up(0.0))]
+        for k, count in enumerate(counts):
+            corners += [(across(edges[k]), up(count)), (across(edges[k + 1]), up(count))]
+        marks.append(path([*corners, (across(edges[-1]), up(0.0))], f"outline-{kind}"))
+    for mean, kind, beside, anchor in ((direction.shift, "a", 4, "start"), (0.0, "b", -4, "end")):
+        x = min(max(across(mean), 16.0), WIDTH - 16)
+        marks += [line(x, 16, x, 96, f"mean-{kind}"), text(x + beside, 12, kind.upper(), f"letter-{kind}", anchor)]
+    unit = direction.unit
+    marks.append(text(WIDTH / 2, 130, f"standard deviations of {unit} from the mean of B", "name", "middle"))
+    spreads = (f"{direction.spread:.3g}", "1" if unit == "B" else "0")
+    return Plot(
+        f"direction-{number}",
+        136,
+        f"The two sides along direction {number}",
+        f"In standard deviations of {unit}: A has the mean {direction.shift:.3g} and the standard deviation "
+        f"{spreads[0]}, B the mean 0 and the standard deviation {spreads[1]}.",
+        marks,
     )
-    return Plot(f"direction-{number}", 102, f"The two sides along direction {number}", f"A: {a}. B: {b}.", marks)
 
 
 class Scale:
@@ -211,13 +251,14 @@ class Scale:
         yield line(self.start, y, self.end, y, "axis")
         for value in ticks(self.low, self.high, about):
             yield line(self(value), y, self(value), y + 4, "axis")
-            yield text(self(value), y + 17, f"{value:g}", "tick", "middle")
+            yield centred(self(value), y + 17, f"{value:g}", "tick")
 
     def grid(self, left: float, right: float, unit: str = "") -> Iterator[Mark]:
         """Yield horizontal lines with numbers on the left."""
         for value in ticks(self.low, self.high, 5):
             yield line(left, self(value), right, self(value), "grid" if value else "axis")
-            yield text(left - 7, self(value) + 4, f"{value:.3g}" if not unit else f"{100 * value:.3g} %", "tick", "end")
+            words = f"{100 * value:.3g} %" if unit else f"{value:.3g}".replace("e+0", "e")
+            yield text(left - 7, self(value) + 4, words, "tick", "end")
 
     def powers(self, y: float, first: float, last: float) -> Iterator[Mark]:
         """Yield numbers on a horizontal scale of powers of ten, with 2 and 5 between them if there is room."""
@@ -226,7 +267,7 @@ class Scale:
             for factor in factors:
                 if first <= (value := factor * 10.0**power) <= last:
                     yield line(self(log10(value)), y, self(log10(value)), y + 4, "axis")
-                    yield text(self(log10(value)), y + 17, f"{value:,.0f}", "tick", "middle")
+                    yield centred(self(log10(value)), y + 17, f"{value:,.0f}", "tick")
 
 
 def _at(value: float) -> str:

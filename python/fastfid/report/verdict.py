@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..comparison import Comparison
 
 _LEAST_P = 1e-15
-_TOO_ALIKE = 0.9999  # a p-value
+TOO_ALIKE = 0.9999  # a p-value
 #: How the names of metrics are written.
 TITLES = {"fid": "FID", "kid": "KID", "is": "Inception Score", "sfid": "sFID", "prdc": "Precision", "cmmd": "CMMD"}
 TITLES |= {"mind": "MIND", "vendi": "Vendi score", "authpct": "AuthPct"}
@@ -51,7 +51,7 @@ def _of_distance(sure: Certainty, title: str) -> Verdict:
             f"the bias of so few images explains all of it ({number(sure.corrected)} is left), and the "
             f"{100 * sure.level:g}% limits reach from 0 to {number(sure.high)}"
         )
-    if sure.p_value is not None and sure.p_value > _TOO_ALIKE:
+    if sure.p_value is not None and sure.p_value > TOO_ALIKE:
         return Verdict(
             "The sets are too much alike to be independent",
             f"The {title} of {number(sure.value)} is below what two independent sets from one source would read; if "
@@ -80,6 +80,10 @@ def _unsure(result: "Comparison", score: Score, title: str) -> Verdict:
             f"; with as many images it would be between {plain(interval.low)} and {plain(interval.high)} "
             f"({100 * interval.level:g}% interval, bias included)"
         )
+    if sure is not None and interval is not None:
+        limits = f"{100 * interval.level:g}% interval {interval.low:.4g} to {interval.high:.4g}"
+        why = sure.reason.partition("; ")[0]  # without the way out, which was taken
+        return Verdict(f"{title} {score.value:.4g}, {limits}", f"{text}. {sentence(why)}")
     if sure is not None:
         return Verdict("How sure this is cannot be said", f"{text}. {sentence(sure.reason)}")
     asked = result.evidence is not None
