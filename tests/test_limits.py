@@ -13,7 +13,7 @@ from PIL import Image
 import fastfid
 from fastfid.errors import InputError
 from fastfid.files import npz
-from fastfid.sources import archive, open_source
+from fastfid.sources import archive, globs, open_source
 from fastfid.sources.pieces import read_items
 from test_archives import png, write_tar, write_zip
 from test_streams import PACK
@@ -65,6 +65,15 @@ def test_members_of_an_npz(tmp_path, monkeypatch):
 def test_digits_of_a_pattern(pattern):
     with pytest.raises(InputError, match="has more than 18 digits"):
         fastfid.statistics(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [("{0..9}" + "x" * 5000, "more than 4,096 characters"), ("{0..99999}" + "x" * 4000, "or too long ones")],
+)
+def test_length_of_a_pattern(pattern, said):
+    with pytest.raises(InputError, match=said):
+        globs.expand(pattern)
 
 
 def test_a_text_beyond_unicode_is_none():

@@ -33,6 +33,8 @@ _MAGIC = re.compile(r"[*?[]")
 _BRACE = re.compile(r"\{([^{}]*,[^{}]*|\d+\.\.\d+)\}")
 _MOST_ALTERNATIVES = 1_000_000
 _MOST_DIGITS = 18
+_LONGEST = 4096  # characters of a pattern; Linux takes no longer paths
+_MOST_CHARACTERS = 1 << 28  # of all names together
 _MOST_NAMED = 3
 _THREADS = 16  # files that are asked for at a time
 
@@ -60,13 +62,15 @@ def expand(pattern: str) -> list[str]:
     Raises
     ------
     InputError
-        If there are more than a million, or a number has more than 18 digits.
+        If there are more than a million, or the pattern is too long.
 
     Examples
     --------
     >>> expand("{train,test}-{08..10}.tar")
     ['train-08.tar', 'train-09.tar', 'train-10.tar', 'test-08.tar', 'test-09.tar', 'test-10.tar']
     """
+    if len(pattern) > _LONGEST:
+        raise InputError(f"the pattern {shown(pattern)} has more than {_LONGEST:,} characters")
     parts = _BRACE.split(pattern)  # texts, with what is between the braces at odd places
     choices: list[list[str]] = []
     count = 1
@@ -88,8 +92,8 @@ def expand(pattern: str) -> list[str]:
 
 
 def _check_count(pattern: str, count: int) -> None:
-    if count > _MOST_ALTERNATIVES:
-        raise InputError(f"{shown(pattern)} stands for more than {_MOST_ALTERNATIVES:,} names")
+    if count > _MOST_ALTERNATIVES or count * len(pattern) > _MOST_CHARACTERS:
+        raise InputError(f"{shown(pattern)} stands for more than {_MOST_ALTERNATIVES:,} names, or too long ones")
 
 
 def open_pattern(pattern: str, terms: Terms) -> Source:
