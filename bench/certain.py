@@ -21,6 +21,7 @@ from fastfid.metrics.frechet import distance, gaussian_from_moments
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import test_exact
+from oracle import error_of, exact_distance
 from test_frechet import moments, published
 
 Rows = NDArray[np.float64]
@@ -31,7 +32,7 @@ def estimates(cases: int) -> None:
     for case in range(cases):
         (x, exact_x), (y, exact_y) = test_exact.draw(np.random.RandomState([1, case]))
         result = distance(x, y)
-        error = float(test_exact.error_of(result.value, test_exact.exact(exact_x, exact_y)))
+        error = error_of(result.value, exact_distance(exact_x, exact_y))
         assert error <= result.error_estimate, case
         shares.append(error / result.error_estimate if error else 0.0)
     print("| cases against 50 digits | largest error over its estimate | median |\n|---|---|---|")

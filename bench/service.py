@@ -110,6 +110,21 @@ def post_all(port: int, name: str, files: Sequence[bytes], clients: int) -> tupl
     return whole, seconds
 
 
+def check_slow_clients(port: int, files: Sequence[bytes]) -> None:
+    """Check that 8 clients that hold all uploads, and send next to nothing, do not stop another one."""
+    head = b"POST /runs/slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
+    slow = [socket.create_connection(("127.0.0.1", port)) for _ in range(8 * 5)]
+    for connection in slow:
+        connection.sendall(head + b"x")
+    time.sleep(1.5)  # they may be as slow as they like for a second
+    assert (held := call(port, "GET", "/health")[1]["uploads"]) == 32, held
+    _, seconds = post_all(port, "quick", files, 1)
+    print(f"beside 8 slow clients with 40 connections: {len(files)} images, {max(seconds) * 1e3:.0f} ms at most")
+    for connection in slow:
+        connection.close()
+    assert call(port, "DELETE", "/runs/quick")[0] == 204
+
+
 def check(port: int, files: Sequence[bytes]) -> None:
     """Check errors, and that a client that goes away leaves nothing behind."""
     assert call(port, "POST", "/runs/bad", b"no image")[0] == 422
@@ -146,6 +161,7 @@ def main() -> None:
             print("gunicorn --preload: the network opened after the fork, and works")
         with served(("uvicorn", "service:app", "--port", "{port}", "--log-level", "warning"), real) as (port, process):
             check(port, files)
+            check_slow_clients(port, files[:50])
             post_all(port, "warm", files[:100], options.clients)
             rates, plain, seconds, before = [], [], [], memory(process)
             for turn in range(options.turns):

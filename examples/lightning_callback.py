@@ -19,7 +19,10 @@ MODEL = {"model": "inception-v3-random", "dims": 64}  # untrained, no download; 
 
 
 class LogFID(pl.Callback):
-    """Logs "fid" after each validation, of `batches` batches of samples from all processes together."""
+    """Logs "fid" and its parts after each validation, of `batches` batches of samples from all processes together.
+
+    `options` are those of `Monitor`: with ``metrics=["fid", "kid"]`` it logs "kid" as well.
+    """
 
     def __init__(self, real: Any, batches: int, **options: Any) -> None:
         self.real, self.batches, self.options = real, batches, options
@@ -41,7 +44,8 @@ class LogFID(pl.Callback):
         if trainer.world_size > 1:
             states = [None] * trainer.world_size
             dist.all_gather_object(states, self.monitor.state())
-        pl_module.log("fid", self.monitor.compute(states).fid, sync_dist=True)  # the same in every process
+        metrics = self.monitor.compute(states).as_metrics()  # the same in every process
+        pl_module.log_dict(metrics, sync_dist=True)
         self.monitor.reset()
 
 

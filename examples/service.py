@@ -14,6 +14,7 @@ which uses all cores or a GPU: a second one would have runs of its own. docs/ser
 import asyncio
 import io
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, NamedTuple
@@ -21,13 +22,15 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import FastAPI, HTTPException, Path, Request
 from fastapi.responses import JSONResponse, Response
 from PIL import Image
+from starlette.requests import ClientDisconnect
 
 import fastfid
 
 MOST_BYTES = 16 << 20  # of an image file
 MOST_PIXELS = 4096  # a side of an image, which then takes 48 MiB
-MOST_UPLOADS = 32  # at a time; further ones are refused with 503
-MOST_SECONDS = 30  # of an upload
+MOST_UPLOADS = 32  # at a time; another one takes the place of the oldest slow one, or is refused with 503
+MOST_SECONDS, MOST_PAUSE = 30, 5  # of an upload, and between two parts of it
+SLOW = 64 << 10  # bytes a second; slower uploads give way to others after the first second
 MOST_WAITING = 32  # images that are uploaded; further ones are refused with 503
 MOST_RUNS = 16
 MOST_IMAGES = 1_000_000  # of a run
@@ -42,6 +45,19 @@ class Waiting(NamedTuple):
     done: asyncio.Future[int]
 
 
+class Upload:
+    """An image file that arrives; the `limit` of its time ends it."""
+
+    def __init__(self, limit: asyncio.Timeout) -> None:
+        self.limit, self.begun, self.data = limit, time.monotonic(), bytearray()
+
+    @property
+    def is_slow(self) -> bool:
+        """True if it should give way to another one."""
+        seconds = time.monotonic() - self.begun
+        return seconds > 1 and len(self.data) < SLOW * seconds
+
+
 class Evaluator:
     """The network, the real side, and a monitor for each run."""
 
@@ -52,7 +68,7 @@ class Evaluator:
         self.runs: dict[str, fastfid.Monitor] = {}
         self.queue: asyncio.Queue[Waiting] = asyncio.Queue()
         self.waiting: dict[asyncio.Future[int], str] = {}  # the run of each image that waits or is computed
-        self.uploads = 0
+        self.uploads: list[Upload] = []  # the oldest first
 
     def run(self, name: str) -> fastfid.Monitor:
         """Return a run; the first image that is added begins it."""
@@ -111,18 +127,44 @@ async def unless_gone(request: Request, result: Awaitable[Any]) -> Any:
     return waiting.result()
 
 
-async def body_of(request: Request) -> bytes:
+def make_room(uploads: list[Upload]) -> None:
+    """End the oldest slow upload if there are too many, so that slow clients hold nobody up."""
+    if len(uploads) < MOST_UPLOADS:
+        return
+    slow = next((upload for upload in uploads if upload.is_slow), None)
+    if slow is None:
+        raise HTTPException(503, f"{MOST_UPLOADS} images are being uploaded already", {"Retry-After": "1"})
+    uploads.remove(slow)
+    slow.limit.reschedule(0)
+
+
+async def body_of(request: Request, uploads: list[Upload]) -> bytes:
     """Read the image file, and no more than is allowed."""
-    data = bytearray()
+    make_room(uploads)
     try:
-        async with asyncio.timeout(MOST_SECONDS):
-            async for chunk in request.stream():
-                data += chunk
-                if len(data) > MOST_BYTES:
-                    raise HTTPException(413, f"an image file has at most {MOST_BYTES:,} bytes")
+        async with asyncio.timeout(MOST_SECONDS) as limit:
+            upload, parts = Upload(limit), request.stream()
+            uploads.append(upload)
+            try:
+                while True:
+                    async with asyncio.timeout(MOST_PAUSE):
+                        part = await anext(parts, None)
+                    if part is None:
+                        return bytes(upload.data)
+                    upload.data += part
+                    if len(upload.data) > MOST_BYTES:
+                        raise HTTPException(413, f"an image file has at most {MOST_BYTES:,} bytes")
+            finally:
+                if upload in uploads:
+                    uploads.remove(upload)
+    except ClientDisconnect:
+        raise HTTPException(499, "the client is gone") from None
     except TimeoutError:
-        raise HTTPException(408, f"an upload takes at most {MOST_SECONDS} seconds") from None
-    return bytes(data)
+        raise HTTPException(
+            408,
+            f"an upload takes at most {MOST_SECONDS} seconds, with pauses of at most {MOST_PAUSE}, and below "
+            f"{SLOW >> 10} KiB a second it gives way to others",
+        ) from None
 
 
 def check_size(image: bytes) -> None:
@@ -161,7 +203,7 @@ def explain(_: Request, error: fastfid.FastFIDError) -> JSONResponse:
 async def health(request: Request) -> dict[str, Any]:
     """Say what is open, and how much waits; no image is computed."""
     held = request.app.state.evaluator
-    counts = {"runs": len(held.runs), "uploads": held.uploads, "waiting": len(held.waiting)}
+    counts = {"runs": len(held.runs), "uploads": len(held.uploads), "waiting": len(held.waiting)}
     return {"extractor": repr(held.extractor), **counts, "process": os.getpid()}
 
 
@@ -175,13 +217,7 @@ async def runs(request: Request) -> dict[str, int]:
 async def add(request: Request, name: Name) -> dict[str, int]:
     """Add an image, the file of which is the body; answer once it counts."""
     held = request.app.state.evaluator
-    if held.uploads >= MOST_UPLOADS:
-        raise HTTPException(503, f"{MOST_UPLOADS} images are being uploaded already", {"Retry-After": "1"})
-    held.uploads += 1
-    try:
-        image = await body_of(request)
-    finally:
-        held.uploads -= 1
+    image = await body_of(request, held.uploads)
     check_size(image)
     if len(held.waiting) >= MOST_WAITING:
         raise HTTPException(503, f"{MOST_WAITING} images wait already", {"Retry-After": "1"})

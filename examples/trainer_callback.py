@@ -18,7 +18,7 @@ MODEL = {"model": "inception-v3-random", "dims": 64}  # untrained, no download; 
 
 
 class LogFID(TrainerCallback):
-    """Logs "eval_fid" at each evaluation, which ``metric_for_best_model="fid"`` can use too."""
+    """Logs "eval_fid" and its parts at each evaluation, which ``metric_for_best_model="fid"`` can use too."""
 
     def __init__(self, real: Any, batches: int, **options: Any) -> None:
         self.monitor = fastfid.Monitor(real, value_range=(-1, 1), quantise="round", **options)
@@ -35,10 +35,11 @@ class LogFID(TrainerCallback):
         if args.world_size > 1:
             states = [None] * args.world_size
             dist.all_gather_object(states, self.monitor.state())
-        metrics["eval_fid"] = self.monitor.compute(states).fid
+        scores = {f"eval_{name}": value for name, value in self.monitor.compute(states).as_metrics().items()}
+        metrics.update(scores)
         self.monitor.reset()
         if self.trainer is not None:
-            self.trainer.log({"eval_fid": metrics["eval_fid"]})
+            self.trainer.log(scores)
 
 
 class Toy(torch.nn.Module):

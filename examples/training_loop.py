@@ -27,8 +27,8 @@ def main() -> None:
         if step % 100 == 0:
             for _ in range(5):
                 monitor.update(np.clip(bias + rng.uniform(-0.7, 0.7, (20, 3, 32, 32)), -1, 1))
-            scores = monitor.compute().scores
-            print(step, {name: round(score.value, 5) for name, score in scores.items()})
+            metrics = monitor.compute().as_metrics()  # what MLflow and Weights & Biases take
+            print(step, {name: round(metrics[name], 5) for name in ("fid", "kid")})
             monitor.reset()
 
 

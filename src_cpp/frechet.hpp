@@ -29,17 +29,9 @@
 //   - what a deficient matrix cannot tell from zero, by the latter bound.
 #pragma once
 
-#include "lapack.hpp"
+#include "fastfid/distance.hpp"
 
 namespace fastfid {
-
-// One Gaussian: its covariance, or, if rows is set, the rows it comes from.
-struct Gaussian {
-  const double* sigma = nullptr;  // (d, d) symmetric
-  const double* rows = nullptr;   // (n, d) row-major, not centred
-  Index n = 0;
-  Index d = 0;
-};
 
 struct TraceRoot {
   double value = 0;  // tr sqrt(S1 S2), over 2^exponent
@@ -49,7 +41,7 @@ struct TraceRoot {
   Index rank2 = 0;
 };
 
-// Throws IndefiniteError, OverflowError or LinAlgError.
+// The means take no part. Throws IndefiniteError, OverflowError or LinAlgError.
 TraceRoot trace_root(const Gaussian& a, const Gaussian& b);
 
 }  // namespace fastfid

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "sizes.hpp"
+
 namespace fastfid {
 
 namespace {
@@ -65,28 +67,26 @@ void drop_front(std::vector<T>& values, Index size, Index room) {
 
 }  // namespace
 
-Moments::Moments(Index dims) : dims_(dims) {
-  if (dims < 1) throw std::invalid_argument("dims must be positive, got " + std::to_string(dims));
-}
+Moments::Impl::Impl(Index dims) : dims_(dims) { require_size(dims, "dims", 1); }
 
-Index Moments::pending() const {
+Index Moments::Impl::pending() const {
   return static_cast<Index>(wide_ ? wide_rows_.size() : narrow_rows_.size()) / dims_;
 }
 
-void Moments::widen() {
+void Moments::Impl::widen() {
   wide_rows_.assign(narrow_rows_.begin(), narrow_rows_.end());
   std::vector<float>().swap(narrow_rows_);
   wide_ = true;
 }
 
-void Moments::combine_mean(Folded& state, const VectorXd& offset, Index m) {
+void Moments::Impl::combine_mean(Folded& state, const VectorXd& offset, Index m) {
   const double total = static_cast<double>(state.n + m);
   state.offset += (offset - state.offset) * (static_cast<double>(m) / total);
   state.n += m;
 }
 
 template <class T>
-void Moments::fold_rows(Folded& state, double* m2, const T* rows, Index n, MatrixXd& block) const {
+void Moments::Impl::fold_rows(Folded& state, double* m2, const T* rows, Index n, MatrixXd& block) const {
   if (state.n == 0) {
     state.shift = Eigen::Map<const Eigen::Matrix<T, Eigen::Dynamic, 1>>(rows, dims_).template cast<double>();
     state.offset = VectorXd::Zero(dims_);
@@ -104,14 +104,14 @@ void Moments::fold_rows(Folded& state, double* m2, const T* rows, Index n, Matri
   combine_mean(state, offset, n);
 }
 
-void Moments::fold(Folded& state, double* m2, Index first, Index n, MatrixXd& block) const {
+void Moments::Impl::fold(Folded& state, double* m2, Index first, Index n, MatrixXd& block) const {
   if (wide_)
     fold_rows(state, m2, wide_rows_.data() + first * dims_, n, block);
   else
     fold_rows(state, m2, narrow_rows_.data() + first * dims_, n, block);
 }
 
-void Moments::fold_whole_blocks() {
+void Moments::Impl::fold_whole_blocks() {
   if (count() <= dims_ || pending() < kBlock) return;
   if (m2_.size() == 0) m2_ = MatrixXd::Zero(dims_, dims_);
   Index first = 0;
@@ -124,7 +124,7 @@ void Moments::fold_whole_blocks() {
 }
 
 template <class T>
-void Moments::append(const T* rows, Index n) {
+void Moments::Impl::append(const T* rows, Index n) {
   // In parts, so that a large batch is never copied as a whole.
   for (Index done = 0; done < n;) {
     if (m2_.size() > 0 && pending() == 0 && n - done >= kBlock) {
@@ -144,14 +144,14 @@ void Moments::append(const T* rows, Index n) {
   }
 }
 
-void Moments::update(const float* rows, Index n) { append(rows, n); }
+void Moments::Impl::update(const float* rows, Index n) { append(rows, n); }
 
-void Moments::update(const double* rows, Index n) {
+void Moments::Impl::update(const double* rows, Index n) {
   if (n > 0 && !wide_) widen();
   append(rows, n);
 }
 
-void Moments::merge(const Moments& other) {
+void Moments::Impl::merge(const Impl& other) {
   if (other.dims_ != dims_)
     throw std::invalid_argument("cannot merge moments of " + std::to_string(other.dims_) + " dims into " +
                                 std::to_string(dims_));
@@ -161,7 +161,7 @@ void Moments::merge(const Moments& other) {
     return;
   }
   if (other.folded_.n == 0) {  // the other side still has all its rows, so add those
-    if (&other == this) return merge(Moments(other));
+    if (&other == this) return merge(Impl(other));
     if (other.wide_)
       update(other.wide_rows_.data(), other.pending());
     else
@@ -191,21 +191,21 @@ void Moments::merge(const Moments& other) {
   narrow_rows_.clear();
 }
 
-Moments Moments::from_moments(Index n, const double* mu, const double* sigma, Index dims) {
-  Moments result(dims);
+Moments::Impl Moments::Impl::from_moments(Index n, const double* mu, const double* sigma, Index dims) {
+  Impl result(dims);
   result.folded_ = {n, Eigen::Map<const VectorXd>(mu, dims), VectorXd::Zero(dims)};
   result.m2_ = Eigen::Map<const MatrixXd>(sigma, dims, dims) * static_cast<double>(n - 1);
   return result;
 }
 
-void Moments::state(double* shift, double* offset, double* m2) const {
+void Moments::Impl::state(double* shift, double* offset, double* m2) const {
   if (folded_.n == 0) return;
   Eigen::Map<VectorXd>(shift, dims_) = folded_.shift;
   Eigen::Map<VectorXd>(offset, dims_) = folded_.offset;
   for (Index j = 0; j < dims_; ++j) m2 = std::copy_n(m2_.col(j).data(), j + 1, m2);
 }
 
-void Moments::restore(Index folded, const double* shift, const double* offset, const double* m2) {
+void Moments::Impl::restore(Index folded, const double* shift, const double* offset, const double* m2) {
   if (folded == 0) return;
   folded_ = {folded, Eigen::Map<const VectorXd>(shift, dims_), Eigen::Map<const VectorXd>(offset, dims_)};
   m2_ = MatrixXd::Zero(dims_, dims_);
@@ -215,7 +215,7 @@ void Moments::restore(Index folded, const double* shift, const double* offset, c
   }
 }
 
-void Moments::require_possible() const {
+void Moments::Impl::require_possible() const {
   constexpr Index kMost = Index(1) << 53;  // float64 holds all smaller counts exactly
   if (folded_.n < 0 || folded_.n >= kMost)
     throw std::invalid_argument("a state of moments has 0 to 2^53 - 1 rows, got " +
@@ -234,18 +234,18 @@ void Moments::require_possible() const {
     throw std::invalid_argument("a state of moments has a negative sum of squares");
 }
 
-Moments Moments::from_state(Index dims, Index folded, const double* shift, const double* offset,
-                            const double* m2, const float* rows, Index pending) {
-  Moments result(dims);
+Moments::Impl Moments::Impl::from_state(Index dims, Index folded, const double* shift, const double* offset,
+                                        const double* m2, const float* rows, Index pending) {
+  Impl result(dims);
   result.restore(folded, shift, offset, m2);
   result.narrow_rows_.assign(rows, rows + pending * dims);
   result.require_possible();
   return result;
 }
 
-Moments Moments::from_state(Index dims, Index folded, const double* shift, const double* offset,
-                            const double* m2, const double* rows, Index pending) {
-  Moments result(dims);
+Moments::Impl Moments::Impl::from_state(Index dims, Index folded, const double* shift, const double* offset,
+                                        const double* m2, const double* rows, Index pending) {
+  Impl result(dims);
   result.restore(folded, shift, offset, m2);
   result.wide_ = true;
   result.wide_rows_.assign(rows, rows + pending * dims);
@@ -253,18 +253,18 @@ Moments Moments::from_state(Index dims, Index folded, const double* shift, const
   return result;
 }
 
-void Moments::require_covariance() const {
+void Moments::Impl::require_covariance() const {
   if (count() < 2)
     throw std::invalid_argument("a covariance needs at least 2 rows, got " + std::to_string(count()));
 }
 
-void Moments::fold_rest(Folded& state, double* m2) const {
+void Moments::Impl::fold_rest(Folded& state, double* m2) const {
   MatrixXd block;
   for (Index first = 0, rest = pending(); first < rest; first += kBlock)
     fold(state, m2, first, std::min(kBlock, rest - first), block);
 }
 
-Moments::Whole Moments::whole() const {
+Moments::Impl::Whole Moments::Impl::whole() const {
   Whole result{folded_, {}};
   if (pending() > 0 || m2_.size() == 0) {
     result.m2 = m2_.size() > 0 ? m2_ : MatrixXd::Zero(dims_, dims_);
@@ -273,13 +273,13 @@ Moments::Whole Moments::whole() const {
   return result;
 }
 
-void Moments::mean(double* mu) const {
+void Moments::Impl::mean(double* mu) const {
   Folded state = folded_;
   fold_rest(state, nullptr);
   Eigen::Map<VectorXd>(mu, dims_) = state.shift + state.offset;
 }
 
-void Moments::covariance(double* sigma) const {
+void Moments::Impl::covariance(double* sigma) const {
   require_covariance();
   Eigen::Map<MatrixXd> out(sigma, dims_, dims_);
   if (m2_.size() > 0)

@@ -2,6 +2,8 @@
 
 #include <stdexcept>
 
+#include "sizes.hpp"
+
 namespace fastfid::pairs {
 namespace {
 
@@ -122,13 +124,6 @@ double scale_of(double, double) { return 1; }  // the distances themselves are d
 
 }  // namespace
 
-FASTFID_WIDE double squared_distance(const float* a, const float* b, Index d) {
-  return distance_in_lanes(a, b, d);
-}
-FASTFID_WIDE double squared_distance(const double* a, const double* b, Index d) {
-  return distance_in_lanes(a, b, d);
-}
-
 template <class T>
 void Frame<T>::centred(const Rows<T>& rows, Index first, Index count, T* out) const {
   const Row<T> c(centre.data(), rows.d);
@@ -154,7 +149,8 @@ void Frame<T>::move_to_mean(bool same) {
 
 template <class T>
 Frame<T>::Frame(Rows<T> x_, Rows<T> y_) : x(x_), y(y_) {
-  if (x.d != y.d || x.d < 1 || x.n < 1 || y.n < 1)
+  require_size(x.d, "the dims", 1);
+  if (x.d != y.d || x.n < 1 || y.n < 1)
     throw std::invalid_argument("pairs need rows of the same dims, at least one a side");
   const bool same = x.data == y.data && x.n == y.n;
   const double largest = same ? largest_of(x) : std::max(largest_of(x), largest_of(y));
@@ -179,3 +175,14 @@ template struct Frame<float>;
 template struct Frame<double>;
 
 }  // namespace fastfid::pairs
+
+namespace fastfid {
+
+FASTFID_WIDE double squared_distance(const float* a, const float* b, Index d) {
+  return pairs::distance_in_lanes(a, b, d);
+}
+FASTFID_WIDE double squared_distance(const double* a, const double* b, Index d) {
+  return pairs::distance_in_lanes(a, b, d);
+}
+
+}  // namespace fastfid

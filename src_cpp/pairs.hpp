@@ -29,24 +29,14 @@
 #include <mutex>
 #include <vector>
 
+#include "fastfid/neighbours.hpp"
 #include "lapack.hpp"
 #include "threads.hpp"
 
 namespace fastfid::pairs {
 
-// (n, d), row-major.
-template <class T>
-struct Rows {
-  const T* data;
-  Index n, d;
-
-  const T* operator[](Index i) const { return data + i * d; }
-};
-
-// The squared distance of two rows, which decides: the sum of the squared differences in double, in 16 interleaved
-// partial sums (entry k goes to sum k mod 16) that are then folded in halves. The order is part of the definition.
-double squared_distance(const float* a, const float* b, Index d);
-double squared_distance(const double* a, const double* b, Index d);
+// Throws std::invalid_argument unless each row has k neighbours among m.
+void require_neighbours(Index m, Index k, bool same);
 
 // What the products are made of, and how far they can be off.
 template <class T>

@@ -2,7 +2,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "pairs_reducers.hpp"
+#include "pairs.hpp"
 
 namespace fastfid::pairs {
 namespace {
@@ -133,11 +133,9 @@ void require_numbers(const double* radii, Index n) {
     throw std::invalid_argument("a squared radius is not a number");
 }
 
-}  // namespace
-
 template <class T>
-void balls(Rows<T> x, Rows<T> y, const double* radii_x, const double* radii_y, bool strict,
-           std::int64_t* in_y, std::int64_t* in_x, double* nearest_y) {
+void count_balls(const Rows<T>& x, const Rows<T>& y, const double* radii_x, const double* radii_y,
+                 bool strict, std::int64_t* in_y, std::int64_t* in_x, double* nearest_y) {
   require_numbers(radii_x, x.n);
   require_numbers(radii_y, y.n);
   const Frame<T> frame(x, y);
@@ -145,9 +143,19 @@ void balls(Rows<T> x, Rows<T> y, const double* radii_x, const double* radii_y, b
   for_each_tile(frame, reduce);
 }
 
-template void balls(Rows<float>, Rows<float>, const double*, const double*, bool, std::int64_t*,
-                    std::int64_t*, double*);
-template void balls(Rows<double>, Rows<double>, const double*, const double*, bool, std::int64_t*,
-                    std::int64_t*, double*);
-
+}  // namespace
 }  // namespace fastfid::pairs
+
+namespace fastfid {
+
+void balls(const Rows<float>& x, const Rows<float>& y, const double* radii_x, const double* radii_y,
+           bool strict, std::int64_t* in_y, std::int64_t* in_x, double* nearest_y) {
+  pairs::count_balls(x, y, radii_x, radii_y, strict, in_y, in_x, nearest_y);
+}
+
+void balls(const Rows<double>& x, const Rows<double>& y, const double* radii_x, const double* radii_y,
+           bool strict, std::int64_t* in_y, std::int64_t* in_x, double* nearest_y) {
+  pairs::count_balls(x, y, radii_x, radii_y, strict, in_y, in_x, nearest_y);
+}
+
+}  // namespace fastfid

@@ -2,7 +2,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "pairs_reducers.hpp"
+#include "pairs.hpp"
 
 namespace fastfid::pairs {
 namespace {
@@ -150,6 +150,15 @@ class Nearest {
   double* distances_;
 };
 
+template <class T>
+void find_nearest(const Rows<T>& x, const Rows<T>& y, Index k, bool same, std::int64_t* indices,
+                  double* distances) {
+  require_neighbours(y.n, k, same);
+  const Frame<T> frame(x, y);
+  Nearest<T> reduce(frame, k, same, indices, distances);
+  for_each_tile(frame, reduce, same);
+}
+
 }  // namespace
 
 void require_neighbours(Index m, Index k, bool same) {
@@ -159,15 +168,18 @@ void require_neighbours(Index m, Index k, bool same) {
                                 std::to_string(k));
 }
 
-template <class T>
-void nearest(Rows<T> x, Rows<T> y, Index k, bool same, std::int64_t* indices, double* distances) {
-  require_neighbours(y.n, k, same);
-  const Frame<T> frame(x, y);
-  Nearest<T> reduce(frame, k, same, indices, distances);
-  for_each_tile(frame, reduce, same);
+}  // namespace fastfid::pairs
+
+namespace fastfid {
+
+void nearest(const Rows<float>& x, const Rows<float>& y, Index k, bool same, std::int64_t* indices,
+             double* distances) {
+  pairs::find_nearest(x, y, k, same, indices, distances);
 }
 
-template void nearest(Rows<float>, Rows<float>, Index, bool, std::int64_t*, double*);
-template void nearest(Rows<double>, Rows<double>, Index, bool, std::int64_t*, double*);
+void nearest(const Rows<double>& x, const Rows<double>& y, Index k, bool same, std::int64_t* indices,
+             double* distances) {
+  pairs::find_nearest(x, y, k, same, indices, distances);
+}
 
-}  // namespace fastfid::pairs
+}  // namespace fastfid

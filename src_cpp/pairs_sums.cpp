@@ -1,7 +1,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "pairs_reducers.hpp"
+#include "fastfid/kernels.hpp"
+#include "pairs.hpp"
 
 namespace fastfid::pairs {
 namespace {
@@ -149,10 +150,8 @@ class Gaussian {
   Eigen::Map<Array> rows_, columns_;
 };
 
-}  // namespace
-
 template <class T>
-double polynomial_sums(Rows<T> x, Rows<T> y, bool same, double* rows, double* columns) {
+double sum_polynomials(const Rows<T>& x, const Rows<T>& y, bool same, double* rows, double* columns) {
   const Frame<T> frame(x, y);
   Polynomial<T> reduce(frame, same, rows, columns);
   for_each_tile(frame, reduce, same);
@@ -160,7 +159,7 @@ double polynomial_sums(Rows<T> x, Rows<T> y, bool same, double* rows, double* co
 }
 
 template <class T>
-void gaussian_sums(Rows<T> x, Rows<T> y, double sigma, double* rows, double* columns) {
+void sum_gaussians(const Rows<T>& x, const Rows<T>& y, double sigma, double* rows, double* columns) {
   if (!(sigma > 0) || !std::isfinite(sigma))
     throw std::invalid_argument("sigma must be positive and finite, got " + std::to_string(sigma));
   const Frame<T> frame(x, y);
@@ -168,9 +167,27 @@ void gaussian_sums(Rows<T> x, Rows<T> y, double sigma, double* rows, double* col
   for_each_tile(frame, reduce);
 }
 
-template double polynomial_sums(Rows<float>, Rows<float>, bool, double*, double*);
-template double polynomial_sums(Rows<double>, Rows<double>, bool, double*, double*);
-template void gaussian_sums(Rows<float>, Rows<float>, double, double*, double*);
-template void gaussian_sums(Rows<double>, Rows<double>, double, double*, double*);
-
+}  // namespace
 }  // namespace fastfid::pairs
+
+namespace fastfid {
+
+double polynomial_sums(const Rows<float>& x, const Rows<float>& y, bool same, double* rows, double* columns) {
+  return pairs::sum_polynomials(x, y, same, rows, columns);
+}
+
+double polynomial_sums(const Rows<double>& x, const Rows<double>& y, bool same, double* rows,
+                       double* columns) {
+  return pairs::sum_polynomials(x, y, same, rows, columns);
+}
+
+void gaussian_sums(const Rows<float>& x, const Rows<float>& y, double sigma, double* rows, double* columns) {
+  pairs::sum_gaussians(x, y, sigma, rows, columns);
+}
+
+void gaussian_sums(const Rows<double>& x, const Rows<double>& y, double sigma, double* rows,
+                   double* columns) {
+  pairs::sum_gaussians(x, y, sigma, rows, columns);
+}
+
+}  // namespace fastfid

@@ -58,7 +58,7 @@ template <class Protocol>
 class Bilinear {
  public:
   Bilinear(const Image& image, const Planes& out)
-      : image_(image),
+      : image_(checked(image, out)),
         out_(out),
         columns_(make_taps(image.width, out.width, Protocol::position)),
         rows_(make_taps(image.height, out.height, Protocol::position)) {

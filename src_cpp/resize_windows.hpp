@@ -40,7 +40,7 @@ template <class Protocol>
 class Windowed {
  public:
   Windowed(const Image& image, const Planes& out)
-      : image_(image),
+      : image_(checked(image, out)),
         out_(out),
         columns_(Protocol::windows(image.width, out.width)),
         rows_(Protocol::windows(image.height, out.height)),

@@ -28,7 +28,7 @@ Attempt attempt(const Eigen::Map<const MatrixXd>& s1, const Eigen::Map<const Mat
   MatrixXd product(a.rows(), a.cols());
   lapack::gemm(CblasNoTrans, CblasNoTrans, 1.0, a, b, 0.0, product);
   try {
-    const Root root = sqrtm_as_scipy(std::move(product));
+    const MatrixRoot root = sqrtm_as_scipy(std::move(product));
     if (const auto* real = std::get_if<MatrixXd>(&root)) return {SchurTrace{real->trace(), half, offset}, ""};
     const auto& complex = std::get<MatrixXcd>(root);
     const double imaginary = std::ldexp(complex.diagonal().imag().cwiseAbs().maxCoeff(), half);

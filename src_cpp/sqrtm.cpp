@@ -4,6 +4,9 @@
 #include <limits>
 #include <type_traits>
 #include <utility>
+#include <vector>
+
+#include "sizes.hpp"
 
 namespace fastfid {
 namespace {
@@ -218,7 +221,7 @@ void require_finite(bool finite) {
   if (!finite) throw LinAlgError("the matrix has entries that are not finite");
 }
 
-Root real_root(MatrixXd a, bool as_scipy) {
+MatrixRoot real_root(MatrixXd a, bool as_scipy) {
   require_finite(a.allFinite());
   MatrixXd z;
   lapack::gees(a, z);
@@ -228,17 +231,40 @@ Root real_root(MatrixXd a, bool as_scipy) {
   return root_from_schur(t_complex, z_complex, as_scipy);
 }
 
+// Of a row-major matrix, and row-major.
+template <class Scalar>
+Root root_of_rows(const Scalar* a, Index n) {
+  using RowMajor = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+  require_size(n, "n", 0);
+  if (n == 0) return std::vector<Scalar>();
+  const MatrixRoot root =
+      sqrtm(Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>(Eigen::Map<const RowMajor>(a, n, n)));
+  return std::visit(
+      [n](const auto& m) -> Root {
+        using Entry = typename std::decay_t<decltype(m)>::Scalar;
+        using Rows = Eigen::Matrix<Entry, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+        std::vector<Entry> rows(n * n);
+        Eigen::Map<Rows>(rows.data(), n, n) = m;
+        return rows;
+      },
+      root);
+}
+
 }  // namespace
 
-Root sqrtm(MatrixXd a) { return real_root(std::move(a), false); }
+MatrixRoot sqrtm(MatrixXd a) { return real_root(std::move(a), false); }
 
-Root sqrtm_as_scipy(MatrixXd a) { return real_root(std::move(a), true); }
+MatrixRoot sqrtm_as_scipy(MatrixXd a) { return real_root(std::move(a), true); }
 
-Root sqrtm(MatrixXcd a) {
+MatrixRoot sqrtm(MatrixXcd a) {
   require_finite(a.allFinite());
   MatrixXcd z;
   lapack::gees(a, z);
   return root_from_schur(a, z);
 }
+
+Root sqrtm(const double* a, Index n) { return root_of_rows(a, n); }
+
+Root sqrtm(const std::complex<double>* a, Index n) { return root_of_rows(a, n); }
 
 }  // namespace fastfid

@@ -13,22 +13,23 @@
 
 #include <variant>
 
+#include "fastfid/sqrtm.hpp"
 #include "lapack.hpp"
 
 namespace fastfid {
 
-using Root = std::variant<MatrixXd, MatrixXcd>;
+using MatrixRoot = std::variant<MatrixXd, MatrixXcd>;
 
 // Throws LinAlgError if the matrix has no finite square root, that is, if a zero eigenvalue has a Jordan block larger
 // than 1x1, or if the input is not finite.
-Root sqrtm(MatrixXd a);
-Root sqrtm(MatrixXcd a);
+MatrixRoot sqrtm(MatrixXd a);
+MatrixRoot sqrtm(MatrixXcd a);
 
 // The root with the decisions of SciPy 1.17.1, on which published FIDs depend if the matrix is singular. It differs
 // from the above if eigenvalues are zero, or if rounding puts them next to the negative axis. LAPACK's solution of a
 // nearby Sylvester equation is accepted. LinAlgError is thrown only if SciPy has an infinite entry, that is, if its
 // recursion ends at a block of two rows with two zero eigenvalues. A pair of complex eigenvalues is never treated as
 // two negative ones.
-Root sqrtm_as_scipy(MatrixXd a);
+MatrixRoot sqrtm_as_scipy(MatrixXd a);
 
 }  // namespace fastfid

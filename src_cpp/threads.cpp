@@ -3,6 +3,8 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
@@ -77,3 +79,14 @@ void run(int count, const std::function<void(const Stop&)>& work) {
 }
 
 }  // namespace fastfid::threads
+
+namespace fastfid {
+
+void set_num_threads(int n) {
+  if (n < 1) throw std::invalid_argument("the number of threads must be positive, got " + std::to_string(n));
+  threads::set(n);
+}
+
+int num_threads() { return threads::get(); }
+
+}  // namespace fastfid

@@ -3,6 +3,8 @@
 
 #include <functional>
 
+#include "fastfid/threads.hpp"
+
 namespace fastfid::threads {
 
 void set(int n);

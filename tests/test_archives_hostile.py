@@ -1,6 +1,7 @@
 """Malicious archives and arrays: no image is lost silently, no size is trusted, nothing exhausts memory or hangs."""
 
 import bz2
+import io
 import os
 import pickle
 import socket
@@ -12,6 +13,7 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fastfid.errors import ImageError, InputError
 from fastfid.files.reading import MOST_FILE_BYTES
@@ -274,6 +276,31 @@ def test_a_file_that_changes_under_the_run(tmp_path, name, change):
     with pytest.raises(InputError, match=rf"{name} {cause}") as caught:
         pixels(source)
     assert not isinstance(caught.value, ImageError)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="an open file cannot be replaced there")
+@pytest.mark.parametrize("name", ["a.tar", "a.npy"])
+def test_a_file_that_is_replaced_by_one_of_the_same_size_and_time(tmp_path, name):
+    """And another name, or other permissions, are no change."""
+    for folder, order in (("one", [0, 1, 2, 3]), ("other", [3, 2, 1, 0])):
+        (tmp_path / folder).mkdir()
+        if name == "a.tar":
+            files = [io.BytesIO() for _ in range(4)]
+            for index, file in enumerate(files):
+                Image.fromarray(STACK[order[index]]).save(file, "BMP")
+            write_tar(tmp_path / folder / name, [(f"{index}.bmp", file.getvalue()) for index, file in enumerate(files)])
+        else:
+            np.save(tmp_path / folder / name, STACK[order])
+        os.utime(tmp_path / folder / name, (1, 1))
+    path, other = tmp_path / "one" / name, tmp_path / "other" / name
+    assert path.stat().st_size == other.stat().st_size
+    source = open_source(path)
+    os.link(path, tmp_path / "again")
+    path.chmod(0o444)
+    equal(pixels(source), STACK[:4])
+    other.replace(path)
+    with pytest.raises(InputError, match=f"{name} has changed since it was opened: start again"):
+        pixels(source)
 
 
 def test_an_npy_that_is_cut_after_it_was_listed_is_no_crash(tmp_path):

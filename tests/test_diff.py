@@ -242,8 +242,69 @@ def test_statistics_files(files):
 
 
 def test_one_of_each(files):
-    assert set(causes("real.npz", "a.json")) == {"dims"}
-    assert set(causes("clean.npz", "a.json")) == {"dims", "mode"}
+    assert set(causes("real.npz", "a.json")) == {"dims", "images"}
+    assert set(causes("a.json", "clean.npz")) == {"dims", "mode", "images"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with results and statistics of sets of images."""
+    path = tmp_path_factory.mktemp("images")
+    model = fastfid.Extractor(stand_in(path / "own.onnx"), batch_size=4)
+    for name, seed in (("generated", 0), ("real", 1), ("other", 2)):
+        drawn = folder(path / name, pictures(12, seed=seed))
+        model.fit(drawn).save(path / f"{name}.npz")
+    (path / "other").rename(path / "away")
+    (path / "renamed").mkdir()
+    (path / "away").rename(path / "renamed" / "real")
+    for name, b in (("first", "real"), ("second", "renamed/real"), ("third", "real.npz")):
+        found = fastfid.compare(path / "generated", path / b, model=model)
+        (path / f"{name}.json").write_text(json.dumps(found.as_dict()))
+    return path
+
+
+def diffed(made, one, other):
+    found = fastfid.diff(made / one, made / other)
+    return found, {cause.what for cause in found.causes}
+
+
+def test_statistics_are_compared_with_the_side_that_they_are_of(made):
+    found, differ = diffed(made, "real.npz", "first.json")
+    assert not differ
+    assert re.search(r"real\.npz has the very images of the second side of .*first\.json\.", found.conclusion)
+    assert len(found.not_compared) == 2
+    found, differ = diffed(made, "first.json", "generated.npz")
+    assert not differ
+    assert re.search(r"generated\.npz has the very images of the first side of .*first\.json\.", found.conclusion)
+    found, differ = diffed(made, "other.npz", "first.json")
+    assert differ == {"images of the second side"}
+    assert found.conclusion == "They differ in images of the second side."
+    lines = [line for line in found.lines() if line.startswith("Not compared: ")]
+    assert "mean and covariance, which" in lines[0]
+
+
+def test_other_images_under_the_same_name_and_the_same_under_another(made):
+    _, differ = diffed(made, "first.json", "second.json")
+    assert differ == {"images of the second side", "name of the second side"}
+    _, differ = diffed(made, "first.json", "third.json")
+    assert not differ
+    _, differ = diffed(made, "real.npz", "other.npz")
+    assert differ == {"images"}
+
+
+def test_what_no_hash_tells_is_said(made, files):
+    known = json.loads((made / "first.json").read_text())
+    for side in "ab":
+        del known[side]["identity"]
+    (files / "old.json").write_text(json.dumps(known))
+    found = fastfid.diff(made / "real.npz", "old.json")
+    assert "nothing says whether" in found.conclusion
+    assert found.not_compared[-1] == "whether the images are the same, which the two do not record in one way"
+    found = fastfid.diff(made / "first.json", "old.json")
+    assert found.conclusion == "Nothing that is recorded differs, and the FID is the same."
+    changed = {**json.loads((made / "first.json").read_text()), "fid": 5.0}
+    (files / "changed.json").write_text(json.dumps(changed))
+    assert "the images are the same, so that" in fastfid.diff(made / "first.json", "changed.json").conclusion
 
 
 def test_results_of_an_earlier_version(files, result):

@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 
 import fastfid
-from fastfid import networks
 from fastfid.cli.gate import STATUS
 from fastfid.cli.main import main
 from fastfid.metrics import inception_score, kid, prdc, registry
 from fastfid.protocols import PROTOCOLS
 from pictures import folder, pictures
 from servers import moto_port, s3, served_s3  # noqa: F401 - fixtures
+from stand_in import small_inception
 from test_own_extractor import write_network
 from test_protocols import network_of
 
@@ -55,20 +55,15 @@ def blocks(language, document=README):
 
 @pytest.fixture
 def offline(tmp_path, monkeypatch):
-    """A folder with two sets, where the official weights are the built-in ones and nothing is downloaded."""
+    """A folder with two sets, where a small network is in the place of Inception and nothing is downloaded."""
     folder(tmp_path / "generated", pictures(10))  # enough for k = 5 and 10 splits
     folder(tmp_path / "real", pictures(10, seed=1))
     folder(tmp_path / "other", pictures(10, seed=2))
     write_network(tmp_path / "dinov2.onnx", "dinov2")
     write_network(tmp_path / "own.onnx", "clip")
-    plain = networks.load
-
-    def load(model, **options):
-        return plain(model if str(model).endswith(".onnx") else "inception-v3-random", **options)
-
-    monkeypatch.setattr(networks, "load", load)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with small_inception():
+        yield tmp_path
 
 
 def test_the_python_blocks_of_the_readme_run(offline):
@@ -83,8 +78,8 @@ def test_the_python_blocks_of_the_readme_run(offline):
 def test_the_commands_of_the_readme_run(offline, capsys):
     fastfid.Statistics(3).update([[0, 1, 2], [3, 4, 4.5]]).save("shard0.npz")
     fastfid.Statistics(3).update([[0, 1, 2], [3, 4, 4.5]]).save("shard1.npz")
-    np.savez("samples.npz", pictures(6))
-    fastfid.reference("real", "VIRTUAL_imagenet256_labeled.npz", progress=False)
+    np.savez("samples.npz", pictures(6, 256))
+    fastfid.reference(pictures(10, 256, seed=1), "VIRTUAL_imagenet256_labeled.npz")
     lines = [line.partition("#")[0] for block in blocks("sh") for line in block.splitlines()]
     commands = [line for line in lines if line.startswith("fastfid") and "fetch" not in line and "path" not in line]
     assert len(commands) >= 13
@@ -285,11 +280,11 @@ while [ $rank -lt $world ]; do RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=$world "$@
 """,
     "fastfid": f"""#!{sys.executable}
 import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
 from fastfid import networks
-from fastfid.cli.gate import STATUS
 from fastfid.cli.main import main
-plain = networks.load
-networks.load = lambda model, **options: plain("inception-v3-random", **options)
+from stand_in import official
+networks.load = lambda model, **options: official(**options)
 sys.exit(main(["cpu" if word.startswith("cuda:") else word for word in sys.argv[1:]]))
 """,
 }

@@ -2,54 +2,15 @@
 
 import numpy as np
 import pytest
-from mpmath import mp, mpf, workdps
 
 from fastfid import InputError, Statistics, fid_infinity, frechet_distance, frechet_distance_from_features
 from fastfid.metrics.frechet import Gaussian, distance, gaussian_from_moments, gaussian_from_rows
 from fastfid.metrics.intervals import Interval, bootstrap
 from fuzz import SEED, rng_of
+from oracle import cells, error_of, exact_distance, exact_moments, exact_rows
 
 CASES = 2000
-DIGITS = 50
-
-
-def matrix(values):
-    return mp.matrix(np.asarray(values, dtype=np.float64).tolist())
-
-
-@workdps(DIGITS)
-def moments_of(rows):
-    """Mean and covariance of rows, as given, exactly."""
-    x = matrix(rows)
-    n, d = x.rows, x.cols
-    mean = [mp.fsum(x[i, j] for i in range(n)) / n for j in range(d)]
-    centred = mp.matrix([[x[i, j] - mean[j] for j in range(d)] for i in range(n)])
-    return mean, centred.T * centred / (n - 1)
-
-
-def spectrum(sigma):
-    """Eigenvalues and eigenvectors; rounding makes some of a covariance negative, which it cannot mean."""
-    scale = max(abs(sigma[i, i]) for i in range(sigma.rows)) or mpf(1)
-    w, q = mp.eigsy(sigma / scale)
-    return [max(x, mpf(0)) * scale for x in w], q
-
-
-@workdps(DIGITS)
-def exact(a, b):
-    """|mu1 - mu2|² + tr S1 + tr S2 - 2 tr sqrt(S1 S2)."""
-    (mu1, s1), (mu2, s2) = a, b
-    w, q = spectrum(s1)
-    root = q * mp.diag([mp.sqrt(x) for x in w]) * q.T
-    v, p = spectrum(s2)
-    product = root * (p * mp.diag(v) * p.T) * root
-    total = mp.fsum(mp.sqrt(x) for x in spectrum((product + product.T) / 2)[0])
-    means = mp.fsum((x - y) ** 2 for x, y in zip(mu1, mu2, strict=True))
-    return means + mp.fsum(s1[i, i] + s2[i, i] for i in range(s1.rows)) - 2 * total
-
-
-@workdps(DIGITS)
-def error_of(value, true):
-    return abs(mpf(value) - true)
+CELLS = 60  # of the grid
 
 
 def eigenvalues(d, rng):
@@ -70,12 +31,12 @@ def side(d, rng, q, scale):
     if rng.randint(2):
         sigma = (q * w) @ q.T
         mu, sigma = offset * scale, (sigma + sigma.T) / 2 * scale**2
-        return gaussian_from_moments(mu, sigma, ""), (matrix(mu), matrix(sigma))
+        return gaussian_from_moments(mu, sigma, ""), exact_moments(mu, sigma)
     rows = (rng.standard_normal((rng.randint(2, 3 * d + 4), d)) * np.sqrt(w)) @ q.T + offset
     rows *= scale
     if rng.randint(2) and 1e-30 < scale < 1e30:
         rows = rows.astype(np.float32).astype(np.float64)
-    return gaussian_from_rows(rows), moments_of(rows)
+    return gaussian_from_rows(rows), exact_rows(rows)
 
 
 def draw(rng):
@@ -97,8 +58,20 @@ def test_the_estimate_bounds_the_error_and_the_order_is_no_matter():
         name = f"case {case} of FASTFID_TEST_SEED={SEED}"
         assert there.value == back.value, name
         assert there.rank == back.rank[::-1], name
-        error = error_of(there.value, exact(exact_x, exact_y))
-        assert error <= there.error_estimate, f"{name}: {float(error)} > {there.error_estimate} of {there}"
+        error = error_of(there.value, exact_distance(exact_x, exact_y))
+        assert error <= there.error_estimate, f"{name}: {error} > {there.error_estimate} of {there}"
+
+
+def test_the_estimate_bounds_the_error_at_any_place_of_the_grid():
+    """As bench/digits.py does over the whole of it."""
+    places = list(cells())
+    for case in range(CELLS):
+        rng = rng_of("grid", case)
+        cell = places[rng.randint(len(places))]
+        (x, exact_x), (y, exact_y) = cell.draw(rng)
+        found = distance(x, y)
+        error = error_of(found.value, exact_distance(exact_x, exact_y))
+        assert error <= found.error_estimate, f"case {case} of FASTFID_TEST_SEED={SEED}, {cell}: {error} of {found}"
 
 
 every_method = pytest.mark.parametrize("method", ["auto", "schur"])

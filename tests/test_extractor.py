@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 import fastfid
 from fastfid.extraction import device as devices
-from fastfid.extraction.runtime import cuda_options
+from fastfid.extraction.accelerators import ACCELERATORS
 from fastfid.extractor import Tally
 from fastfid.messages import Messages
 from fastfid.sources import open_source
@@ -177,9 +177,9 @@ def test_bad_options_of_a_call(extractor, options):
         ({"dims": 100}, fastfid.ModelError, "64.*192.*768.*2048"),
         ({"batch_size": 0}, fastfid.InputError, "batch_size"),
         ({"precision": "fp8"}, fastfid.InputError, "fp32, tf32"),
-        ({"precision": "tf32", "device": "cpu"}, fastfid.InputError, "needs a GPU"),
-        ({"device": "gpu"}, fastfid.InputError, "auto, cpu, cuda"),
-        ({"device": "cpu:1"}, fastfid.InputError, "auto, cpu, cuda"),
+        ({"precision": "tf32", "device": "cpu"}, fastfid.InputError, "is for cuda, tensorrt"),
+        ({"device": "gpu"}, fastfid.InputError, "auto, cpu, cuda or"),
+        ({"device": "cpu:1"}, fastfid.InputError, "auto, cpu, cuda or"),
         ({"model": "no-such-model"}, fastfid.ModelError, "inception-v3-random"),
     ],
 )
@@ -282,6 +282,9 @@ def test_onnx_weights_as_initialisers_are_found(tmp_path):
     assert fastfid.Extractor(tmp_path / "m.onnx")(pictures(2)).shape == (2, 3)
 
 
+CUDA, CPU = ACCELERATORS["cuda"], ACCELERATORS["cpu"].provider
+
+
 class TestDevice:
     @pytest.mark.parametrize(
         ("text", "parsed"),
@@ -301,46 +304,51 @@ class TestDevice:
         "text", ["cpu:1", "cpu:", "auto:0", "cuda:", "cuda:-1", "cuda:²", "cuda:" + "1" * 5000, "", None]
     )
     def test_what_is_no_device(self, text):
-        with pytest.raises(fastfid.InputError, match="auto, cpu, cuda"):
+        with pytest.raises(fastfid.InputError, match="auto, cpu, cuda or cuda:N, or one of tensorrt, "):
             devices.parse(text)
 
     def test_no_gpu_is_silent_on_auto_and_an_error_by_name(self, monkeypatch):
         monkeypatch.setattr(devices, "visible_gpus", lambda: 0)
         report = Messages()
-        assert devices.choose("auto", [devices.CUDA], report) == "cpu"
+        assert devices.choose("auto", [CUDA.provider], report) == "cpu"
         assert report.warnings == []
         with pytest.raises(fastfid.DeviceError, match="0 CUDA devices"):
-            devices.choose("cuda", [devices.CUDA], report)
+            devices.choose("cuda", [CUDA.provider], report)
 
     def test_a_gpu_is_used(self, monkeypatch):
         monkeypatch.setattr(devices, "visible_gpus", lambda: 2)
-        assert devices.choose("auto", [devices.CUDA, devices.CPU], Messages()) == "cuda:0"
-        assert devices.choose("cuda:1", [devices.CUDA, devices.CPU], Messages()) == "cuda:1"
-        assert devices.choose("cpu", [devices.CUDA, devices.CPU], Messages()) == "cpu"
+        assert devices.choose("auto", [CUDA.provider, CPU], Messages()) == "cuda:0"
+        assert devices.choose("cuda:1", [CUDA.provider, CPU], Messages()) == "cuda:1"
+        assert devices.choose("cpu", [CUDA.provider, CPU], Messages()) == "cpu"
         with pytest.raises(fastfid.DeviceError, match="cuda:2"):
-            devices.choose("cuda:2", [devices.CUDA, devices.CPU], Messages())
+            devices.choose("cuda:2", [CUDA.provider, CPU], Messages())
 
     def test_a_gpu_that_this_runtime_cannot_use(self, monkeypatch):
         monkeypatch.setattr(devices, "visible_gpus", lambda: 1)
         monkeypatch.setattr(devices, "both_runtimes", lambda: None)
         report = Messages()
         with pytest.warns(fastfid.FastFIDWarning, match="without CUDA"):
-            assert devices.choose("auto", [devices.CPU], report) == "cpu"
+            assert devices.choose("auto", [CPU], report) == "cpu"
         with pytest.raises(fastfid.DeviceError, match=r"fastfid\[cuda\]"):
-            devices.choose("cuda", [devices.CPU], report)
+            devices.choose("cuda", [CPU], report)
 
     def test_silent_fall_back_of_the_runtime_is_noticed(self, monkeypatch):
         """Where CUDA or cuDNN do not load, ONNX Runtime opens a CPU session and raises nothing."""
         import onnxruntime
 
         def fall_back(model, options, providers, plain=onnxruntime.InferenceSession, **rest):
-            assert providers[0] == (devices.CUDA, cuda_options("cuda:0", "fp32")) or len(providers) == 1
+            assert (
+                providers[0] == (CUDA.provider, {**CUDA.select(0), **CUDA.settings(0, "fp32", None)})
+                or len(providers) == 1
+            )
             return plain(model, options, providers=providers[-1:], **rest)
 
         monkeypatch.setattr(devices, "choose", lambda *_: "cuda:0")
         monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None, raising=False)
         monkeypatch.setattr(onnxruntime, "InferenceSession", fall_back)
-        with pytest.raises(fastfid.DeviceError, match="could not load CUDA"):
+        with pytest.raises(
+            fastfid.DeviceError, match="could not start CUDAExecutionProvider for cuda:0: it needs CUDA and cuDNN"
+        ):
             fastfid.Extractor("inception-v3-random", dims=64, device="cuda")
         with pytest.warns(fastfid.FastFIDWarning, match="running on the CPU"):
             extractor = fastfid.Extractor("inception-v3-random", dims=64, device="auto")
@@ -349,7 +357,7 @@ class TestDevice:
     def test_both_runtimes_installed(self, monkeypatch):
         monkeypatch.setattr(devices, "distribution", lambda name: name)
         assert "pip uninstall onnxruntime onnxruntime-gpu" in (devices.both_runtimes() or "")
-        with pytest.warns(fastfid.FastFIDWarning, match="hides CUDA"):
+        with pytest.warns(fastfid.FastFIDWarning, match="hides the devices"):
             fastfid.Extractor("inception-v3-random", dims=64)
 
     def test_visible_gpus_without_a_driver(self, monkeypatch):

@@ -155,15 +155,22 @@ def test_a_run_that_is_killed_while_it_tries_leaves_what_the_next_writer_removes
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("call", ["fdopen", "_free"])
+@pytest.mark.parametrize("call", ["open", "_free"])
 @pytest.mark.parametrize("dead", [False, True])
 def test_nothing_is_left_where_memory_ends(call, dead, tmp_path, monkeypatch):
     def without_memory(*_):
         raise MemoryError
 
+    def opened_without_memory(path, mode, opener):
+        os.close(opener(str(path), 0))  # as Python does where it has no memory for the buffer
+        raise MemoryError
+
     if dead:
         (tmp_path / ".a.1.part").write_bytes(b"of a killed writer")
-    monkeypatch.setattr(files.os if call == "fdopen" else files, call, without_memory)
+    if call == "open":
+        monkeypatch.setattr(files, "open", opened_without_memory, raising=False)
+    else:
+        monkeypatch.setattr(files, call, without_memory)
     with contextlib.suppress(MemoryError), atomic_write(tmp_path / "a") as file:
         file.write(b"whole")
     monkeypatch.undo()

@@ -21,6 +21,7 @@ from fastfid.cli.main import main
 from fastfid.engines import fit_cache
 from fastfid.engines.local import Local
 from fastfid.errors import ModelError
+from fastfid.files import mounts
 from fastfid.files.reading import proof_of_file
 from fastfid.metrics.moments import MOMENTS
 from fastfid.sources import open_source
@@ -186,7 +187,7 @@ def test_another_option_is_another_set(generated, real, tmp_path, options):
 def test_another_version_is_another_set(model, generated, real, monkeypatch):
     fastfid.statistics(real, model=model, cache=True, **QUIET)
     versions = {"fastfid": "0.0.1", "onnxruntime": "1", "pillow": "1"}
-    monkeypatch.setattr("fastfid.extraction.recipe._versions", lambda: versions)
+    monkeypatch.setattr("fastfid.extraction.recipe._versions", lambda device: versions)
     assert not is_hit(fastfid.compare(generated, real, model=model, cache=True, **QUIET))
 
 
@@ -291,6 +292,23 @@ def test_files_whose_times_are_set_back_are_read_again(model, generated, tmp_pat
     _check_read_again(model, generated, given)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the time of an inode is that of its creation there")
+@pytest.mark.parametrize("kind", ["zips", "tables", "npy"])
+def test_files_that_may_have_changed_since_they_were_opened_are_not_kept(tmp_path, kind):
+    """What is known of their inside, such as where each image is, may be of what was there before."""
+    if kind == "npy":
+        np.save(tmp_path / "x.npy", pictures(20, 16))
+        given = tmp_path / "x.npy"
+    else:
+        given = _write(kind, tmp_path, pictures(20, 16))
+    source = open_source(given)
+    assert all(source.proofs(range(20), content=True))
+    for path in tmp_path.iterdir():
+        path.chmod(0o600)  # a change of the inode alone looks like one whose times were set back
+    assert set(source.proofs(range(20), content=True)) == {""}
+    assert all(open_source(given).proofs(range(20), content=True))
+
+
 def test_rows_that_name_a_missing_file_are_not_kept(tmp_path):
     given = _write("paths", tmp_path, pictures(20, 16))
     (tmp_path / "07.ppm").unlink()
@@ -329,30 +347,83 @@ def test_a_change_through_a_memory_map_is_noticed(model, tmp_path, kind, monkeyp
     given = MAPPED[kind](tmp_path / "in")
     path = given if given.is_file() else given / "3.npy"
     status = path.stat()
-    monkeypatch.setattr("fastfid.files.reading.os", types.SimpleNamespace(**{**vars(os), "stat": lambda _: status}))
+    stat_as(monkeypatch, lambda _: status)
     source = open_source(given)
-    before = list(source.proofs(range(source.size)))
+    before = list(source.proofs(range(source.size), content=True))
     assert all(before)
     data = path.read_bytes()
     values = pictures(9 if kind == "npys" else 20, 16)[3]
     at = data.index(values.tobytes())
     path.write_bytes(data[:at] + bytes(values.size) + data[at + values.size :])
-    after = list(source.proofs(range(source.size)))
+    after = list(source.proofs(range(source.size), content=True))
     changed = [index for index in range(source.size) if before[index] != after[index]]
     assert changed == ([3] if kind == "npys" else list(range(20)))
 
 
-@pytest.mark.parametrize(("age", "sure"), [(0, False), (2, False), (5, True)])
-def test_a_file_that_was_just_written_is_unsure_where_times_are_in_whole_seconds(tmp_path, monkeypatch, age, sure):
+def like(status, **changes):
+    named = {name: getattr(status, name) for name in dir(status) if name.startswith("st_")}
+    return types.SimpleNamespace(**{**named, **changes})
+
+
+def stat_as(monkeypatch, stat):
+    monkeypatch.setattr("fastfid.files.reading.os", types.SimpleNamespace(**{**vars(os), "stat": stat}))
+
+
+@pytest.mark.parametrize(("nanoseconds", "sure"), [(0, False), (1, True)])
+def test_times_in_whole_seconds_tell_no_changes(tmp_path, monkeypatch, nanoseconds, sure):
+    """As where a file system has no other ones, or gives out the time that programs set."""
     path = tmp_path / "x"
     path.write_bytes(b"x")
-    status = path.stat()
-    coarse = types.SimpleNamespace(
-        **{name: getattr(status, name) for name in dir(status) if name.startswith("st_")},
-    )
-    coarse.st_ctime_ns = (int(time.time()) - age) * 10**9
-    monkeypatch.setattr("fastfid.files.reading.os", types.SimpleNamespace(**{**vars(os), "stat": lambda _: coarse}))
+    found = like(path.stat(), st_ctime_ns=10**18 + nanoseconds)
+    stat_as(monkeypatch, lambda _: found)
     assert bool(proof_of_file(path)) == sure
+
+
+def test_a_file_that_was_just_written_is_known_after_a_moment(tmp_path, monkeypatch):
+    """The clock of a file system has steps; two changes in one of them have one time."""
+    path, stat = tmp_path / "x", os.stat
+    path.write_bytes(b"x")
+    later = time.time_ns() + 10**9
+    monkeypatch.setattr("fastfid.files.reading.time", types.SimpleNamespace(time_ns=lambda: later, sleep=slept.append))
+    slept.clear()
+    assert proof_of_file(path) != ""
+    assert not slept
+    times = iter([later - 10**6, later - 10**9 - 1])
+    stat_as(monkeypatch, lambda path: like(stat(path), st_ctime_ns=next(times)))
+    assert proof_of_file(path) != ""
+    assert slept == [0.02]
+    stat_as(monkeypatch, lambda path: like(stat(path), st_ctime_ns=later - 10**6))  # it is being written
+    assert proof_of_file(path) == ""
+    stat_as(monkeypatch, lambda path: like(stat(path), st_ctime_ns=later + 10**12 + 1))  # a clock was set back
+    assert proof_of_file(path) != ""
+    assert len(slept) == 2
+
+
+slept = []
+MOUNTS = """22 27 0:21 / /proc rw,relatime - proc proc rw
+27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard
+31 27 7:0 / /data ro,relatime shared:3 - {kind} /dev/loop0 ro
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "makedev"), reason="devices have no numbers there")
+@pytest.mark.parametrize(
+    ("kind", "sure"), [("squashfs", False), ("fuse.sshfs", False), ("vfat", False), ("ext4", True), ("nfs4", True)]
+)
+def test_file_systems_that_do_not_keep_the_time_of_a_change(tmp_path, monkeypatch, kind, sure):
+    (tmp_path / "mountinfo").write_text(MOUNTS.format(kind=kind))
+    (tmp_path / "x").write_bytes(b"x")
+    monkeypatch.setattr(mounts, "_TABLE", tmp_path / "mountinfo")
+    mounts._tells.cache_clear()
+    found = like((tmp_path / "x").stat(), st_ctime_ns=10**18 + 1)
+    for device, expected in ((os.makedev(7, 0), sure), (os.makedev(254, 0), True), (os.makedev(9, 9), True)):
+        found.st_dev = device
+        stat_as(monkeypatch, lambda _: found)
+        assert bool(proof_of_file(tmp_path / "x")) == expected
+    monkeypatch.setattr(mounts, "_TABLE", tmp_path / "none")
+    mounts._tells.cache_clear()
+    assert mounts.tells_changes(os.makedev(7, 0))
+    mounts._tells.cache_clear()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege there")
@@ -366,11 +437,10 @@ def test_a_link_to_another_folder_is_another_set(model, generated, tmp_path, mon
 
     def same_times(path, *more, **options):
         found = stat(path, *more, **options)
-        times = {"st_mtime_ns": 1, "st_ctime_ns": 1, "st_mode": found.st_mode, "st_ino": found.st_ino}
-        return types.SimpleNamespace(st_size=found.st_size, **times)
+        return like(found, st_mtime_ns=1, st_ctime_ns=1)
 
     (tmp_path / "current").symlink_to("a")
-    monkeypatch.setattr("fastfid.files.reading.os", types.SimpleNamespace(**{**vars(os), "stat": same_times}))
+    stat_as(monkeypatch, same_times)
     assert [is_hit(_run(model, generated, tmp_path / "current")) for _ in range(2)] == [False, True]
     (tmp_path / "current").unlink()
     (tmp_path / "current").symlink_to("b")
@@ -489,7 +559,7 @@ def test_a_data_set_is_told_by_its_content(tmp_path):
         cells = [{"bytes": _ppm(image), "path": None} for image in pictures(9, 16, seed)]
         dataset = datasets.Dataset.from_dict({"image": cells}, datasets.Features({"image": datasets.Image()}))
         dataset._fingerprint = "same"
-        made.append(list(open_source(dataset).proofs(range(9))))
+        made.append(list(open_source(dataset).proofs(range(9), content=True)))
     assert all(made[0])
     assert made[0] == made[1]
     assert not set(made[0]) & set(made[2])
@@ -512,8 +582,8 @@ class Own(fastfid.Source):
         for index in indices:
             yield fastfid.Item(f"image {index}", lambda index=index: pictures(20, 16)[index])
 
-    def proofs(self, indices):
-        return map(str, indices)
+    def stamp_of(self, index):
+        return str(index)
 
 
 class OwnEngine(Local):

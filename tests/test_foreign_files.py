@@ -3,8 +3,6 @@
 import json
 import logging
 import pickle
-import subprocess
-import sys
 import tracemalloc
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 
 import fastfid
 from fastfid import InputError, Provenance, Statistics
+from fastfid.cli.main import main
 from fastfid.files.layouts import layouts, split_entry
 from fastfid.metrics import statistics_file
 from fastfid.metrics.foreign_files import FORMATS
@@ -332,9 +331,16 @@ class TestWritten:
 
 
 class TestCommandLine:
+    @pytest.fixture(autouse=True)
+    def output(self, capsys):
+        self.capsys = capsys
+
     def run(self, *arguments):
-        done = subprocess.run([sys.executable, "-m", "fastfid", *map(str, arguments)], capture_output=True, text=True)
-        return done.returncode, done.stdout, done.stderr
+        try:
+            status = main([*map(str, arguments)])
+        except SystemExit as ended:
+            status = ended.code
+        return status, *self.capsys.readouterr()
 
     @pytest.mark.parametrize("form", FORMATS)
     def test_writes_each_format(self, tmp_path, form):

@@ -1,6 +1,7 @@
 """Sides that are given as features, fits or statistics; one side alone; a file with both statistics and images."""
 
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -23,6 +24,12 @@ X, Y = RNG.randn(40, 6), RNG.randn(50, 6) + 0.3
 @pytest.fixture(scope="module")
 def extractor():
     return Extractor("inception-v3-random", dims=64, batch_size=4, roles=("features", "logits_unbiased"))
+
+
+@pytest.fixture(scope="module")
+def stem():
+    """The first layers alone, which are much faster than the whole network that the logits need."""
+    return Extractor("inception-v3-random", dims=64, batch_size=4)
 
 
 class TestFeatures:
@@ -131,22 +138,22 @@ class TestStatisticsWithImages:
     """As ADM's reference files are: mu and sigma of all images, and some of the images in arr_0."""
 
     @pytest.fixture
-    def reference(self, tmp_path, extractor):
-        saved = fastfid.statistics(pictures(30, seed=1), model=extractor)
+    def reference(self, tmp_path, stem):
+        saved = fastfid.statistics(pictures(30, seed=1), model=stem)
         np.savez(tmp_path / "ref.npz", mu=saved.mu, sigma=saved.sigma, arr_0=pictures(12, seed=1))
         return tmp_path / "ref.npz"
 
-    def test_each_metric_takes_what_is_there(self, reference, extractor):
+    def test_each_metric_takes_what_is_there(self, reference, stem):
         images = pictures(9)
-        result = compare(images, reference, metrics=["fid", "kid"], model=extractor)
+        result = compare(images, reference, metrics=["fid", "kid"], model=stem)
         whole = Statistics.load(reference)
-        assert result.fid == compare(images, whole, model=extractor).fid
-        expected = compare(images, pictures(12, seed=1), metrics=["kid"], model=extractor).scores["kid"]
+        assert result.fid == compare(images, whole, model=stem).fid
+        expected = compare(images, pictures(12, seed=1), metrics=["kid"], model=stem).scores["kid"]
         assert result.scores["kid"].value == expected.value
         assert result.scores["kid"].n == (9, 12)
 
-    def test_the_images_are_not_read_for_the_fid(self, reference, extractor):
-        both = fastfid.compare(reference, reference, model=extractor, progress=lambda *_: pytest.fail("read"))
+    def test_the_images_are_not_read_for_the_fid(self, reference, stem):
+        both = fastfid.compare(reference, reference, model=stem, progress=lambda *_: pytest.fail("read"))
         assert both.fid == 0
 
     def test_without_images(self, tmp_path):
@@ -180,7 +187,7 @@ class TestFit:
             assert found.scores[metric].value == expected.scores[metric].value
         assert found.provenance == expected.provenance == fits[0].provenance
 
-    def test_it_keeps_rows_for_other_accumulators(self, extractor):
+    def test_it_keeps_rows_for_other_accumulators(self, stem):
         class Own(fastfid.Metric):
             name = "own"
             needs = (fastfid.Need("features", Largest),)
@@ -189,21 +196,21 @@ class TestFit:
                 return fastfid.Score(float(abs(a[self.needs[0]].most - b[self.needs[0]].most)))
 
         a, b = pictures(5), pictures(6, seed=1)
-        fits = [fastfid.fit(images, model=extractor, metrics=[Own()]) for images in (a, b)]
+        fits = [fastfid.fit(images, model=stem, metrics=[Own()]) for images in (a, b)]
         assert list(fits[0].states) == [MOMENTS, ROWS]
-        expected = compare(a, b, metrics=[Own()], model=extractor).scores["own"].value
+        expected = compare(a, b, metrics=[Own()], model=stem).scores["own"].value
         assert compare(*fits, metrics=[Own()]).scores["own"].value == expected
 
-    def test_what_is_not_there_is_named(self, extractor):
-        fit = fastfid.fit(pictures(5), model=extractor)
+    def test_what_is_not_there_is_named(self, stem):
+        fit = fastfid.fit(pictures(5), model=stem)
         assert str(fit) == "Fit(n=5, Statistics of features, inception-v3-random, pytorch)"
         with pytest.raises(InputError, match="has no Rows of logits_unbiased"):
             compare(fit, metrics=["is"])
 
-    def test_different_networks_are_noticed(self, extractor):
+    def test_different_networks_are_noticed(self, stem):
         other = fastfid.fit(pictures(5), model="inception-v3-random", mode="tensorflow", dims=64, metrics=["kid"])
         with pytest.raises(fastfid.StatisticsMismatch, match="mode pytorch in .*, tensorflow in"):
-            compare(pictures(5), other, metrics=["kid"], model=extractor)
+            compare(pictures(5), other, metrics=["kid"], model=stem)
 
 
 class Largest(fastfid.Accumulator):
@@ -229,12 +236,16 @@ def test_few_images_are_no_matter_without_the_fid():
 class TestMixed:
     """A file whose statistics and images may be of another model or mode, and are not the same set."""
 
-    ROLES = ("features", "spatial")
+    RUN: ClassVar = {"model": "inception-v3-random", "dims": 64}
 
     @pytest.fixture
     def reference(self, tmp_path):
-        model = Extractor("inception-v3-random", mode="tensorflow", batch_size=4, roles=self.ROLES)
-        return fastfid.reference(pictures(14, seed=1), tmp_path / "ref.npz", images=8, model=model)
+        """As `fastfid.reference` writes it, for the first features of the network, which are fast."""
+        images = pictures(14, seed=1)
+        path = fastfid.statistics(images, mode="tensorflow", **self.RUN).save(tmp_path / "ref.npz")
+        with np.load(path) as held:
+            np.savez(path, **held, arr_0=images[:8])
+        return path
 
     @pytest.fixture
     def unsigned(self, reference, tmp_path):
@@ -243,28 +254,30 @@ class TestMixed:
         return tmp_path / "unsigned.npz"
 
     def test_its_statistics_must_be_of_this_run(self, reference):
-        other = fastfid.fit(pictures(9), model="inception-v3-random", mode="tensorflow", metrics=["fid", "kid"])
-        run = {"metrics": ["authpct"], "model": "inception-v3-random"}
+        other = fastfid.fit(pictures(9), mode="tensorflow", metrics=["fid", "kid"], **self.RUN)
+        run = {"metrics": ["authpct"], **self.RUN}
         assert compare(pictures(9), reference, mode="tensorflow", **run).scores["authpct"].n == (9, 14)
         (reference.parent / "sigma-only.npz").write_bytes(b"")
         with np.load(reference) as held:
             np.savez(reference, **{key: held[key] for key in held if key != "rows"})
         assert compare(other, reference, mode="tensorflow", **run).scores["authpct"].n == (9, 8)
         with pytest.raises(fastfid.StatisticsMismatch, match="mode tensorflow in the statistics in .*ref.npz, pytorch"):
+            compare(pictures(9), reference, **run)
+        with pytest.raises(fastfid.StatisticsMismatch, match="mode tensorflow in the array, pytorch in this run"):
             compare(other, reference, **run)
         forced = compare(other, reference, force=True, **run)
         assert forced.forced
 
     def test_it_is_said_if_nothing_is_known(self, unsigned):
-        run = {"metrics": ["fid", "authpct"], "model": "inception-v3-random", "mode": "tensorflow"}
+        run = {"metrics": ["fid", "authpct"], "mode": "tensorflow", **self.RUN}
         result = compare(pictures(9), unsigned, **run)
-        assert any("no record of the model and mode" in text for text in result.warnings)
+        assert any("no record of the model and mode that made these statistics" in text for text in result.warnings)
         assert result.scores["fid"].n == (9, 14)
         assert result.scores["authpct"].n == (9, 8)
         assert "n 9 and 14" in result.citation
 
     def test_the_limit_concerns_its_images(self, unsigned):
-        run = {"metrics": ["fid", "authpct"], "model": "inception-v3-random", "mode": "tensorflow"}
+        run = {"metrics": ["fid", "authpct"], "mode": "tensorflow", **self.RUN}
         result = compare(pictures(9), unsigned, limit=5, **run)
         assert any("limit=5 does not apply to the statistics in" in text for text in result.warnings)
         assert result.scores["fid"].n == (5, 14)
@@ -272,9 +285,9 @@ class TestMixed:
 
     def test_two_sets_are_not_saved_as_one(self, unsigned, tmp_path, capsys):
         with pytest.raises(InputError, match="together they are not one set"):
-            fastfid.fit(unsigned, model="inception-v3-random", mode="tensorflow", metrics=["kid"])
+            fastfid.fit(unsigned, mode="tensorflow", metrics=["kid"], **self.RUN)
         arguments = ["--save-stats", str(unsigned), str(tmp_path / "out"), "--with", "kid"]
-        assert main([*arguments, "--model", "inception-v3-random", "--mode", "tensorflow"]) == 1
+        assert main([*arguments, "--model", "inception-v3-random", "--dims", "64", "--mode", "tensorflow"]) == 1
         assert not (tmp_path / "out.npz").exists()
 
     def test_lengths_are_those_of_what_is_compared(self, tmp_path):

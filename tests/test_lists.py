@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from fastfid.engines.piece_files import stamps_of
+from fastfid.engines.piece_files import proof_of_piece
 from fastfid.errors import InputError
 from fastfid.files.remote import Remote
 from fastfid.sources import Piece, open_source, read_items
@@ -63,13 +63,13 @@ def test_a_list_is_the_images_of_its_files(root, kind):
     np.testing.assert_array_equal([item.decode().pixels for item in again.read([2, 9])], STACK[[4, 7]])
 
 
-def test_the_stamp_is_that_of_the_file(root):
+def test_the_proof_is_that_of_the_file(root):
     (root / "a.txt").write_text("\n".join(PATHS))
     source = open_source(root / "a.txt")
-    before = [source.stamp_of(index) for index in range(10)]
+    before = list(source.proofs(range(10)))
     os.utime(root / "set/b/000.png", (1, 1))
-    changed = [index for index in range(10) if source.stamp_of(index) != before[index]]
-    assert changed == [2]
+    after = list(source.proofs(range(10)))
+    assert [index for index in range(10) if after[index] != before[index]] == [2]
 
 
 def test_the_column_of_the_paths_is_told(root):
@@ -161,11 +161,10 @@ def test_addresses_and_lists_behind_them(root, request):
         again = pickle.loads(pickle.dumps(source))
         np.testing.assert_array_equal(pixels(again), STACK)
         assert again.name_of(3) == f"memory://lists/{name(3)}"
-        assert again.stamp_of(3) != again.stamp_of(4) != ""
 
 
-def test_servers_are_asked_for_many_stamps_at_a_time(root, request, monkeypatch, tmp_path):
-    """A run that is to be resumed asks for the stamps of all images before it reads them."""
+def test_servers_are_asked_for_many_proofs_at_a_time(root, request, monkeypatch, tmp_path):
+    """A run that is to be resumed asks for the proofs of all images before it reads them."""
     memory = pytest.importorskip("fsspec").filesystem("memory")
     request.addfinalizer(lambda: memory.rm("/lists", recursive=True))
     for index in range(9):
@@ -181,10 +180,10 @@ def test_servers_are_asked_for_many_stamps_at_a_time(root, request, monkeypatch,
 
     for path in ("a.txt", "b.txt"):
         source = open_source(root / path)
-        one_by_one = [source.stamp_of(index) for index in range(9)]
+        one_by_one = [next(iter(source.proofs([index]))) for index in range(9)]
         with monkeypatch.context() as patch:
             patch.setattr(Remote, "info", info)
             kept = Kept(source, {})
-            digest = stamps_of(Piece(kept, 0, range(9), 9))
-            assert list(kept.stamps_of(range(9))) == one_by_one
-        assert digest == stamps_of(Piece(source, 0, range(9), 9))
+            digest = proof_of_piece(Piece(kept, 0, range(9), 9))
+            assert list(kept.proofs(range(9))) == one_by_one
+        assert digest == proof_of_piece(Piece(source, 0, range(9), 9))

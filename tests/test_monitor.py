@@ -387,6 +387,50 @@ def test_a_damaged_state_is_an_input_error_or_a_score(model, real, images, count
     assert refused > 0.6 * number
 
 
+def test_bytes_that_change_on_the_way_never_give_another_score(model, real, images):
+    """Each part of a state has a checksum."""
+    (monitor,) = dealt(model, real, images, slice(0, 20), metrics=["fid", "kid"])
+    state, refused = monitor.state(), 0
+    expected = str(monitor.compute([state]).as_dict())
+    for case in range(CASES // 2):
+        rng, data = rng_of("bytes of states", case), bytearray(state)
+        at, length = rng.randint(len(data)), rng.randint(1, 40)
+        if case % 3 == 0:
+            data[at] ^= 1 << rng.randint(8)
+        elif case % 3 == 1:
+            data[at : at + length] = rng.bytes(rng.randint(1, 40))
+        else:
+            del data[at : at + length]
+        try:
+            assert str(monitor.compute([bytes(data)]).as_dict()) == expected, case
+        except fastfid.FastFIDError:
+            refused += 1
+    assert refused > 0.8 * CASES // 2
+
+
+@pytest.mark.parametrize(
+    ("joined", "n"),
+    [
+        (lambda a, b: a + b, None),
+        (lambda a, b: a + a, None),
+        (lambda a, b: b"x" + a, None),
+        (lambda a, b: a + bytes(99), 20),  # filled up, as when states of several lengths are gathered
+        (lambda a, b: a + b"\n", 20),
+    ],
+)
+def test_states_that_are_joined_are_refused(model, real, images, joined, n):
+    """The last one alone would be read."""
+    a, b = (monitor.state() for monitor in dealt(model, real, images, slice(0, 20), slice(20, 35)))
+    monitor = fastfid.Monitor(real, model=model, metrics=["fid", "kid"])
+    if n is None:
+        with pytest.raises(
+            fastfid.InputError, match=r"state 0 is damaged: [\d,]+ bytes stand before it, as if several"
+        ):
+            monitor.compute([joined(a, b)])
+    else:
+        assert monitor.compute([joined(a, b)]).a.n == n
+
+
 @pytest.mark.parametrize("change", [lambda rows: rows[:-1], lambda rows: np.vstack([rows, rows])])
 @pytest.mark.parametrize("metrics", [["kid"], ["fid", "kid"], [fastfid.FID(bootstrap=20), "kid"]])
 def test_a_state_has_the_rows_that_it_says(model, real, images, metrics, change):
@@ -482,14 +526,20 @@ def test_the_page_about_training(model, real, images, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fastfid, "Monitor", lambda real, **options: monitor_of(real, model=model, **options))
     page = (EXAMPLES.parent / "docs" / "training.md").read_text()
-    loop, cached, gathered = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    loop, sure, cached, gathered = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     scope = {
         "train": len,
         "generator": lambda: images[:2].transpose(0, 3, 1, 2) / 127.5 - 1,
-        "log": lambda scores, step: logged.append((step, *scores)),
+        "log": lambda metrics, step: logged.append((step, metrics)),
     }
     exec(loop.replace("train(step)", "train(str(step))"), scope)
-    assert logged == [(step, "fid", "kid") for step in (5000, 10_000, 15_000, 20_000)]
+    assert [step for step, _ in logged] == [5000, 10_000, 15_000, 20_000]
+    assert all(metrics.keys() >= {"fid", "kid", "kid_standard_error"} for _, metrics in logged)
+    exec(sure, scope)
+    scope["monitor"].update(pictures(60, 16).transpose(0, 3, 1, 2) / 127.5 - 1)
+    named = {"fid_corrected", "fid_low", "fid_high", "fid_standard_error"}  # on the page
+    assert all(f"`{name}`" in page for name in named)
+    assert named <= scope["monitor"].compute().as_metrics().keys()
     exec(cached, scope)
     scope["monitor"].update(images)
 

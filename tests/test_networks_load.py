@@ -11,8 +11,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from google.protobuf.message import DecodeError
 
-from fastfid import networks
+from fastfid import DeviceError, Extractor, networks
 from fastfid.errors import InputError, ModelError
 from fastfid.networks import registry
 from fastfid.networks.random import random_weights
@@ -218,3 +219,13 @@ def test_a_file_that_appears_during_an_export_is_kept(tmp_path, monkeypatch):
 def test_importing_the_package_does_not_import_onnx():
     code = "import sys, fastfid.networks; sys.exit('onnx' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_graph_for_which_there_is_no_memory(monkeypatch, tmp_path):
+    def without_memory(*_, **__):
+        raise DecodeError("Arena alloc failed")
+
+    monkeypatch.setenv("FASTFID_HOME", str(tmp_path))
+    monkeypatch.setattr("fastfid.networks.loading.inception.build", without_memory)
+    with pytest.raises(DeviceError, match="out of memory when its graph was built: Arena alloc failed"):
+        Extractor("inception-v3-random", dims=64)

@@ -12,8 +12,10 @@ import pytest
 import fastfid
 from fastfid import Extractor, InputError, Item, Source, compare
 from fastfid.cli.main import main
+from fastfid.numbers_shown import decimals
 from fastfid.sources.classes import class_pieces, classes_of
 from pictures import folder, pictures
+from stand_in import small_inception, stand_in
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 
@@ -153,12 +155,26 @@ def test_errors_before_any_image_is_read(pair, extractor, tmp_path):
 
 def test_the_command(pair, capsys):
     assert main([*map(str, pair), "--per-class", "--model", "inception-v3-random", "--dims", "64"]) == 0
-    *classes, mean, last = capsys.readouterr().out.splitlines()
+    *classes, mean, bias, last = capsys.readouterr().out.splitlines()
+    assert "bias of its few images" in bias
     assert sorted(line.split(":")[0] for line in classes) == ["cat", "dog"]
     values = [float(line.split("FID ")[1].split()[0]) for line in classes]
     assert values == sorted(values, reverse=True)
     assert mean.startswith("mean of 2 classes: FID ")
     assert last.startswith("FID:  ")
+
+
+def test_the_command_shows_classes_without_bias(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for seed, (name, n) in enumerate((("a/cat", 40), ("a/dog", 9), ("b/cat", 40), ("b/dog", 9))):
+        folder(tmp_path / name, pictures(n, seed=seed))
+    stand_in(tmp_path / "own.onnx")
+    assert main(["a", "b", "--per-class", "--model", "own.onnx", "--certainty"]) == 0
+    lines = {line.split(":")[0]: line for line in capsys.readouterr().out.splitlines()}
+    result = compare("a", "b", per_class=True, model="own.onnx", certainty=True)
+    sure = result.classes["cat"]["fid"].certainty
+    assert f"(without bias {sure.corrected:.{decimals(sure.standard_error)}f})" in lines["cat"]
+    assert "without bias" not in lines["dog"]  # 9 images are too few to say
 
 
 def test_the_limit_does_not_change_what_the_classes_are(tmp_path):
@@ -209,7 +225,8 @@ def test_a_metric_from_outside(pair, extractor):
 
 
 def test_what_classes_say_is_told(pair, extractor):
-    result = compare(*pair, per_class=True, metrics=["sfid"], model="inception-v3-random", batch_size=4)
+    with small_inception():
+        result = compare(*pair, per_class=True, metrics=["sfid"], batch_size=4)
     assert [text for text in result.warnings if text.startswith("class cat: few-images: sfid: 5 images")]
 
 

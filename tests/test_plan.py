@@ -179,6 +179,19 @@ def test_other_bad_input():
         fastfid.plan(fid=-3)
 
 
+def test_the_same_set_twice_is_no_pilot(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    a, b = sets()
+    np.save("a.npy", a)
+    with pytest.raises(fastfid.InputError, match=r"a\.npy has the very images of \./a\.npy, and a pilot needs two"):
+        planned("a.npy", "./a.npy", sd=1)
+    with pytest.raises(fastfid.InputError, match="has the very images of"):
+        planned(b, b.copy(), sd=1)
+    with pytest.raises(fastfid.InputError, match=r"none\.npy has the very images"):  # before it is read
+        planned("none.npy", "none.npy", sd=1)
+    assert planned(a, b, sd=1).n
+
+
 def test_features_that_are_too_large():
     with pytest.raises(fastfid.InputError, match="too large for float64"):
         growth_of(*(1e100 * rows for rows in sets()))

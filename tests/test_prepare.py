@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import operator
 import os
 import shutil
 import sys
@@ -131,9 +132,11 @@ def listing(found):
 
 
 def files_of(path):
-    """The SHA-256 of the hashes of the PNG files, sorted as numbers."""
-    hashed = (hashlib.blake2b(file.read_bytes(), digest_size=8).digest() for file in path.rglob("*.png"))
-    return hashlib.sha256(b"".join(each[::-1] for each in sorted(hashed))).hexdigest()
+    """The hash of the PNG files in their order: sum over i of (2 + digest of i) base^(n - 1 - i), modulo a prime."""
+    files = [file.read_bytes() for file in sorted(path.rglob("*.png"))]
+    terms = (2 + int.from_bytes(hashlib.blake2b(file, digest_size=8).digest()) for file in files)
+    powers = (0x2545F4914F6CDD1D9E3779B97F4A7C15**power for power in reversed(range(len(files))))
+    return f"{sum(map(operator.mul, terms, powers)) % (2**127 - 1):032x}"
 
 
 def test_the_images_are_cropped_in_order(source, tmp_path):
@@ -370,6 +373,34 @@ def test_a_source_of_the_same_size_and_time_is_another(packed, tmp_path):
     assert made.listing == fastfid.prepare(source, tmp_path / "expected", protocol=ADM).listing
 
 
+def test_a_table_of_paths_is_known_by_the_files_that_it_names(tmp_path):
+    """It may lie in another folder than its name says, and its rows have no bytes."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "images").mkdir()
+
+    def write(first):
+        for i in range(9):
+            path = tmp_path / "images" / f"{i}.bmp"
+            Image.fromarray(square(first + i)).save(path)
+            os.utime(path, ns=(10**18, 10**18))
+
+    write(0)
+    cells = [{"bytes": None, "path": f"images/{i}.bmp"} for i in range(9)]
+    column = pa.array(cells, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    pq.write_table(pa.table({"image": column}), tmp_path / "t.parquet")
+    stop = {"protocol": ADM, "progress": stop_after(5)}
+    with pytest.raises(Stop):
+        fastfid.prepare(tmp_path / "t.parquet", tmp_path / "out", **stop)
+    part = tmp_path / ".out.part"
+    (part / "mark").touch()
+    with pytest.raises(Stop):
+        fastfid.prepare(tmp_path / "t.parquet", tmp_path / "out", **stop)
+    assert (part / "mark").exists()  # continued
+    write(100)
+    made = fastfid.prepare(tmp_path / "t.parquet", tmp_path / "out", protocol=ADM)
+    assert made.listing == fastfid.prepare(tmp_path / "images", tmp_path / "expected", protocol=ADM).listing
+
+
 @pytest.mark.parametrize("change", ["protocol", "images", "limit", "plan"])
 def test_another_plan_begins_anew(change, source, tmp_path):
     with pytest.raises(Stop):
@@ -486,7 +517,7 @@ def test_a_record_has_only_what_can_be_printed(tmp_path):
     for change in (
         {"listing": "0"},
         {"listing": "0" * 63 + "\n"},
-        {"files": "G" * 64},
+        {"files": "G" * 32},
         {"protocol": "x\ny"},
         {"source": "\x1b[2J"},
         {"rejected": ["\u2028"]},

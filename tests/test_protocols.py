@@ -23,6 +23,7 @@ from fastfid.protocols import PROTOCOLS
 from fastfid.sources import open_source
 from fastfid.sources.pieces import choose
 from pictures import folder, pictures
+from stand_in import small_inception
 
 OWN = [name for name, protocol in PROTOCOLS.items() if protocol.network and not protocol.reference]
 every_network = pytest.mark.parametrize("name", OWN)
@@ -121,6 +122,13 @@ def test_the_three_of_dinov2_are_three_numbers(sets, tmp_path):
     assert len(found) == 3
 
 
+@pytest.fixture
+def network():
+    with small_inception():
+        yield
+
+
+@pytest.mark.usefixtures("network")
 def test_adm_is_its_metrics(sets, capsys):
     generated, real, *_ = sets
     metrics = [InceptionScore("adm"), FID(), SFID(), PRDC("adm")]

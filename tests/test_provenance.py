@@ -6,8 +6,11 @@ import re
 
 import pytest
 
-from fastfid import InputError, Provenance, StatisticsMismatch
+from fastfid import FastFIDWarning, InputError, Provenance, StatisticsMismatch
+from fastfid.fit import Facts, Side
+from fastfid.messages import Messages
 from fastfid.provenance import FORMAT, differences
+from fastfid.sides import check_sides
 
 A = Provenance("inception-v3", "6726825d" * 8, "pytorch", 2048, "cuda", "fp32", 64, {"fastfid": "1.0", "pillow": "12"})
 NAMES = ("a.npz", "b.npz")
@@ -72,8 +75,24 @@ def test_force_keeps_the_other_warnings():
 
 @pytest.mark.parametrize(("a", "b", "named"), [(None, A, "a.npz"), (A, None, "b.npz"), (None, None, "a.npz and b.npz")])
 def test_unknown_is_a_warning_that_names_the_side(a, b, named):
-    (warning,), _ = differences(a, b, NAMES)
-    assert warning.startswith(f"no-record: {named}: no record")
+    sides, told = [Side(name, 5, provenance=made) for name, made in zip(NAMES, (a, b), strict=True)], Messages()
+    with pytest.warns(FastFIDWarning, match="no record"):
+        check_sides(sides, Facts({}), force=False, messages=told)
+    assert told.warnings == [f"no-record: {named}: no record of the model and mode that made these statistics"]
+
+
+def test_plain_features_never_say_and_are_told_of_only_beside_a_record():
+    told, sides = Messages(), [Side(name, 5, features=True) for name in NAMES]
+    check_sides(sides, Facts({}), force=False, messages=told)
+    assert told.warnings == []
+    with pytest.warns(FastFIDWarning, match="no record"):
+        check_sides([sides[0], Side("b.npz", 5, provenance=A)], Facts({}), force=False, messages=told)
+    with pytest.warns(FastFIDWarning, match="no record"):
+        check_sides([sides[0], Side("b.npz", 5)], Facts({}), force=False, messages=told)
+    assert told.warnings == [
+        "no-record: a.npz: no record of the model and mode that made these features",
+        "no-record: a.npz and b.npz: no record of the model and mode that made these statistics",
+    ]
 
 
 def test_json_round_trip():

@@ -175,7 +175,7 @@ def test_pieces_that_are_computed_again_after_they_were_written(cluster, network
     cut = [*pieces(source, size=PIECE)]
     with Ray({"workers": 2}) as engine:
         facts = engine.open(Recipe(model=network, device="cpu"), Messages())
-        keep = keep_of(Store(tmp_path), cut, needs, facts, {})
+        keep = keep_of(Store(tmp_path), cut, needs, facts, {}, Messages())
         found = [fold(engine.fit(needs, cut, How(keep=keep)), None) for _ in range(2)]
     with Local() as engine:
         engine.open(Recipe(model=network, device="cpu"), Messages())

@@ -9,6 +9,7 @@ import fastfid
 from fastfid import Extractor, InputError, compare, reference
 from fastfid.cli.main import main
 from pictures import folder, pictures
+from stand_in import small_inception
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:fastfid.FastFIDWarning")
 
@@ -17,7 +18,8 @@ ROLES = ("features", "logits_unbiased", "spatial")
 
 @pytest.fixture(scope="module")
 def extractor():
-    return Extractor("inception-v3-random", mode="tensorflow", batch_size=4, roles=ROLES)
+    with small_inception():
+        return Extractor("inception-v3-random", mode="tensorflow", batch_size=4, roles=ROLES)
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +27,17 @@ def real(tmp_path_factory):
     return folder(tmp_path_factory.mktemp("real"), pictures(14, seed=1))
 
 
+@pytest.fixture(scope="module")
+def whole(real, tmp_path_factory, extractor):
+    """A reference of all images."""
+    return reference(real, tmp_path_factory.mktemp("whole") / "ref.npz", model=extractor)
+
+
 def test_what_it_holds(real, tmp_path, extractor):
     path = reference(real, tmp_path / "ref", images=6, seed=3, model=extractor)
     assert path == tmp_path / "ref.npz"
+    seen = fastfid.load(path).seen  # of all images, for the warnings of a comparison with them
+    assert (seen.accepted, seen.encodings, len(seen.digests)) == (14, {"PNG": 14}, 14)
     chosen = np.sort(np.random.RandomState(3).permutation(14)[:6])
     with np.load(path) as held:
         assert {
@@ -48,16 +58,15 @@ def test_what_it_holds(real, tmp_path, extractor):
         assert np.lib.format.read_magic(file) == (1, 0)  # the evaluator streams versions 1.0 and 2.0
 
 
-def test_it_is_a_side(real, tmp_path, extractor):
-    path = reference(real, tmp_path / "ref.npz", model=extractor)
-    result = compare(pictures(9), path, model=extractor, metrics=["fid", "kid"])
+def test_it_is_a_side(real, whole, extractor):
+    result = compare(pictures(9), whole, model=extractor, metrics=["fid", "kid"])
     expected = compare(pictures(9), real, model=extractor, metrics=["fid", "kid"])
     assert result.fid == pytest.approx(expected.fid, rel=1e-9)  # from covariances, not from rows
     assert result.scores["kid"].value == expected.scores["kid"].value
 
 
-def test_all_images_if_there_are_few(real, tmp_path, extractor):
-    with np.load(reference(real, tmp_path / "ref.npz", model=extractor)) as held:
+def test_all_images_if_there_are_few(whole):
+    with np.load(whole) as held:
         assert np.array_equal(held["arr_0"], pictures(14, seed=1))
 
 
@@ -85,6 +94,13 @@ def test_errors_leave_nothing(real, tmp_path, extractor):
         reference(real, tmp_path / "out", model=other)
 
 
+@pytest.fixture
+def network():
+    with small_inception():
+        yield
+
+
+@pytest.mark.usefixtures("network")
 def test_the_command(real, tmp_path, capsys):
     arguments = [str(real), str(tmp_path / "ref"), "--model", "inception-v3-random"]
     assert main(["reference", *arguments, "--images", "5", "--seed", "1", "--protocol", "adm"]) == 0

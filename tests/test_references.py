@@ -322,10 +322,21 @@ def test_a_prepared_image_that_was_overwritten_is_noticed(real):
     assert any("real has other files than when it was prepared" in text for text in result.warnings)
 
 
-def test_more_images_than_are_hashed_are_not_compared(real, monkeypatch):
-    monkeypatch.setattr("fastfid.protocols.references.MOST_DIGESTS", 1)
-    known = prepared_of(real).listing[:12]
-    assert f"reference real (SHA-256 of its listing {known} when it was made, not compared)" in compared(real).citation
+def test_two_prepared_images_that_change_places_are_noticed(real):
+    first, second = sorted(real.rglob("*.png"))
+    for old, new in ((first, real / "x"), (second, first), (real / "x", second)):
+        old.rename(new)
+    result = compared(real)
+    assert "reference real (no hash)" in result.citation
+    assert any("real has other files than when it was prepared" in text for text in result.warnings)
+
+
+def test_sets_that_have_the_same_files_in_another_order_have_other_hashes(real, tmp_path):
+    folder(tmp_path / "swapped", pictures(2, 64)[::-1])
+    other = fastfid.prepare(tmp_path / "swapped", tmp_path / "other", protocol="ffhq-256")
+    made = prepared_of(real)
+    assert other.listing != made.listing
+    assert other.files != made.files
 
 
 def test_the_citation_is_one_line_whatever_the_name(real, monkeypatch):
@@ -342,7 +353,7 @@ def test_a_folder_prepared_in_another_way_is_told_of(real):
     assert any("was prepared for ffhq-256 (square, 256 pixels), not for" in text for text in compared(real).warnings)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 2}', '{"format": 1, "n": "x"}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": 1}', '{"format": 2, "n": "x"}', "[" * 100_000])
 def test_a_damaged_record_of_a_folder_is_named(text, real):
     (real / "prepared.json").write_text(text)
     with pytest.raises(fastfid.InputError, match=r"cannot read prepared\.json of .*real"):

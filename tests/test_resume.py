@@ -9,19 +9,22 @@ import random
 import shutil
 import signal
 import time
+import zipfile
 from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from upath import UPath
 
 import fastfid
 from fastfid import InputError, Need
+from fastfid import sides as sides_module
 from fastfid.cli.main import main
 from fastfid.engines.packed import DamagedError, packed
-from fastfid.engines.piece_files import PieceFiles, stamps_of
+from fastfid.engines.piece_files import PieceFiles, proof_of_piece
 from fastfid.engines.run_facts import text_of
 from fastfid.files.npz import Npz, write_npz
 from fastfid.files.store import Store
@@ -32,7 +35,7 @@ from fastfid.metrics.moments import MOMENTS
 from fastfid.metrics.rows import Rows
 from fastfid.metrics.vendi import UnitMoments
 from fastfid.provenance import Provenance
-from fastfid.sources import Piece, open_source, pieces
+from fastfid.sources import GLANCE, Piece, open_source, pieces
 from pictures import folder, pictures
 from processes import run
 from servers import moto_port, s3, served_s3  # noqa: F401 - fixtures
@@ -214,6 +217,35 @@ class TestAnotherRun:
         assert any("piece-000001.npz is damaged: it belongs to another run" in text for text in caplog.messages)
 
 
+def stored(path, images):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(images.iterdir()):
+            archive.writestr(zipfile.ZipInfo(file.name), file.read_bytes())
+
+
+def to_another_folder(path, other):
+    copy = shutil.copytree(path, path.with_name("copy"))  # with the times
+    times = (copy / "024.bmp").stat()
+    shutil.copy(other, copy / "024.bmp")
+    os.utime(copy / "024.bmp", ns=(times.st_atime_ns, times.st_mtime_ns))
+    path.with_name("current").unlink()
+    path.with_name("current").symlink_to(copy)
+
+
+def archive_again(path, other):
+    shutil.copy(other, path / "024.bmp")
+    stored(path.with_name("set.zip"), path)
+
+
+CHANGES = {
+    "in place": lambda path, other: (path / "024.bmp").write_bytes(other.read_bytes()),
+    "by renaming": lambda path, other: other.rename(path / "024.bmp"),
+    "through another name": lambda path, other: path.with_name("link.bmp").write_bytes(other.read_bytes()),
+    "link to a folder": to_another_folder,
+    "archive": archive_again,
+}
+
+
 class TestChanges:
     @pytest.mark.parametrize("kind", ["folder", "zip", "npy", "array", "list", "pairs"])
     def test_are_noticed(self, network, tmp_path, kind):
@@ -239,31 +271,163 @@ class TestChanges:
     def test_of_one_image_concern_its_piece_only(self, network, tmp_path):
         path = folder(tmp_path / "set", pictures(45, 16))
         fastfid.statistics(path, model=network, resume=tmp_path / "kept")
-        os.utime(path / "025.png", (0, 0))
+        shutil.copy(path / "026.png", path / "025.png")
         with pytest.raises(InputError, match=r"piece-000001\.npz was made from .* and 20 images from .*020\.png"):
             fastfid.statistics(path, model=network, resume=tmp_path / "kept")
         (tmp_path / "kept" / "piece-000001.npz").unlink()
         again = fastfid.statistics(path, model=network, resume=tmp_path / "kept")
         assert again.sigma.tobytes() == fastfid.statistics(path, model=network).sigma.tobytes()
 
+    @pytest.mark.skipif(os.name == "nt", reason="the time of an inode is that of its creation there")
+    @pytest.mark.parametrize("change", CHANGES)
+    def test_that_leave_size_and_time_as_they_are(self, network, tmp_path, change):
+        path, given = folder(tmp_path / "set", pictures(45, 16), "bmp"), tmp_path / "set"
+        os.link(path / "024.bmp", tmp_path / "link.bmp")
+        if change == "archive":
+            given = tmp_path / "set.zip"
+            stored(given, path)
+        if change == "link to a folder":
+            given = tmp_path / "current"
+            given.symlink_to(path)
+        kept = {"model": network, "resume": tmp_path / "kept"}
+        fastfid.statistics(given, **kept)
+        one = next(given.rglob("024.bmp")) if given.is_dir() else given
+        before = one.stat()
+        other = tmp_path / "other.bmp"
+        shutil.copy(path / "025.bmp", other)
+        CHANGES[change](path, other)
+        if change != "link to a folder":
+            os.utime(one, ns=(before.st_atime_ns, before.st_mtime_ns))
+        after = one.stat()
+        assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+        with pytest.raises(InputError, match=r"piece-000001\.npz was made from"):
+            fastfid.statistics(given, **kept)
+
     def test_while_images_are_read_are_noticed_later(self, network, tmp_path):
-        """What is kept belongs to the images as they were before they were read."""
+        """What is kept belongs to the images that were read."""
         path = folder(tmp_path / "set", pictures(45, 16))
-        fastfid.statistics(
-            path, model=network, resume=tmp_path / "kept", progress=lambda *_: os.utime(path / "025.png")
-        )
+
+        def change(done, total):
+            if done == 45:
+                shutil.copy(path / "026.png", path / "025.png")
+
+        fastfid.statistics(path, model=network, resume=tmp_path / "kept", progress=change)
         with pytest.raises(InputError, match=r"piece-000001\.npz was made from"):
             fastfid.statistics(path, model=network, resume=tmp_path / "kept")
 
-    def test_that_cannot_be_noticed_are_said(self, network, tmp_path, caplog):
+    def test_after_an_image_was_glanced_at_are_noticed_later(self, network, tmp_path, monkeypatch):
+        """A few images are decoded before the run, and used in it."""
+        path, plain = folder(tmp_path / "set", pictures(45, 16)), sides_module.glanced
+        looked_at = {*np.random.RandomState(0).permutation(45)[:GLANCE].tolist()}
+        one = min(looked_at - {0, 7, 14, 20, 27, 34, 40, 42, 44})  # without those that the facts of the run have
+
+        def glanced(side):
+            found = plain(side)
+            Image.fromarray(pictures(1, 16, 5)[0]).save(path / f"{one:03}.png")
+            return found
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sides_module, "glanced", glanced)
+            fastfid.statistics(path, model=network, resume=tmp_path / "kept")
+        with pytest.raises(InputError, match=r"piece-00000.\.npz was made from"):
+            fastfid.statistics(path, model=network, resume=tmp_path / "kept")
+
+    def test_copies_are_the_same_images(self, network, tmp_path, caplog):
+        """As on another machine, or after the data were unpacked again: they are compared, and no network runs."""
+        path = folder(tmp_path / "set", pictures(45, 16))
+        (path / "030.png").write_bytes(b"none")
+        kept = {"model": network, "resume": tmp_path / "kept", "on_error": "skip"}
+        wanted = fastfid.statistics(path, **kept)
+        times = {name: (tmp_path / "kept" / name).stat().st_mtime_ns for name in files(tmp_path / "kept")}
+        shutil.copytree(path, tmp_path / "copy")
+        caplog.set_level(logging.INFO, "fastfid")
+        assert fastfid.statistics(tmp_path / "copy", **kept).sigma.tobytes() == wanted.sigma.tobytes()
+        text = f"nothing proves that {tmp_path / 'copy'} is unchanged: its images are read again and compared"
+        assert caplog.messages.count(text) == 1
+        assert times == {name: (tmp_path / "kept" / name).stat().st_mtime_ns for name in times}
+        (tmp_path / "copy" / "030.png").write_bytes((path / "031.png").read_bytes())
+        with pytest.raises(InputError, match=r"piece-000001\.npz was made from .*set, and 20 images"):
+            fastfid.statistics(tmp_path / "copy", **kept)
+
+    def test_images_that_decode_and_are_left_out_all_the_same(self, tmp_path, monkeypatch):
+        """Here one becomes too large when its shorter side is resized; it is compared like the others."""
+        monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 400)
+        path, odd = folder(tmp_path / "set", pictures(45, 16)), np.full((1, 9, 3), 7, np.uint8)
+        Image.fromarray(odd).save(path / "030.png")
+        model = stand_in(tmp_path / "own.onnx", mode="")
+        kept = {"model": model, "mode": "size=8 resize=box shortest=10", "resume": tmp_path / "kept"}
+        with pytest.raises(fastfid.errors.ImageError, match=r"030\.png: an image of 9x1 pixels .* becomes 90x10 when"):
+            fastfid.statistics(path, **kept)
+        kept["on_error"] = "skip"
+        wanted = fastfid.fit(path, **kept)
+        shutil.copytree(path, tmp_path / "copy")
+        found = fastfid.fit(tmp_path / "copy", **kept)
+        assert found[MOMENTS].sigma.tobytes() == wanted[MOMENTS].sigma.tobytes()
+        assert (found.n, found.seen.rejected) == (44, wanted.seen.rejected)
+        Image.fromarray(odd + 1).save(tmp_path / "copy" / "030.png")
+        with pytest.raises(InputError, match=r"piece-000001\.npz was made from"):
+            fastfid.fit(tmp_path / "copy", **kept)
+
+    def test_two_images_that_change_places(self, network, tmp_path):
+        path = folder(tmp_path / "set", pictures(45, 16), "bmp")
+        fastfid.statistics(path, model=network, resume=tmp_path / "kept")
+        for old, new in (("025", "x"), ("026", "025"), ("x", "026")):
+            (path / f"{old}.bmp").rename(path / f"{new}.bmp")
+        with pytest.raises(InputError, match=r"piece-000001\.npz was made from"):
+            fastfid.statistics(path, model=network, resume=tmp_path / "kept")
+
+    @pytest.mark.parametrize("stamps", [False, True])
+    def test_of_a_source_from_outside(self, network, tmp_path, stamps):
+        """If it gives stamps, it vouches for them; otherwise its images are compared."""
+        read = []
+
         class Own(fastfid.Source):
+            shift = 0
+
             def read(self, indices):
                 for index in indices:
-                    yield fastfid.Item(str(index), partial(np.full, (8, 8, 3), index))
+                    read.append(index)
+                    yield fastfid.Item(str(index), partial(np.full, (8, 8, 3), index + self.shift * (index == 25)))
 
+            def stamp_of(self, index):
+                return f"{index}" if stamps else ""
+
+        own = Own("own", 45)
+        wanted = fastfid.statistics(own, model=network, resume=tmp_path)
+        read.clear()
+        assert fastfid.statistics(own, model=network, resume=tmp_path).sigma.tobytes() == wanted.sigma.tobytes()
+        assert len(read) == 9 + (0 if stamps else 45)  # of a few the hash is among the facts of the run
+        own.shift = 9
+        if not stamps:
+            with pytest.raises(InputError, match=r"piece-000001\.npz was made from"):
+                fastfid.statistics(own, model=network, resume=tmp_path)
+
+
+class TestAnEarlierVersion:
+    """Its pieces tell of their images only sizes and times."""
+
+    def write(self, network, path, kept):
+        wanted = fastfid.statistics(path, model=network, resume=kept)
+        facts = json.loads((kept / "run.json").read_text())
+        (kept / "run.json").write_text(json.dumps({**facts, "format": 1}))
+        for piece in kept.glob("piece-*"):
+            rewrite(piece, changed_facts(format=1))
+        return wanted
+
+    def test_is_begun_anew(self, network, sides, tmp_path, caplog):
+        wanted = self.write(network, sides[0], tmp_path)
         caplog.set_level(logging.INFO, "fastfid")
-        fastfid.statistics(Own("own", 45), model=network, resume=tmp_path)
-        assert "changes of own between runs cannot be noticed" in caplog.messages
+        for _ in range(2):
+            assert (
+                fastfid.statistics(sides[0], model=network, resume=tmp_path).sigma.tobytes() == wanted.sigma.tobytes()
+            )
+        assert caplog.messages.count(f"{tmp_path} was written by an earlier version of fastfid: begun anew") == 1
+        assert f"4 of 4 pieces are in {tmp_path} already" in caplog.messages
+
+    def test_is_not_merged(self, network, sides, tmp_path):
+        self.write(network, sides[0], tmp_path)
+        with pytest.raises(InputError, match="was written by an earlier version of fastfid: run its parts again"):
+            fastfid.merge(tmp_path)
 
 
 class TestDamage:
@@ -293,7 +457,7 @@ class TestDamage:
     def test_of_a_later_format(self, network, sides, tmp_path):
         fastfid.statistics(sides[0], model=network, resume=tmp_path)
         facts = json.loads((tmp_path / "run.json").read_text())
-        (tmp_path / "run.json").write_text(json.dumps({**facts, "format": 2}))
+        (tmp_path / "run.json").write_text(json.dumps({**facts, "format": 3}))
         with pytest.raises(InputError, match="was written by a newer fastfid: upgrade to read it"):
             fastfid.statistics(sides[0], model=network, resume=tmp_path)
 
@@ -460,8 +624,8 @@ def test_a_state_comes_back(tmp_path, accumulator):
     fit = Fit.empty([need], {"features": 3}).update({"features": ROWS}, [Seen(size=(1, 2), digest=2**64 - 1)] * 11)
     fit.seen.add([Seen(rejected="\udc80 and more")])
     piece = Piece(open_source(pictures(12)), 7, range(12), 12)
-    files_of(tmp_path, need).write(piece, fit, stamps_of(piece))
-    found = files_of(tmp_path, need).read(piece)
+    files_of(tmp_path, need).write(piece, fit, proof_of_piece(piece))
+    found = files_of(tmp_path, need).read_number(7)
     np.testing.assert_equal(found[need].__getstate__(), fit[need].__getstate__())
     assert (found.n, found.seen, found.provenance) == (11, fit.seen, MADE_BY)
 
@@ -473,19 +637,34 @@ def test_a_state_that_no_file_can_hold(tmp_path):
         files_of(tmp_path, need).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
 
 
+def test_a_piece_for_which_there_is_no_memory(tmp_path, monkeypatch):
+    class Full(io.BytesIO):
+        def write(self, data):
+            self.close()  # as one is closed that could not grow
+            raise MemoryError
+
+    monkeypatch.setattr("fastfid.engines.packed.io.BytesIO", Full)
+    fit = Fit.empty([MOMENTS], {"features": 3}).update({"features": ROWS}, [Seen()] * 11)
+    with pytest.raises(MemoryError, match="no memory for a piece"):
+        files_of(tmp_path, MOMENTS).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
+
+
 def damaged(tmp_path, change, need=MOMENTS):
     """Write a piece, change its arrays, and read it."""
     fit = Fit.empty([need], {"features": 3}).update({"features": ROWS}, [Seen()] * 11)
     files_of(tmp_path, need).write(Piece(open_source(pictures(11)), 0, range(11), 11), fit, "")
-    path = tmp_path / "piece-000000.npz"
+    rewrite(tmp_path / "piece-000000.npz", change)
+    with pytest.raises(DamagedError) as caught:
+        files_of(tmp_path, need).read_number(0)
+    return str(caught.value)
+
+
+def rewrite(path, change):
     with Npz(path) as npz:
         arrays = {key: npz.read(key, 1 << 20) for key in npz.keys}
     change(arrays)
     with path.open("wb") as file:
         write_npz(file, arrays.items())
-    with pytest.raises(DamagedError) as caught:
-        files_of(tmp_path, need).read_number(0)
-    return str(caught.value)
 
 
 def changed_facts(**changes):

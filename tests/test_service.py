@@ -119,8 +119,8 @@ def test_a_run_begins_with_an_image(client, service):
     assert client.post("/runs/c", content=FILES[0]).status_code == 200
 
 
-def posted(held, *chunks, gone=False, slow=False):
-    """Return a request whose body are the chunks, and nothing after them if it is slow."""
+def posted(held, *chunks, gone=False, pause=0.0):
+    """Return a request whose body are the chunks, with a pause after each."""
 
     class Posted:
         app = SimpleNamespace(state=SimpleNamespace(evaluator=held))
@@ -128,7 +128,7 @@ def posted(held, *chunks, gone=False, slow=False):
         async def stream(self):
             for chunk in chunks:
                 yield chunk
-            await asyncio.sleep(3600 * slow)
+                await asyncio.sleep(pause)
 
         async def is_disconnected(self):
             return gone
@@ -136,23 +136,69 @@ def posted(held, *chunks, gone=False, slow=False):
     return Posted()
 
 
-def test_uploads_that_stand_still_end_and_hold_nobody_up(service):
-    service["MOST_SECONDS"] = 0.2
-    service["MOST_WAITING"] = 2
+@pytest.mark.parametrize(
+    ("limit", "request_of"),
+    [
+        ("MOST_PAUSE", lambda held: posted(held, b"x", pause=3600)),
+        ("MOST_SECONDS", lambda held: posted(held, *[b"x"] * 10_000, pause=0.01)),  # one byte after the other
+    ],
+)
+def test_uploads_that_take_too_long_end(service, limit, request_of):
+    service[limit] = 0.2
     held = service["Evaluator"]()
 
     async def post():
-        worker = asyncio.create_task(held.work())
-        idle = [asyncio.create_task(service["add"](posted(held, b"\x89PNG", slow=True), "idle")) for _ in range(9)]
-        await asyncio.sleep(0)
-        assert held.uploads == 9
-        added = await service["add"](posted(held, FILES[0]), "mine")
-        errors = await asyncio.gather(*idle, return_exceptions=True)
-        worker.cancel()
-        return added, [(error.status_code, error.detail) for error in errors]
+        uploads = [asyncio.create_task(service["add"](request_of(held), "idle")) for _ in range(3)]
+        return await asyncio.gather(*uploads, return_exceptions=True)
 
-    assert asyncio.run(post()) == ({"n": 1}, [(408, "an upload takes at most 0.2 seconds")] * 9)
-    assert (held.uploads, held.waiting, list(held.runs)) == (0, {}, ["mine"])
+    assert [error.status_code for error in asyncio.run(post())] == [408] * 3
+    assert held.uploads == []
+
+
+def test_a_client_that_goes_away_in_its_upload_is_no_error_of_the_service(service):
+    held = service["Evaluator"]()
+
+    async def stream():
+        yield b"x"
+        raise service["ClientDisconnect"]
+
+    request = posted(held)
+    request.stream = stream
+    with pytest.raises(service["HTTPException"]) as raised:
+        asyncio.run(service["add"](request, "mine"))
+    assert raised.value.status_code == 499
+    assert held.uploads == []
+
+
+def test_slow_clients_hold_nobody_up(service, monkeypatch):
+    """All uploads that there may be are theirs, and the others' images are added at once."""
+    service["MOST_UPLOADS"] = 8
+    held, now = service["Evaluator"](), [0.0]
+    monkeypatch.setitem(service, "time", SimpleNamespace(monotonic=lambda: now[0]))
+
+    async def post():
+        worker = asyncio.create_task(held.work())
+        quick = posted(held, bytes(1 << 20), pause=3600)  # it sends well, and does not give way
+        service["MOST_PAUSE"] = 3600
+        slow = [asyncio.create_task(service["add"](posted(held, b"x", pause=3600), "slow")) for _ in range(7)]
+        good = asyncio.create_task(service["add"](quick, "good"))
+        await asyncio.sleep(0)
+        with pytest.raises(service["HTTPException"], match="8 images are being uploaded already"):
+            await service["add"](posted(held, FILES[0]), "mine")  # not slow yet
+        now[0] = 2.0
+        added = [await service["add"](posted(held, file), "mine") for file in FILES]
+        ended = [task for task in slow if task.done()]
+        assert not good.done()
+        assert len(held.uploads) == 7
+        for task in (good, worker, *slow):
+            task.cancel()
+        return added, ended
+
+    added, ended = asyncio.run(post())
+    assert [answer["n"] for answer in added] == list(range(1, 21))
+    assert len(ended) == 1  # those after it find the place free
+    assert ended[0].exception().status_code == 408
+    assert list(held.runs) == ["mine"]
 
 
 def test_images_that_wait_for_a_run_that_is_deleted(service, monkeypatch):

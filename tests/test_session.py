@@ -16,8 +16,8 @@ from fastfid import networks
 from fastfid.extraction import device as devices
 from fastfid.extraction import lanes as lanes_module
 from fastfid.extraction import runtime
-from fastfid.extraction.runtime import cuda_options
-from fastfid.extraction.session import RUNS_AT_ONCE, Course, Session
+from fastfid.extraction.accelerators import ACCELERATORS
+from fastfid.extraction.session import Course, Session
 from fastfid.messages import Messages
 from fastfid.networks.half import to_half
 from pictures import pictures
@@ -522,11 +522,12 @@ class TestHalf:
 
 
 class TestCuda:
-    def test_options(self):
-        assert cuda_options("cuda:3", "fp32")["device_id"] == "3"
-        assert [cuda_options("cuda:0", p)["use_tf32"] for p in ("fp32", "tf32", "fp16")] == ["0", "1", "0"]
-        assert cuda_options("cuda:0", "fp32")["cudnn_conv_algo_search"] == "HEURISTIC"  # never by timing
-        assert RUNS_AT_ONCE == {"cpu": 1, "cuda": 2}
+    def test_settings(self):
+        cuda = ACCELERATORS["cuda"]
+        assert cuda.select(3) == {"device_id": "3"}
+        assert [cuda.settings(0, p, None)["use_tf32"] for p in ("fp32", "tf32", "fp16")] == ["0", "1", "0"]
+        assert cuda.settings(0, "fp32", None)["cudnn_conv_algo_search"] == "HEURISTIC"  # never by timing
+        assert {name: one.runs_at_once for name, one in ACCELERATORS.items() if one.runs_at_once > 1} == {"cuda": 2}
 
     def test_the_pipeline_of_a_gpu_on_the_cpu(self, monkeypatch):
         """Two runs at a time and more lanes give the same features in the same order."""

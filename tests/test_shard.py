@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -43,14 +44,28 @@ def bytes_of(fit, path):
     return fastfid.save(fit, path).read_bytes()
 
 
+@cache
+def opened(network):
+    return fastfid.Extractor(network)
+
+
+@cache
+def whole(images, network):
+    """What one run gives; it is called in tests, where the pieces are small."""
+    return fastfid.fit(images, model=opened(network), metrics=METRICS)
+
+
 @settings(max_examples=20, deadline=None)
 @given(of=st.integers(1, 8), seed=st.integers(0, 1000), data=st.data())
 def test_parts_in_any_order(network, images, tmp_path_factory, of, seed, data):
-    root = tmp_path_factory.mktemp("parts")
-    wanted = fastfid.fit(images, model=network, metrics=METRICS)
+    root, wanted, options = (
+        tmp_path_factory.mktemp("parts"),
+        whole(images, network),
+        {"metrics": METRICS, "model": opened(network)},
+    )
     order = random.Random(seed).sample(range(of), of)
     again = data.draw(st.lists(st.sampled_from(order), max_size=2))  # a part that ran already
-    counts = {i: fastfid.shard(images, root, index=i, of=of, model=network, metrics=METRICS) for i in [*order, *again]}
+    counts = {i: fastfid.shard(images, root, index=i, of=of, **options) for i in [*order, *again]}
     assert sum(counts.values()) == 110
     found = fastfid.merge(root)
     assert bytes_of(found, root / "found.npz") == bytes_of(wanted, root / "wanted.npz")

@@ -311,10 +311,13 @@ def test_one_face(tmp_path, capsys):
         fastfid.compare(x, y, features=True, metrics=[KID()], certainty=True)
     np.save(tmp_path / "x.npy", x)
     np.save(tmp_path / "y.npy", y)
-    assert (
-        main([str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), "--features", "--metrics", "kid", "--certainty"]) == 0
-    )
-    assert "certainty of the KID (U-statistic):" in capsys.readouterr().out
+    typed = [str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), "--features", "--metrics", "kid"]
+    assert main([*typed, "--certainty"]) == 0
+    said = capsys.readouterr().out
+    assert "certainty of the KID (U-statistic):" in said
+    assert said.count("standard") == 1  # the formula's is another number, and would contradict
+    assert main(typed) == 0
+    assert "(standard_error " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", [KID, InceptionScore, SFID])

@@ -85,7 +85,7 @@ def test_the_images_are_those_of_the_plain_tar(tmp_path, kind):
     assert read(open_source(path, endings="pytorch-fid"))[0] == [f"{path}/a.png"]
     (chosen,) = source.read(iter([1]))
     np.testing.assert_array_equal(chosen.decode().pixels, STACK[0])
-    assert (source.key_of(1), source.stamp_of(0)) == ("1", source.stamp_of(1))
+    assert source.key_of(1) == "1"
     with pytest.raises(
         InputError, match=r"limit=3 .*\.tar\..* does not say: decompress it \(gunzip, .* give the \.tar$"
     ):

@@ -95,7 +95,9 @@ def test_the_rows_are_the_images(tmp_path, kind, column):
     assert {item.decode().encoding for item in items} == {"PNG"}
     np.testing.assert_array_equal(pixels(source), STACK)
     assert [source.key_of(index) for index in (0, 8)] == [f"{kind}:0", f"{kind}:8"]
-    assert source.stamp_of(0) == source.stamp_of(8) != ""
+    proofs = list(source.proofs([0, 8], content=True))
+    assert proofs[0] == proofs[1] != ""
+    assert list(source.proofs([0, 8])) == (proofs if kind.lower().endswith((".parquet", ".pq")) else ["", ""])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -234,7 +236,7 @@ def test_a_path_without_bytes_is_relative_to_the_table(tmp_path):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_stamp_of_a_path_without_bytes_is_also_that_of_its_file(tmp_path, kind):
+def test_the_proof_of_a_path_without_bytes_is_also_that_of_its_file(tmp_path, kind):
     folder(tmp_path / "set", STACK)
     paths = [f"set/{index:03}.png" for index in range(9)]
     mixed = [
@@ -245,19 +247,20 @@ def test_the_stamp_of_a_path_without_bytes_is_also_that_of_its_file(tmp_path, ki
         rows = [{"x": [1], **row} for row in mixed] if number else mixed
         KINDS[kind](table(pa.array(rows, kind_of_column)), tmp_path / f"{number}{kind}")
         source = open_source(tmp_path / f"{number}{kind}")
-        before = [source.stamp_of(index) for index in range(9)]
+        before = list(source.proofs(range(9), content=True))
         for index in range(9):
             (tmp_path / paths[index]).write_bytes(FILES[index - 1] + bytes(number))
         for again in (source, pickle.loads(pickle.dumps(source)), open_source(tmp_path / f"{number}{kind}")):
-            assert [i for i in range(9) if again.stamp_of(i) != before[i]] == [4, 6, 7, 8]
+            after = list(again.proofs(range(9), content=True))
+            assert [i for i in range(9) if after[i] != before[i]] == [4, 6, 7, 8]
 
 
-def test_a_stamp_reads_no_rows_that_have_bytes(tmp_path, monkeypatch):
+def test_a_proof_reads_no_rows_that_have_bytes(tmp_path, monkeypatch):
     for kind, write in KINDS.items():
         write(table(), tmp_path / kind)
         source = open_source(tmp_path / kind)
         monkeypatch.setattr(type(source._files[0]), "read", None)
-        assert source.stamp_of(5)
+        assert all(source.proofs([5], content=True))
 
 
 def test_a_row_that_is_too_large(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from PIL import Image
 
 import fastfid
 from fastfid.errors import ImageError, InputError
+from fastfid.files.reading import proof_of_file
 from fastfid.images.quantise import OUTSIDE, Quantise
 from fastfid.sources import open_source, read_items
 from pictures import pictures
@@ -405,22 +406,27 @@ def test_clamped_values_are_counted_in_one_warning():
 # --- what a resumed run compares
 
 
-def test_keys_and_stamps(tmp_path):
+def proof(source, index):
+    return next(iter(source.proofs([index], content=True)))
+
+
+def test_keys_and_proofs(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(png(STACK[0]))
     given_ = [path, str(path), png(STACK[1]), STACK[2], Image.fromarray(STACK[3]), str(tmp_path / "gone.png")]
     source = open_source(given_)
     assert [source.key_of(index) for index in range(6)] == ["0", "1", "2", "3", "4", "5"]
-    stamps = [source.stamp_of(index) for index in range(6)]
-    assert stamps[0] == stamps[1] == f"{path.stat().st_size} {path.stat().st_mtime_ns}"
-    assert stamps[2] != open_source([png(STACK[0])] * 3).stamp_of(2) != ""
-    assert stamps[3] == open_source(STACK).stamp_of(2) != open_source(STACK).stamp_of(3)
-    assert (stamps[4] == "", stamps[5]) == (False, "")
+    proofs = list(source.proofs(range(6), content=True))
+    assert proofs[0] == proofs[1] == proof_of_file(path) != ""
+    assert list(source.proofs(range(6))) == [*proofs[:2], "", "", "", ""]
+    assert proofs[2] != proof(open_source([png(STACK[0])] * 3), 2) != ""
+    assert proofs[3] == proof(open_source(STACK), 2) != proof(open_source(STACK), 3)
+    assert (proofs[4] == "", proofs[5]) == (False, "")
     np.save(tmp_path / "a.npy", STACK)
     stored = open_source(tmp_path / "a.npy")
-    assert (stored.key_of(3), stored.stamp_of(3)) == ("3", stored.stamp_of(0)) != ("3", "")
+    assert (stored.key_of(3), proof(stored, 3)) == ("3", proof(stored, 0)) != ("3", "")
     stream = open_source(Loader(list(STACK), None))
-    assert (stream.key_of(3), stream.stamp_of(3)) == ("3", "")
+    assert (stream.key_of(3), proof(stream, 3)) == ("3", "")
 
 
 def named(path):
@@ -443,33 +449,33 @@ WRAPPED = {
 
 
 @pytest.mark.parametrize("kind", WRAPPED)
-def test_an_image_in_an_element_has_a_stamp_of_its_own(tmp_path, kind):
+def test_an_image_in_an_element_has_a_proof_of_its_own(tmp_path, kind):
     terms = {"image_key": "image"} if kind == "key" else {}
 
-    def stamps(images):
+    def proofs(images):
         elements = [WRAPPED[kind](image, tmp_path / f"{i}.png") for i, image in enumerate(images)]
         source = open_source(elements, **terms)
-        found = [source.stamp_of(i) for i in range(len(elements))]
-        assert [source.stamp_of(i) for i in range(len(elements))] == found  # reading does not change it
+        found = list(source.proofs(range(3), content=True))
+        assert list(source.proofs(range(3), content=True)) == found  # reading does not change it
         np.testing.assert_array_equal([item.decode().pixels for item in source.read(range(3))], images)
         for element in elements:
             if hasattr(element, "close"):
                 element.close()
         return found
 
-    before, other = stamps(STACK[:3]), stamps(STACK[[0, 5, 2]])
+    before, other = proofs(STACK[:3]), proofs(STACK[[0, 5, 2]])
     assert all(before)
     assert [i for i in range(3) if before[i] != other[i]] == ([0, 1, 2] if "path" in kind else [1])
 
 
-def test_a_stamp_leaves_the_position_of_a_file():
+def test_a_proof_leaves_the_position_of_a_file():
     file = io.BytesIO(png(STACK[0]))
     file.seek(7)
-    assert open_source([file, STACK[0]]).stamp_of(0)
+    assert proof(open_source([file, STACK[0]]), 0)
     assert file.tell() == 7
 
 
-def test_a_stamp_is_of_all_that_makes_the_pixels():
+def test_a_proof_is_of_all_that_makes_the_pixels():
     grey = STACK[0, :, :, 0]
     palettes = [Image.fromarray(grey).convert("P") for _ in range(2)]
     palettes[1].putpalette(bytes(range(256)) * 3)
@@ -478,16 +484,16 @@ def test_a_stamp_is_of_all_that_makes_the_pixels():
         *(Image.fromarray(grey), palettes[1], Image.fromarray(grey).resize((16, 4))),
     ]
     source = open_source(images)
-    assert len({source.stamp_of(i) for i in range(len(images))}) == len(images)
+    assert len({proof(source, i) for i in range(len(images))}) == len(images)
     same = open_source([np.asfortranarray(grey), grey[::-1][::-1], grey.copy()])
-    assert {same.stamp_of(i) for i in range(3)} == {source.stamp_of(0)}
+    assert {proof(same, i) for i in range(3)} == {proof(source, 0)}
     stacks = [STACK[:4], STACK[:4].reshape(4, 4, 16, 3), STACK[:4].astype(np.int64), np.asfortranarray(STACK[:4])]
-    first, *others = (open_source(stack).stamp_of(1) for stack in stacks)
+    first, *others = (proof(open_source(stack), 1) for stack in stacks)
     assert first == others.pop()
     assert len({first, *others}) == 3
 
 
-def test_what_cannot_be_told_has_no_stamp():
+def test_what_cannot_be_told_has_no_proof():
     class Pipe(io.BytesIO):
         def seekable(self):
             return False
@@ -495,7 +501,7 @@ def test_what_cannot_be_told_has_no_stamp():
     gone = io.BytesIO(b"x")
     gone.close()
     odd = [gone, Pipe(png(STACK[0])), {"bytes": None, "path": None}, np.array([None]), object(), {"a": 1}]
-    assert [open_source([STACK[0], one]).stamp_of(1) for one in odd] == [""] * len(odd)
+    assert [proof(open_source([STACK[0], one]), 1) for one in odd] == [""] * len(odd)
 
 
 def test_elements_behind_addresses(request):

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unicodedata
@@ -23,6 +22,7 @@ import fastfid
 from fastfid.cli.main import main
 from fastfid.cli.parser import expand
 from fastfid.errors import ImageError
+from fastfid.files import writing
 from fastfid.images.decode import decode
 from fastfid.terminal import printable, streams
 from pictures import folder, pictures
@@ -236,7 +236,7 @@ class TestTargets:
         def refuse(*_, **__):
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))  # permissions would not stop root
 
-        monkeypatch.setattr(tempfile, "NamedTemporaryFile", refuse)
+        monkeypatch.setattr(writing, "_create", refuse)
         assert main([part.format(tmp_path / "x") for part in command]) == 1
         assert "cannot write" in (err := capsys.readouterr().err)
         assert os.strerror(errno.EROFS) in err

@@ -48,16 +48,20 @@ class Moments(metaclass=_PybindType):
     @property
     def dims(self) -> int: ...
 
-def trace_root(
-    a: NDArray[np.float64], a_rows: bool, b: NDArray[np.float64], b_rows: bool
-) -> tuple[float, float, int, int, int]:
-    """Return (trace of sqrt(S1 S2), its error, exponent, rank of S1, rank of S2); multiply both by 2**exponent.
+def frechet_distance(
+    mu1: NDArray[np.float64],
+    a: NDArray[np.float64],
+    a_rows: bool,
+    mu2: NDArray[np.float64],
+    b: NDArray[np.float64],
+    b_rows: bool,
+    schur: bool,
+    eps: float,
+) -> tuple[float, float, float, float, int, int, float]:
+    """Return (distance, mean term, trace term, error estimate, rank of S1, rank of S2, offset) of checked sides.
 
-    A side is rows (n, d) or a covariance (d, d).
+    A side is rows (n, d) or a covariance (d, d). With schur=True the ranks are -1 and the error estimate is NaN.
     """
-
-def trace_root_schur(sigma1: NDArray[np.float64], sigma2: NDArray[np.float64], eps: float) -> tuple[float, int, float]:
-    """Return (trace of the Schur square root of sigma1 sigma2, exponent, offset added to both diagonals)."""
 
 def look_at(a: NDArray[np.float64]) -> tuple[bool, float, float]:
     """Return (True if all entries are finite, largest |a - a.T|, largest |a|) of a square matrix, in one pass."""

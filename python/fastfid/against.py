@@ -23,8 +23,7 @@ from .metrics.rows import ROWS
 from .networks.roles import FEATURES
 from .options import Options
 from .pairing import check_images, check_names, image_names
-from .provenance import without_record
-from .sides import check_sides, fitted, glanced, open_side, resumable, roles_of
+from .sides import check_sides, fitted, glanced, open_side, resumable, roles_of, tell_of_unknown
 
 _WITH_ROWS = FID(certainty=True).needs
 
@@ -117,12 +116,12 @@ class Baseline:
         (first, real), force = sides, self._options.force
         (other, _), _ = check_sides([*self.sides, real], facts, force, self._messages, tell_unknown=False)
         if other.provenance is None:
-            self._messages.warn(without_record([other.name]))
+            tell_of_unknown([first, other, real], [other.name], self._messages)
         if first.provenance and other.provenance:
             check_sides([first, other], facts, force, self._messages)
         for side, may_be_fixed in ((first, False), (other, False), (real, True)):
             _require_rows(side, facts, may_be_fixed=may_be_fixed)
-        other = glanced(resumable(other, facts, self._options))
+        other = glanced(resumable(other, facts, self._options, self._messages))
         tell_of_sides([other, real], facts, self._messages)
         self.sides = [other]
 

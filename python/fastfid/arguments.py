@@ -141,5 +141,19 @@ def spelled(name: str, *value: Any) -> str:
     return f"--{'no-' if value == (False,) else ''}{name.replace('_', '-')}{text}"
 
 
+def spelled_together(**values: Any) -> str:
+    """Return several arguments, with their values, as the reader of a message would write them.
+
+    Examples
+    --------
+    >>> spelled_together(mode="clean", dims=64)
+    "mode='clean', dims=64"
+    >>> with arguments_as_flags():
+    ...     spelled_together(mode="clean", dims=64)
+    '--mode clean --dims 64'
+    """
+    return (" " if _AS_FLAGS.get() else ", ").join(spelled(name, value) for name, value in values.items())
+
+
 def _typed(value: object) -> str:
     return quote(",".join(map(str, value)) if isinstance(value, tuple | list) else str(value))

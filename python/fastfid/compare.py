@@ -85,7 +85,8 @@ def score(
     batch_size : int, optional
         Images per run of the network. The default depends only on the device.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N". Several devices run one process each: "cuda:0,cuda:1", "cuda:all", "cpu,cpu".
+        "auto", "cpu", "cuda" or "cuda:N", or another of docs/devices.md, such as "openvino". Several devices run one
+        process each: "cuda:0,cuda:1", "cuda:all", "cpu,cpu".
     precision : {"fp32", "tf32", "fp16"}
         Arithmetic of the network.
     num_workers : int, optional
@@ -299,7 +300,7 @@ def compare(
         for i, classes in enumerate(images):
             sides[i] = replace(sides[i], shelf=stack.enter_context(closing(Shelf(classes))))
         sides[1:] = [cached(side, engine, facts, options, messages) for side in sides[1:]]
-        sides = [resumable(side, facts, options) for side in sides]
+        sides = [resumable(side, facts, options, messages) for side in sides]
         sides = [glanced(side) for side in sides]
         following.glanced(sides)
         tell_of_sides(sides, facts, messages, fid=fid)

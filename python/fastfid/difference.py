@@ -9,6 +9,7 @@ from .effects import SIZES, Effect
 from .metrics.inception_noise import DIMS
 from .provenance import Provenance
 from .recorded import Recorded, recorded
+from .same_images import not_compared, nothing_differs, other_images, same
 from .terminal import printable
 
 _FIELDS = {
@@ -32,8 +33,6 @@ _OF_SIDES = {
     "choice": Effect("large", "other images were chosen from more", "choose as many, with the same --seed"),
     "rejected": Effect("small", "images that cannot be decoded were left out", "repair or remove them"),
 }
-_OF_NETWORK = ("sha256", "mode", "dims", "precision")
-_OTHER_IMAGES = Effect("large", "other images under the same name", "score the same two sets")
 _NO_RECORD = Effect("large", "nothing says which model, mode and dims made one of them: it may be any of these")
 # The flags that set what can differ; the model's is filled in.
 _FLAGS = {
@@ -102,6 +101,8 @@ class Explanation:
     options : tuple of str
         Which flags of the command make the second like the first.
     conclusion : str
+    not_compared : tuple of str
+        What could not be compared, because one of the two or both do not record it.
     """
 
     first: str
@@ -110,6 +111,7 @@ class Explanation:
     causes: tuple[Cause, ...]
     options: tuple[str, ...]
     conclusion: str
+    not_compared: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the explanation as plain data for JSON."""
@@ -131,6 +133,8 @@ class Explanation:
                 yield f"  to remove it: {cause.remedy}"
         if self.options:
             yield f"To make the second like the first, run it {', '.join(self.options)}"
+        if self.not_compared:
+            yield f"Not compared: {'; '.join(self.not_compared)}."
         yield self.conclusion
 
 
@@ -166,7 +170,8 @@ def diff(first: Any, second: Any) -> Explanation:
     names = dict.fromkeys((*one.numbers, *other.numbers)) if one.numbers and other.numbers else {}
     numbers = {name: (one.numbers.get(name), other.numbers.get(name)) for name in names}
     options = tuple(_options(causes, one.made.model if one.made else ""))
-    return Explanation(one.name, other.name, numbers, tuple(causes), options, _conclusion(one, other, causes))
+    conclusion, unknown = _conclusion(one, other, causes), tuple(not_compared(one, other))
+    return Explanation(one.name, other.name, numbers, tuple(causes), options, conclusion, unknown)
 
 
 def _causes(one: Recorded, other: Recorded) -> Iterator[Cause]:
@@ -174,15 +179,13 @@ def _causes(one: Recorded, other: Recorded) -> Iterator[Cause]:
         yield from _of_provenance(one.made, other.made)
     elif one.made or other.made:
         yield _cause("record of the model", [made and "there" for made in (one.made, other.made)], _NO_RECORD)
-    if None not in (*one.n, *other.n) and one.n != other.n and len(one.n) == len(other.n):
-        dims = {record.made.dims if record.made else 0 for record in (one, other)}
-        counts = [" and ".join(map(str, record.n)) for record in (one, other)]
-        yield _cause("images", counts, effects.of_n(one.n, other.n, max(dims)))
+    for what, values, effect in other_images(one, other):
+        yield _cause(what, values, effect)
     if one.facts and other.facts:
         yield from _of_results(one.facts, other.facts)
-        one_network = all(getattr(one.made, name, "") == getattr(other.made, name, "") for name in _OF_NETWORK)
-        for place, what in (("a", "the first side"), ("b", "the second side")):
-            yield from _of_sides(one.facts[place], other.facts[place], what, one_network=one_network)
+        for i, (place, what) in enumerate((("a", "the first side"), ("b", "the second side"))):
+            alike = i < min(len(one.n), len(other.n)) and same(one, other, i, i)
+            yield from _of_sides(one.facts[place], other.facts[place], what, alike=alike is True)
 
 
 def _of_provenance(one: Provenance, other: Provenance) -> Iterator[Cause]:
@@ -217,13 +220,10 @@ def _of_results(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Ca
         yield _cause(name, values, own)
 
 
-def _of_sides(one: Mapping[str, Any], other: Mapping[str, Any], what: str, *, one_network: bool) -> Iterator[Cause]:
-    same = one["identity"].same(other["identity"], one_network=one_network)
-    if same is False and one["name"] == other["name"]:
-        yield _cause(f"images of {what}", [str(side["identity"]) for side in (one, other)], _OTHER_IMAGES)
+def _of_sides(one: Mapping[str, Any], other: Mapping[str, Any], what: str, *, alike: bool) -> Iterator[Cause]:
     for name, effect in _OF_SIDES.items():
         values = one[name], other[name]
-        if name == "name" and same:
+        if name == "name" and alike:
             continue
         if values[0] != values[1] and (name != "formats" or all(values)):
             yield _cause(f"{name} of {what}", values, effect)
@@ -259,6 +259,8 @@ def _conclusion(one: Recorded, other: Recorded, causes: Sequence[Cause]) -> str:
     if one.digest and other.digest:
         same = one.digest == other.digest
         return f"Nothing that is recorded differs, {'and' if same else 'but'} mean and covariance {_SAME[same]}."
+    if one.digest or other.digest:
+        return nothing_differs(one, other)
     values = one.numbers.get("fid"), other.numbers.get("fid")
     if values[0] is None or values[1] is None:
         return "Nothing that is recorded differs."
@@ -279,6 +281,9 @@ def _unexplained(one: Recorded, other: Recorded) -> str:
     first, second = one.numbers["fid"] or 0.0, other.numbers["fid"] or 0.0
     if abs(second - first) < 1e-6 * max(abs(first), abs(second)):
         return "that is rounding, as between two kinds of machines."
+    hashed = all(identity.images for identity in (*one.identities, *other.identities))
+    if hashed and len(one.n) == len(other.n) and all(same(one, other, i, i) for i in range(len(one.n))):
+        return "the images are the same, so that their features or the formula differ: run both again on one machine."
     text = "files of the same names have other contents, or one set was drawn again."
     if "fid" in one.errors and "fid" in other.errors:
         error, source = (one.errors["fid"] ** 2 + other.errors["fid"] ** 2) ** 0.5, "by both standard errors"

@@ -45,10 +45,10 @@ class Extractor:
         Length of the features of the Inception network: 64, 192, 768 or 2048, or 1008 for the logits. Another ``.onnx``
         has its own dims.
     device : str
-        "auto", "cpu", "cuda" or "cuda:N".
+        "auto", "cpu", "cuda" or "cuda:N", or another of docs/devices.md, such as "openvino".
     precision : {"fp32", "tf32", "fp16"}
-        "fp32" is true fp32. "tf32" needs a GPU. "fp16" uses float16 weights and tensors inside the network; its input
-        and output are float32.
+        "fp32" is true fp32. "tf32" needs an NVIDIA GPU. "fp16" uses float16 weights and tensors inside the network; its
+        input and output are float32.
     batch_size : int, optional
         Images per run of the network. The default depends only on the device. A set with fewer images is run in one
         batch of its size. The last batch of a larger set is padded.
@@ -123,7 +123,7 @@ class Extractor:
 
     @property
     def device(self) -> str:
-        """Device that runs the network: "cpu" or "cuda:N"."""
+        """Device that runs the network, such as "cpu" or "cuda:0"."""
         return self.provenance.device
 
     @property

@@ -249,6 +249,7 @@ class Side:
     keep: "PieceFiles | None" = field(default=None, repr=False, compare=False)  # the files there
     entry: "Entry | None" = field(default=None, repr=False, compare=False)  # its place in the cache
     shelf: "Shelf | None" = field(default=None, repr=False, compare=False)  # the fits of the classes
+    features: bool = field(default=False, repr=False, compare=False)  # given as a plain matrix of features
 
     def result(self) -> "Side":
         """Return the side without the fields that only the run needs."""

@@ -8,9 +8,9 @@ from typing import Any, Self, cast
 import numpy as np
 
 from .fit import Side
+from .images.observed_data import digest_of_files
 from .messages import Messages
 from .metrics.moments import MOMENTS, Statistics
-from .protocols.prepared import digest_of_files
 
 _SAME = 1e-12  # relative; a trace by rows and one by a covariance differ in the last bits
 _ALIKE = 1e-5  # relative: between devices, features differ by 1e-6 of the largest

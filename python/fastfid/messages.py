@@ -9,13 +9,11 @@ import os
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from types import FrameType
 from typing import TypeVar
-
-import numpy as np
 
 from .arguments import spelled
 from .checks import agreeing, counted
@@ -72,6 +70,7 @@ _SIZE_APART = 1.1
 _NUMBER_APART = 5
 _MOST_SHARED = 0.5  # of the images of the smaller side; with more, the score is not about two sets
 _T = TypeVar("_T")
+_N = TypeVar("_N", int, float)
 _PACKAGE = os.path.dirname(__file__) + os.sep  # noqa: PTH120 - spelled as in the file names of frames
 
 
@@ -167,7 +166,7 @@ def tell_of_sides(sides: Sequence[Side], facts: Facts, messages: Messages, *, fi
     """
     dims = facts.roles.get("features", 0) if fid else 0
     for place, side in enumerate(sides):
-        for code, text in _of_one(side, dims, facts.mode):
+        for code, text in _of_one(side, dims, side.provenance.mode if side.provenance else facts.mode):
             messages.warn_once((code, place), f"{code}: {text}")
     if len(sides) == 2:
         for code, text in _of_two(*sides, fid=fid):
@@ -220,14 +219,14 @@ def _of_two(a: Side, b: Side, *, fid: bool) -> Iterator[tuple[str, str]]:
         text = both(_shares(one.encodings), _shares(other.encodings))
         yield "format", f"{text}; lossy compression alone changes the FID"
     if one.qualities and other.qualities:
-        qualities = [round(np.median([*side.qualities.elements()])) for side in (one, other)]
+        qualities = [round(_median(side.qualities)) for side in (one, other)]
         far = _unlike(one.qualities, other.qualities) or abs(qualities[0] - qualities[1]) > _QUALITY_APART
         few = any(side.qualities.total() < side.sizes.total() for side in (one, other))  # of 16, not all are JPEG
         if far and not (sampled and (few or _overlap(one.qualities, other.qualities))):
             text = both(*(f"quality about {quality}" for quality in qualities))
             yield "jpeg-quality", f"{text}; lossy compression alone changes the FID"
-    lengths = [[sqrt(h * w) for h, w in side.sizes.elements()] for side in (one, other)]
-    low, high = sorted(np.median(side) for side in lengths)
+    lengths = [_lengths(side.sizes) for side in (one, other)]
+    low, high = sorted(_median(side) for side in lengths)
     far = _unlike(one.sizes, other.sizes) or high > _SIZE_APART * low
     if far and not (sampled and _overlap(*lengths)):
         text = both(_most_common(one.sizes), _most_common(other.sizes))
@@ -238,7 +237,28 @@ def _of_two(a: Side, b: Side, *, fid: bool) -> Iterator[tuple[str, str]]:
         yield ("same-images", f"{text}: they are not two sets") if most else ("duplicates", text)
 
 
-def _overlap(one: Iterable[float], other: Iterable[float]) -> bool:
+def _lengths(sizes: Counter[tuple[int, int]]) -> Counter[float]:
+    """Return the geometric mean of both sides of the images, with their numbers."""
+    lengths: Counter[float] = Counter()
+    for (height, width), count in sizes.items():
+        lengths[sqrt(height * width)] += count
+    return lengths
+
+
+def _median(values: Mapping[_N, int]) -> float:
+    """Return the median of counted values, of which there may be any number."""
+    total, passed = sum(values.values()), 0
+    middle: list[float] = []
+    for value in sorted(values):
+        passed += values[value]
+        if not middle and 2 * passed >= total:
+            middle.append(value)
+        if 2 * passed > total:
+            return (middle[0] + value) / 2
+    raise ValueError("there is no value")
+
+
+def _overlap(one: Collection[float], other: Collection[float]) -> bool:
     """Return True if the ranges of two sets of numbers overlap."""
     return max(min(one), min(other)) <= min(max(one), max(other))
 

@@ -22,7 +22,7 @@ from .errors import InputError
 from .extractor import Extractor
 from .fit import Facts, Fit, Side, fold
 from .images.preprocess import Preprocessing
-from .messages import Messages, tell_of_run
+from .messages import Messages
 from .metrics.base import Metric
 from .metrics.moments import Statistics
 from .metrics.registry import asked_for, needs_of
@@ -205,10 +205,8 @@ class Monitor:
             fit = self._whole() if fits is None else fold(((None, fit) for fit in fits), self._empty())
             if (fit.n or 0) < 2:
                 raise InputError(f"the monitor has {fit.n} images, and a score needs at least 2: call update first")
-            messages = Messages()
-            tell_of_run(_NAME, fit.seen, fit.provenance, messages)
             result = compare(fit, self._real, metrics=self._metrics, force=self._force)
-        return replace(result, warnings=(*messages.warnings, *result.warnings), notes=(*self._notes, *result.notes))
+        return replace(result, notes=(*self._notes, *result.notes))
 
     def reset(self) -> None:
         """Remove the images so far; the real side stays."""
@@ -219,7 +217,8 @@ class Monitor:
         """Return the images so far as bytes, for ``compute(states)`` in another process of the same settings.
 
         At 2048 dims they are about 20 MB for the FID, and 8 KiB per image for metrics that keep the features. Reading
-        them unpickles nothing, so they may travel in any way; a process can also save its state and go on later.
+        them unpickles nothing, so they may travel in any way; a process can also save its state and go on later. Their
+        checksums show accidental damage. They are not signed: who can write a state can write any score.
         """
         facts = {"format": _FORMAT, "needs": list(map(text_of, self._needs))}
         with self._lock:

@@ -12,8 +12,7 @@ from .messages_of_pairs import MessagesOfPairs
 from .metrics.fid import FID
 from .options import Options
 from .pairing import check_images, check_names, image_names
-from .provenance import without_record
-from .sides import check_sides, fitted, glanced, open_side, resumable
+from .sides import check_sides, fitted, glanced, open_side, resumable, tell_of_unknown
 
 _WITH_ROWS = FID(certainty=True).needs
 
@@ -33,7 +32,7 @@ def read_against(
         check_names(sides[1:], [names, *(image_names(side) for side in sides[2:])], said.of(0))
     with opened_engine(sides, options, said.of(0)) as (engine, facts):
         sides = _checked(sides, facts, options, said)
-        sides = [glanced(resumable(side, facts, options)) for side in sides]
+        sides = [glanced(resumable(side, facts, options, said.of(i))) for i, side in enumerate(sides)]
         for i, side in enumerate(sides[1:], 1):
             tell_of_sides([side, sides[0]], facts, said.of(i))
         reference, waiting = fitted(sides[0], engine, facts, options, said.of(0)), sides[1:]
@@ -56,8 +55,8 @@ def _checked(sides: Sequence[Side], facts: Facts, options: Options, said: Messag
         (others[i], real), _ = check_sides([side, real], facts, options.force, said.of(i + 1), tell_unknown=False)
         if i and others[i].provenance and others[0].provenance:
             check_sides([others[0], others[i]], facts, options.force, said.of(i + 1))
-    if unknown := dict.fromkeys(side.name for side in (*others, real) if side.provenance is None):
-        said.of(0).warn(without_record(list(unknown)))
+    unknown = dict.fromkeys(side.name for side in (*others, real) if side.provenance is None)
+    tell_of_unknown([*others, real], list(unknown), said.of(0))
     return [real, *others]
 
 

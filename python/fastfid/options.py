@@ -40,7 +40,7 @@ from .metrics.base import Metric
 from .metrics.certainty import LEVEL
 from .metrics.frechet import METHODS, check_method
 from .metrics.intervals import check_replicates
-from .metrics.registry import check_name
+from .metrics.registry import METRICS, check_name
 from .networks.loading import check_model
 from .progress import ProgressOption, check_progress
 from .protocols import Protocol, check_protocol, protocol_of
@@ -167,14 +167,15 @@ class Options:
     )
     device: str = option(
         default("auto"),
-        help="auto, cpu, cuda or cuda:N; cpu,cpu, cuda:0,cuda:1 or cuda:all use one process per device",
+        help="auto, cpu, cuda or cuda:N, or another of docs/devices.md, such as openvino; cpu,cpu, cuda:0,cuda:1 or "
+        "cuda:all use one process per device",
         check=keeping_value(parse_devices),
-        bad=("gpu", "cuda:0,gpu", "auto,cpu", "cpu,", "", None),
-        good=("cpu", "cpu:0", "cuda", "cuda:1", "cuda:0,cuda:1", "cuda:all", "cpu,cpu"),
+        bad=("gpu", "cuda:0,gpu", "auto,cpu", "cpu,", "openvino:1", "", None),
+        good=("cpu", "cpu:0", "cuda", "cuda:1", "cuda:0,cuda:1", "cuda:all", "cpu,cpu", "openvino", "directml:1"),
     )
     precision: str = option(
         default("fp32"),
-        help="arithmetic of the network; tf32 needs a GPU",
+        help="arithmetic of the network; tf32 needs an NVIDIA GPU",
         check=check_precision,
         bad=("fp8", None),
         choices=PRECISIONS,
@@ -326,7 +327,7 @@ class Options:
     )
     metrics: Sequence[str | Metric] = option(
         ("fid",),
-        help="which metrics to compute, as names separated by commas",
+        help=f"which metrics to compute, as names separated by commas: {', '.join(METRICS)}",
         check=_metrics,
         bad=([], (), "fid", [5], [""], ["fod"], None),
         good=(["fid"], ("fid",)),

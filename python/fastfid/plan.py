@@ -1,5 +1,6 @@
 """`plan`: how many images a FID needs."""
 
+import os
 from collections.abc import Callable, Iterator
 from math import inf
 from statistics import NormalDist, fmean
@@ -70,7 +71,7 @@ def plan(
     Raises
     ------
     InputError
-        If the pilot is too small, or arguments are missing or contradict each other.
+        If the pilot is too small or the same set twice, or arguments are missing or contradict each other.
 
     See Also
     --------
@@ -142,6 +143,8 @@ def _from_pilot(
     reference: int | None,
     options: dict[str, Any],
 ) -> Plan:
+    if isinstance(a, str | os.PathLike) and isinstance(b, str | os.PathLike) and os.fspath(a) == os.fspath(b):
+        raise _twice(os.fspath(a), os.fspath(b))  # before it is read
     said = MessagesOfPairs()
     ((generated, real),) = read_against(b, [a], checked_options("plan", options), said)
     pair = Pair(Given.of(generated.fit, generated.name), Given.of(real.fit, real.name))
@@ -150,15 +153,24 @@ def _from_pilot(
         name = (generated if fixed[0] else real).name
         asked = spelled("reference", reference)
         raise InputError(f"{name} has no images and counts as exactly known: leave {asked} out")
+    if not all(fixed) and pair.sides[0].bits == pair.sides[1].bits:
+        raise _twice(generated.name, real.name)
     parts = pair.parts()
     if isinstance(parts, str):
         rule = f"{spelled('fid')} alone gives a rule of thumb"
-        raise InputError(f"no plan from this pilot: {parts.split(';')[0]}; {rule}")
+        raise InputError(f"no plan from this pilot: {parts}; {rule}")
     growth = Growth.of(pair, parts)
     error = float(np.ldexp(parts.error, 2 * parts.exponent))
     sizes = _sizes(fixed, reference)
     found = _planned(growth, sizes, wanted, half_width, level, pair.sides[0].dims, pair)
     return found.of_pilot(generated.result(), real.result(), error, *said.texts())
+
+
+def _twice(generated: str, real: str) -> InputError:
+    return InputError(
+        f"no plan from this pilot: {generated} has the very images of {real}, and a pilot needs two independent sets; "
+        "for the FID of two sets from one source, give two halves of it"
+    )
 
 
 def _sizes(fixed: tuple[bool, bool], reference: int | None) -> Sizes:

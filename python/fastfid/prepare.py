@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from array import array
 from collections.abc import Collection, Mapping
 from contextlib import closing
 from functools import partial
@@ -17,15 +16,17 @@ from .extraction.workers import ahead
 from .files.remote import without_secrets
 from .images.crops import crop
 from .images.decode import digest
+from .images.observed import with_one_more
 from .messages import Messages
 from .options import Options
-from .preparing import Folder, Zip, changed, check_target, opened, png_of
+from .preparing import Folder, Zip, check_target, opened, png_of
 from .progress import ProgressOption, progress_bar
 from .protocols import Protocol, check_protocol, protocol_of
-from .protocols.prepared import Prepared, digest_of_files
+from .protocols.prepared import Prepared, hash_of_files
 from .sources import Item, Source, check_limit, expected, open_source
 from .sources.iterable import Elements
 from .sources.pieces import choose, read_checked
+from .sources.proofs import proof_of_all
 from .terminal import printable
 from .threads import num_threads
 
@@ -137,18 +138,17 @@ class _Task(NamedTuple):
 
         from . import __version__
 
-        source, known, times = self.source, hashlib.sha256(), dict[str, str]()
+        source, keys = self.source, hashlib.sha256()
         if not source.exact or isinstance(source, Elements):
             return None
+        if not (proof := proof_of_all(source, self.indices(), content=True)):
+            return None
         for index in self.indices():
-            if not (stamp := source.stamp_of(index)):
-                return None
-            when = changed(source.name_of(index), source.name, times)
-            known.update(f"{source.key_of(index)}\0{stamp} {when}\n".encode(errors="surrogateescape"))
+            keys.update(f"{source.key_of(index)}\n".encode(errors="surrogateescape"))
         reading = [self.options.value_range, self.options.quantise, self.options.image_key]
         return {
             "source": without_secrets(source.name),
-            "images": known.hexdigest(),
+            "images": [keys.hexdigest(), proof],
             "crop": [self.protocol.crop, self.protocol.size],
             "reading": [value if value is None else str(value) for value in reading],
             "truncated": bool(ImageFile.LOAD_TRUNCATED_IMAGES),  # Pillow then decodes what else is an error
@@ -183,7 +183,7 @@ def _made(task: _Task, into: Folder | Zip) -> Prepared:
 
     from . import __version__
 
-    options, source, listing, files = task.options, task.source, hashlib.sha256(), array("Q")
+    options, source, listing, n, content = task.options, task.source, hashlib.sha256(), 0, 0
     threads = options.num_workers or max(1, min(MOST_WORKERS, num_threads()))
     rejected: list[str] = []
     work = partial(_one, task, into)
@@ -197,9 +197,8 @@ def _made(task: _Task, into: Folder | Zip) -> Prepared:
             else:
                 into.take(done.name, done.png)
                 listing.update(f"{done.name} {done.sha256}\n".encode())
-                files.append(done.digest)
+                n, content = n + 1, with_one_more(content, done.digest)
             show(number + 1)
-    n = len(files)
     if n < 2:
         raise InputError(f"{source.name} gave {n} readable images; a covariance needs at least 2")
     of = source.size if source.size is not None else n + len(rejected)
@@ -212,7 +211,7 @@ def _made(task: _Task, into: Folder | Zip) -> Prepared:
         of=of,
         seed=None if task.limit is None or task.limit >= of else task.seed,
         listing=listing.hexdigest(),
-        files=digest_of_files(files),
+        files=hash_of_files(content),
         rejected=tuple(map(printable, rejected)),
         fastfid=__version__,
         pillow=PIL.__version__,

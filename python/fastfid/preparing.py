@@ -4,7 +4,6 @@ import io
 import json
 import os
 import shutil
-import stat
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -200,34 +199,6 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def changed(name: str, source: str, known: dict[str, str]) -> str:
-    """Return when the file of an image, or its archive, and the source were last written or replaced.
-
-    Unlike the time of the last change, no program can set it back. It is "" for what is not on a disk.
-
-    Parameters
-    ----------
-    name, source : str
-        Names of the image and of the source.
-    known : dict of str to str
-        The times of archives that were found before.
-    """
-    times = [_inode_time(path) for path in (name, name.rpartition(": row ")[0]) if path]
-    for place in (*map(str, Path(name).parents), source) if not any(times) else (source,):
-        if place not in known:
-            known[place] = _inode_time(place)
-        times.append(known[place])
-    return " ".join(times)
-
-
-def _inode_time(path: str) -> str:
-    with suppress(OSError, ValueError):
-        status = os.stat(path)  # noqa: PTH116 - called for each of many
-        if stat.S_ISREG(status.st_mode):
-            return str(status.st_ctime_ns)
-    return ""
 
 
 def _plan_of(part: Path) -> bytes | None:

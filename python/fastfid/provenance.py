@@ -36,6 +36,9 @@ class Provenance:
         Images per run of the network; 0 if it is not known, or if merged statistics differ.
     versions : dict of str to str
         Versions of fastfid and of the libraries that affect the features. If merged statistics differ, as for `device`.
+    provider : str
+        ONNX Runtime's execution provider and its settings; empty for the CPU, or if it is not known. If merged
+        statistics differ, as for `device`.
     """
 
     model: str
@@ -46,6 +49,7 @@ class Provenance:
     precision: str = "fp32"
     batch_size: int = 0
     versions: dict[str, str] = field(default_factory=dict)
+    provider: str = ""
 
     def cited(self) -> list[str]:
         """Return what to state beside a number: mode, unusual dims and precision, and the weights."""
@@ -55,7 +59,10 @@ class Provenance:
 
     def to_json(self) -> str:
         """Return the JSON text for a statistics file."""
-        return json.dumps({"format": FORMAT, **asdict(self)})
+        made = asdict(self)
+        if not self.provider:
+            del made["provider"]
+        return json.dumps({"format": FORMAT, **made})
 
     @classmethod
     def from_json(cls, text: str, name: str) -> "Provenance":
@@ -91,15 +98,13 @@ _IDENTITY = {"sha256": "model", "mode": "mode", "dims": "dims"}
 _CIRCUMSTANCE = ("device", "precision")
 
 
-def differences(
-    a: Provenance | None, b: Provenance | None, names: tuple[str, str], *, force: bool = False
-) -> tuple[list[str], bool]:
+def differences(a: Provenance, b: Provenance, names: tuple[str, str], *, force: bool = False) -> tuple[list[str], bool]:
     """Compare two provenances.
 
     Returns
     -------
     warnings : list of str
-        Differences that leave the comparison meaningful, and sides without a provenance.
+        Differences that leave the comparison meaningful.
     forced : bool
         True if they differ in model, mode or dims and only `force` allows the comparison.
 
@@ -108,9 +113,6 @@ def differences(
     StatisticsMismatch
         If model, mode or dims differ and `force` is False. The message lists them with both values.
     """
-    unknown = [name for name, p in zip(names, (a, b), strict=True) if p is None]
-    if a is None or b is None:
-        return [without_record(unknown)], False
     clashes = [
         f"{label} {_shown(a, name)} in {names[0]}, {_shown(b, name)} in {names[1]}"
         for name, label in _IDENTITY.items()
@@ -125,10 +127,10 @@ def differences(
     return warnings, bool(clashes)
 
 
-def without_record(names: Sequence[str]) -> str:
+def without_record(names: Sequence[str], what: str = "statistics") -> str:
     """Return the warning about sides of which nothing says how they were made."""
     listed = ", ".join([*names[:-2], " and ".join(names[-2:])])
-    return f"no-record: {listed}: no record of the model and mode that made these statistics"
+    return f"no-record: {listed}: no record of the model and mode that made these {what}"
 
 
 def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:
@@ -154,6 +156,7 @@ def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:
         a,
         device=_joined(a.device, b.device),
         precision=_joined(a.precision, b.precision),
+        provider=_joined(a.provider, b.provider),
         batch_size=a.batch_size if a.batch_size == b.batch_size else 0,
         versions={**b.versions, **a.versions, **{name: _joined(v, w) for name, v, w in _version_changes(a, b)}},
     )
@@ -161,7 +164,7 @@ def merged(a: Provenance, b: Provenance) -> tuple[Provenance, str]:
 
 
 def _joined(value: str, other: str) -> str:
-    return _AND.join(sorted({*value.split(_AND), *other.split(_AND)}))
+    return _AND.join(sorted({*value.split(_AND), *other.split(_AND)} - {""}))
 
 
 def _circumstances(a: Provenance, b: Provenance) -> list[str]:

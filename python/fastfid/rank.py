@@ -104,7 +104,7 @@ def rank(
         against, made = Given.of(reference.fit, reference.name), made or side.provenance or reference.provenance
         fixed, result = against.fixed, reference.result()
         found.append(_Read.of(side, against, paired))
-        if found[-1].bits == _bits(against):
+        if found[-1].bits == against.bits:
             same = f"{side.name} has the very images of {reference.name}, and certainty is about independent sets"
             said.of(0).warn(f"same-images: {same}: its numbers and its verdict mean nothing")
         del side, reference, against  # before the next generator is read
@@ -116,7 +116,7 @@ def rank(
 class _Read:
     """A generator that has been read: its name, its number of images, its FID, and what differences need.
 
-    Two sets with the same `bits` of their moments are the same: to read a set twice gives the same bits.
+    Two sets with the same `bits` are the same.
     """
 
     name: str
@@ -128,15 +128,11 @@ class _Read:
     @classmethod
     def of(cls, side: Side, real: Given, paired: bool) -> "_Read":
         own = Given.of(side.fit, side.name)
-        bits, measured = _bits(own), Measured.of(own, real, paired=paired)
+        bits, measured = own.bits, Measured.of(own, real, paired=paired)
         if isinstance(measured, str):
             return cls(side.name, side.n, distance(own.gaussian, real.gaussian).value, measured, bits)
         fid = float(np.ldexp(measured.parts.distance, 2 * measured.parts.exponent))
         return cls(side.name, side.n, fid, measured, bits)
-
-
-def _bits(side: Given) -> tuple[int | None, bytes, float]:
-    return side.n, side.gaussian.mu.tobytes(), side.gaussian.trace()
 
 
 def _standings(

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
+import numpy as np
+
 from .checks import shown, type_of
 from .comparison import Comparison
 from .errors import InputError
 from .files.reading import failures, open_regular
 from .files.remote import is_address, without_secrets
 from .identity import Identity
+from .images.observed_data import digest_of_images
 from .metrics import statistics_file
 from .provenance import Provenance
 
@@ -30,6 +33,10 @@ class Recorded:
     name : str
     made : Provenance or None
     n : tuple of int or None
+    names : tuple of str
+        The name of each side.
+    identities : tuple of Identity
+        What tells the images of each side from others, as far as it is known.
     numbers : dict of str to float or None
         The value of each metric; empty for a statistics file.
     errors : dict of str to float
@@ -43,6 +50,8 @@ class Recorded:
     name: str
     made: Provenance | None
     n: tuple[int | None, ...]
+    names: tuple[str, ...]
+    identities: tuple[Identity, ...]
     numbers: Mapping[str, float | None] = field(default_factory=dict)
     errors: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -77,7 +86,10 @@ def _of_statistics(name: str) -> Recorded:
     stored = statistics_file.load(name, lambda text: None, force=True)
     known = stored.known
     digest = hashlib.sha256(known.mu.tobytes() + known.covariance.tobytes()).hexdigest()
-    return Recorded(without_secrets(name), stored.provenance, (stored.n,), digest=digest)
+    own, mean, trace = without_secrets(name), float(known.mu @ known.mu), float(np.trace(known.covariance))
+    numbers = (mean, trace) if isfinite(mean) and isfinite(trace) else (None, None)
+    identity = Identity(digest_of_images(stored.seen), *numbers)
+    return Recorded(own, stored.provenance, (stored.n,), (own,), (identity,), digest=digest)
 
 
 def _of_result(result: Any, name: str) -> Recorded:
@@ -101,6 +113,8 @@ def _of_result(result: Any, name: str) -> Recorded:
         name,
         None if made is None else Provenance.from_json(json.dumps({"format": 1, **_dict(made)}), name),
         tuple(_count(_dict(side).get("n")) for side in sides),
+        tuple(_text(_dict(side).get("name", "")) for side in sides),
+        tuple(Identity.read(_dict(side).get("identity")) for side in sides),
         {key: _number(_dict(score).get("value")) for key, score in scores.items()},
         {key: error for key, score in scores.items() if (error := _error(_dict(score))) is not None},
         facts,
@@ -114,7 +128,6 @@ def _side(side: Any) -> dict[str, Any]:
         "name": _text(own.get("name", "")),
         "formats": list(formats),
         "rejected": len(own.get("rejected", ())),
-        "identity": Identity.read(own.get("identity")),
         **_chosen(own),
     }
 

@@ -18,6 +18,7 @@ from .files.reading import failures
 from .files.writing import atomic_write
 from .fit import Facts, Side
 from .messages import Messages
+from .metrics import image_facts
 from .metrics.moments import MOMENTS, Statistics
 from .metrics.sfid import SPATIAL
 from .metrics.statistics_file import exists_already, statistics_path
@@ -117,6 +118,7 @@ def _arrays(
     yield "n", np.array(moments.n)
     if moments.provenance is not None:
         yield "fastfid", np.array(moments.provenance.to_json())
+    yield from image_facts.arrays_of(side.seen, moments.n).items()
 
 
 def _stored(source: Source, images: int, options: Options) -> Stream:

@@ -14,7 +14,7 @@ from .engines.base import Engine
 from .engines.choose import opened_engine
 from .engines.packed import DamagedError
 from .engines.piece_files import READERS, PieceFiles
-from .engines.run_facts import RUN, digest_of, facts_in, text_of
+from .engines.run_facts import FORMAT, RUN, digest_of, facts_in, text_of
 from .errors import InputError
 from .extraction.workers import ahead
 from .files.store import Store
@@ -26,7 +26,7 @@ from .metrics.base import Metric, Need
 from .metrics.moments import Statistics
 from .metrics.registry import asked_for
 from .metrics.rows import Rows
-from .metrics.saved import give_provenance, needs_to_keep
+from .metrics.saved import give_facts, needs_to_keep
 from .options import Model, Options
 from .progress import ProgressOption
 from .sides import fits_of, glanced, open_side, resumable
@@ -116,7 +116,7 @@ def shard(
     seen, n = Tally(), 0
     with opened_engine([side], options, messages) as (opened, facts):
         assert opened is not None
-        side = replace(glanced(resumable(side, facts, options)), n=sum(mine.values()))
+        side = replace(glanced(resumable(side, facts, options, messages)), n=sum(mine.values()))
         with closing(fits_of(side, opened, facts, options, messages, among=mine.__contains__)) as fits:
             for _, fit in fits:
                 n += fit.n or 0
@@ -152,6 +152,8 @@ def merge(folder: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
     if RUN not in names and names >= {"a", "b"}:
         raise InputError(f"{store} is of a comparison: merge {store}/a or {store}/b, the pieces of one side")
     facts = facts_in(store)
+    if facts["format"] < FORMAT:
+        raise InputError(f"{store} was written by an earlier version of fastfid: run its parts again")
     try:
         needs = tuple(_need_of(text) for text in facts["needs"])
         roles = {str(role): whole_number(role, dims, 1) for role, dims in facts["roles"].items()}
@@ -168,7 +170,7 @@ def merge(folder: str | os.PathLike[str], *, storage_options: Mapping[str, Any] 
         whole = fold(((None, fit) for fit in fits), Fit.empty(needs, roles))
     if (whole.n or 0) < 2:
         raise InputError(f"{name} gave {whole.n} readable images; a covariance needs at least 2")
-    give_provenance(whole, whole.provenance)
+    give_facts(whole, whole.provenance)
     tell_of_run(name, whole.seen, whole.provenance, messages)
     return whole
 

@@ -20,10 +20,10 @@ from .messages import Messages, tell_of_run, tell_of_sides
 from .metrics.base import Need
 from .metrics.moments import MOMENTS, Statistics
 from .metrics.registry import asked_for
-from .metrics.saved import fill, fit_of_features, fit_of_file, fit_of_statistics, give_provenance
+from .metrics.saved import fill, fit_of_features, fit_of_file, fit_of_statistics, give_facts
 from .options import Options
 from .progress import progress_bar
-from .provenance import differences
+from .provenance import differences, without_record
 from .sources import Piece, Source, check_limit, expected, glance, is_statistics_file, open_source, pieces
 from .sources.arrays import images_beside_statistics
 from .sources.classes import class_pieces
@@ -41,6 +41,9 @@ def open_side(
     name = _name(file, otherwise)
     if (saved := _saved(file, name, needs, own, messages)) is not None:
         return _known(file, name, saved, needs, own, messages)
+    if options.features:
+        side = _known(file, name, fit_of_features(file, name, own.storage_options), needs, own, messages)
+        return replace(side, features=True)
     source = open_source(
         given,
         recursive=options.recursive,
@@ -81,14 +84,14 @@ def _name(given: Any, otherwise: str) -> str:
 
 
 def _saved(given: Any, name: str, needs: tuple[Need, ...], options: Options, messages: Messages) -> Fit | None:
-    """Return the fit of a side that was given as statistics or features; None for images."""
+    """Return the fit of a side that was given as a fit or as statistics; None for images and features."""
     if isinstance(given, Fit):
         return replace(given, states=dict(given.states))
     if isinstance(given, Statistics):
         return fit_of_statistics(given)
     if isinstance(given, str | os.PathLike) and is_statistics_file(given, options.storage_options):
         return fit_of_file(given, messages, needs=needs, force=options.force, storage_options=options.storage_options)
-    return fit_of_features(given, name, options.storage_options) if options.features else None
+    return None
 
 
 def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Options, messages: Messages) -> Side:
@@ -107,6 +110,7 @@ def _known(given: Any, name: str, fit: Fit, needs: tuple[Need, ...], options: Op
     return Side(
         name,
         fit.n,
+        tuple(fit.seen.rejected),
         needs=missing,
         selection=(options.limit, options.seed),
         source=source,
@@ -168,13 +172,23 @@ def check_sides(
         pairs.append(((a.provenance, b.provenance), (a.name, b.name)))
     forced = False
     for (one_made, other_made), names in pairs:
-        if not tell_unknown and (one_made is None or other_made is None):
+        if one_made is None or other_made is None:
+            unknown = [name for name, made_by in zip(names, (one_made, other_made), strict=True) if made_by is None]
+            if tell_unknown:
+                tell_of_unknown(made, unknown, messages)
             continue
         texts, by_force = differences(one_made, other_made, names, force=force)
         forced |= by_force
         for text in texts:
             messages.warn(text)
     return made, forced
+
+
+def tell_of_unknown(sides: Sequence[Side], names: Sequence[str], messages: Messages) -> None:
+    """Warn of sides of which nothing says how they were made, unless all sides are plain features, which never say."""
+    if names and not all(side.features for side in sides):
+        plain = {side.name for side in sides if side.features} >= set(names)
+        messages.warn(without_record(names, "features" if plain else "statistics"))
 
 
 def _dims(side: Side, facts: Facts) -> dict[Need, int]:
@@ -219,11 +233,11 @@ def fits_of(
         yield from checked(fits, asked(), facts, type(engine).__name__)
 
 
-def resumable(side: Side, facts: Facts, options: Options) -> Side:
+def resumable(side: Side, facts: Facts, options: Options, messages: Messages) -> Side:
     """Check the folder of a side's pieces, if the run keeps them."""
     if side.store is None or (side.entry and side.entry.fit):
         return side
-    keep = keep_of(side.store, list(_pieces(side)), side.needs, facts, _reading(options))
+    keep = keep_of(side.store, list(_pieces(side)), side.needs, facts, _reading(options), messages)
     return replace(side, keep=keep)
 
 
@@ -257,9 +271,11 @@ def fitted(
     options: Options,
     messages: Messages,
 ) -> Side:
-    """Read the images of a side, in one pass."""
+    """Read the images of a side, in one pass, or say what is known of those behind its statistics."""
     source = side.source
     if source is None or engine is None:
+        if side.seen is not None:
+            tell_of_run(side.name, side.seen, side.provenance, messages)
         return side
     if side.entry and side.entry.fit:
         fit = side.entry.fit
@@ -271,7 +287,7 @@ def fitted(
         raise InputError(f"{source.name} gave {fit.n} readable images; a covariance needs at least 2")
     if side.entry:
         side.entry.write(fit, messages)
-    give_provenance(fit, fit.provenance)
+    give_facts(fit, fit.provenance)
     tell_of_run(source.name, fit.seen, fit.provenance, messages)
     if side.fit is not None:  # the file had statistics, too, and their n is that of the FID
         fit = replace(fit, states={**side.fit.states, **fit.states}, n=side.fit.n)
@@ -301,7 +317,7 @@ def read(
             "file with the images alone"
         )
     side = cached(side, engine, facts, options, messages)
-    side = glanced(resumable(side, facts, options))
+    side = glanced(resumable(side, facts, options, messages))
     tell_of_sides([side], facts, messages)
     side = fitted(side, engine, facts, options, messages)
     tell_of_sides([side], facts, messages)

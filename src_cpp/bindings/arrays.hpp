@@ -6,7 +6,7 @@
 
 #include <string>
 
-#include "lapack.hpp"
+#include "fastfid/config.hpp"
 
 namespace fastfid::bindings {
 

@@ -1,3 +1,4 @@
+#include "fastfid/version.hpp"
 #include "register.hpp"
 
 namespace py = pybind11;
@@ -7,7 +8,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() =
       "Moments, matrix square root, Fréchet trace, sums over pairs of rows and resize kernels; see "
       "_core.pyi.";
-  m.attr("__version__") = FASTFID_VERSION;
+  m.attr("__version__") = fastfid::version();
 
   using namespace fastfid::bindings;
   register_errors();

@@ -1,7 +1,7 @@
 // Translates exceptions of the core to those of the package.
 #include <exception>
 
-#include "errors.hpp"
+#include "fastfid/errors.hpp"
 #include "register.hpp"
 
 namespace fastfid::bindings {

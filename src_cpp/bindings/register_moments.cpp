@@ -1,8 +1,10 @@
+#include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "arrays.hpp"
-#include "errors.hpp"
-#include "moments.hpp"
+#include "fastfid/errors.hpp"
+#include "fastfid/moments.hpp"
 #include "register.hpp"
 #include "working.hpp"
 
@@ -43,7 +45,7 @@ py::array_t<double> mean_of(const Moments& self) {
 }
 
 void require_finite(const py::array_t<double>& a) {
-  if (!Eigen::Map<const VectorXd>(a.data(), a.size()).allFinite())
+  if (!std::all_of(a.data(), a.data() + a.size(), [](double x) { return std::isfinite(x); }))
     throw OverflowError("the rows are too far apart: their covariance is too large for float64");
 }
 

@@ -2,7 +2,9 @@
 #include <string>
 
 #include "arrays.hpp"
-#include "pairs_reducers.hpp"
+#include "fastfid/kernels.hpp"
+#include "fastfid/neighbours.hpp"
+#include "pairs.hpp"
 #include "register.hpp"
 #include "working.hpp"
 
@@ -10,7 +12,7 @@ namespace fastfid::bindings {
 namespace {
 
 template <class T>
-pairs::Rows<T> rows_of(const py::array& a, const char* name) {
+Rows<T> rows_of(const py::array& a, const char* name) {
   const T* data = checked<T>(a, 2, name);
   return {data, a.shape(0), a.shape(1)};
 }
@@ -42,7 +44,7 @@ py::tuple nearest_of(const py::array& x, const py::array& y, Index k, bool is_sa
     double* to_distances = distances.mutable_data();
     {
       Working working;
-      pairs::nearest(a, b, k, is_same, to_indices, to_distances);
+      fastfid::nearest(a, b, k, is_same, to_indices, to_distances);
     }
     return py::make_tuple(indices, distances);
   });
@@ -60,7 +62,7 @@ py::tuple balls_of(const py::array& x, const py::array& y, const py::array& radi
     double* to_nearest = nearest_y.mutable_data();
     {
       Working working;
-      pairs::balls(a, b, of_x, of_y, strict, to_y, to_x, to_nearest);
+      fastfid::balls(a, b, of_x, of_y, strict, to_y, to_x, to_nearest);
     }
     return py::make_tuple(in_y, in_x, nearest_y);
   });
@@ -73,7 +75,7 @@ py::tuple polynomial_sums_of(const py::array& x, const py::array& y, bool is_sam
     double *to_rows = rows.mutable_data(), *to_columns = columns.mutable_data(), squares = 0;
     {
       Working working;
-      squares = pairs::polynomial_sums(a, b, is_same, to_rows, to_columns);
+      squares = fastfid::polynomial_sums(a, b, is_same, to_rows, to_columns);
     }
     return py::make_tuple(rows, columns, squares);
   });
@@ -85,7 +87,7 @@ py::tuple gaussian_sums_of(const py::array& x, const py::array& y, double sigma)
     double *to_rows = rows.mutable_data(), *to_columns = columns.mutable_data();
     {
       Working working;
-      pairs::gaussian_sums(a, b, sigma, to_rows, to_columns);
+      fastfid::gaussian_sums(a, b, sigma, to_rows, to_columns);
     }
     return py::make_tuple(rows, columns);
   });

@@ -1,4 +1,4 @@
-#include "resize.hpp"
+#include "fastfid/resize.hpp"
 
 #include <cstdint>
 

@@ -16,10 +16,12 @@
 #include "check.hpp"
 #include "coordinates.hpp"
 #include "covariance.hpp"
+#include "fastfid/kernels.hpp"
+#include "fastfid/moments.hpp"
+#include "fastfid/neighbours.hpp"
+#include "fastfid/resize.hpp"
 #include "frechet.hpp"
-#include "moments.hpp"
-#include "pairs_reducers.hpp"
-#include "resize.hpp"
+#include "pairs.hpp"
 #include "schur.hpp"
 #include "sqrtm.hpp"
 
@@ -212,7 +214,7 @@ void fuzz_sqrtm(Random& random) {
   MatrixXd a = columns(random, d, d);
   if (random.one_in(4)) a = a.triangularView<Eigen::StrictlyUpper>().toDenseMatrix();  // nilpotent
   if (random.one_in(4)) a = (a - a.transpose()).eval();  // imaginary eigenvalues
-  Root root;
+  MatrixRoot root;
   if (returned([&] { root = sqrtm(a); })) {
     CHECK(a.allFinite());
     const MatrixXcd r = std::holds_alternative<MatrixXd>(root)
@@ -238,26 +240,26 @@ void fuzz_pairs(Random& random) {
   const Columns x = wide.cast<T>();
   const Index m = same ? n : 1 + random.below(12);
   const Columns y = same ? x : Columns(columns(random, d, m).template cast<T>());
-  const pairs::Rows<T> rows_x{x.data(), n, d}, rows_y{same ? x.data() : y.data(), m, d};
+  const Rows<T> rows_x{x.data(), n, d}, rows_y{same ? x.data() : y.data(), m, d};
   const bool finite = x.allFinite() && y.allFinite();
   const Index k = 1 + random.below(3);
   if (returned([&] { pairs::require_neighbours(m, k, same); })) {
     std::vector<std::int64_t> indices(n * k);
     std::vector<double> found(n * k);
-    if (returned([&] { pairs::nearest(rows_x, rows_y, k, same, indices.data(), found.data()); })) {
+    if (returned([&] { nearest(rows_x, rows_y, k, same, indices.data(), found.data()); })) {
       CHECK(finite);
       for (Index i = 0; i < n; ++i) {
         double before = 0;
         for (Index c = 0; c < k; ++c) {
           const Index j = indices[i * k + c];
           CHECK(j >= 0 && j < m && !(same && i == j));
-          const double exact = pairs::squared_distance(rows_x[i], rows_y[j], d);
+          const double exact = squared_distance(rows_x[i], rows_y[j], d);
           CHECK(found[i * k + c] == exact && exact >= before);
           before = exact;
         }
         for (Index j = 0; j < m; ++j)  // none of the others is nearer
           if (!(same && i == j) && std::find(&indices[i * k], &indices[i * k] + k, j) == &indices[i * k] + k)
-            CHECK(pairs::squared_distance(rows_x[i], rows_y[j], d) >= before);
+            CHECK(squared_distance(rows_x[i], rows_y[j], d) >= before);
       }
     }
   }
@@ -268,25 +270,24 @@ void fuzz_pairs(Random& random) {
     radius = random.one_in(9) ? kInf : std::abs(random.normal()) * random.scale();
   const bool strict = random.one_in(2);
   if (returned([&] {
-        pairs::balls(rows_x, rows_y, radii_x.data(), radii_y.data(), strict, in_y.data(), in_x.data(),
-                     nearest_y.data());
+        balls(rows_x, rows_y, radii_x.data(), radii_y.data(), strict, in_y.data(), in_x.data(),
+              nearest_y.data());
       })) {
     for (Index i = 0; i < n; ++i) {
       Index count = 0;
       for (Index j = 0; j < m; ++j) {
-        const double distance = pairs::squared_distance(rows_x[i], rows_y[j], d);
+        const double distance = squared_distance(rows_x[i], rows_y[j], d);
         count += strict ? distance < radii_y[j] : distance <= radii_y[j];
       }
       CHECK(in_y[i] == count);
     }
   }
   double squares = 0;
-  if (returned(
-          [&] { squares = pairs::polynomial_sums(rows_x, rows_y, same, sums_x.data(), sums_y.data()); }) &&
+  if (returned([&] { squares = polynomial_sums(rows_x, rows_y, same, sums_x.data(), sums_y.data()); }) &&
       finite)
     CHECK(std::isfinite(squares));
   const double sigma = random.one_in(9) ? 0.0 : std::abs(random.normal()) * random.scale();
-  if (returned([&] { pairs::gaussian_sums(rows_x, rows_y, sigma, sums_x.data(), sums_y.data()); }))
+  if (returned([&] { gaussian_sums(rows_x, rows_y, sigma, sums_x.data(), sums_y.data()); }))
     for (const double sum : sums_x) CHECK(sum >= 0 && sum <= static_cast<double>(m) * (1 + 1e-4));
 }
 

@@ -1,4 +1,4 @@
-#include "moments.hpp"
+#include "fastfid/moments.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -3,7 +3,9 @@
 #include <thread>
 
 #include "check.hpp"
-#include "pairs_reducers.hpp"
+#include "fastfid/kernels.hpp"
+#include "fastfid/neighbours.hpp"
+#include "pairs.hpp"
 
 using namespace fastfid;
 using namespace fastfid::pairs;

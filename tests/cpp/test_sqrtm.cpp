@@ -11,12 +11,12 @@ namespace {
 
 using Complex = lapack::Complex;
 
-MatrixXcd as_complex(const Root& root) {
+MatrixXcd as_complex(const MatrixRoot& root) {
   if (const auto* real = std::get_if<MatrixXd>(&root)) return real->cast<Complex>();
   return std::get<MatrixXcd>(root);
 }
 
-bool is_real(const Root& root) { return std::holds_alternative<MatrixXd>(root); }
+bool is_real(const MatrixRoot& root) { return std::holds_alternative<MatrixXd>(root); }
 
 // |R R - A| over |R|^2, the measure in which the method is backward stable.
 double residual(const MatrixXcd& r, const MatrixXcd& a) {
@@ -38,7 +38,7 @@ MatrixXd with_eigenvalues(const VectorXd& w, std::uint64_t seed) {
   return q * t * q.transpose();
 }
 
-void check_root(const MatrixXcd& a, const Root& root) {
+void check_root(const MatrixXcd& a, const MatrixRoot& root) {
   const MatrixXcd r = as_complex(root);
   CHECK_MOST(residual(r, a), 1e-14 * static_cast<double>(a.rows()));
   CHECK_MOST((r * a - a * r).norm(), 1e-11 * r.norm() * a.norm());
@@ -51,7 +51,7 @@ const Index kSizes[] = {1, 2, 3, 17, 64, 65, 66, 130};
 void real_with_complex_pairs() {
   for (const Index n : kSizes) {
     const MatrixXd a = normal(n, n, n) + 3 * std::sqrt(static_cast<double>(n)) * MatrixXd::Identity(n, n);
-    const Root root = sqrtm(a);
+    const MatrixRoot root = sqrtm(a);
     CHECK(is_real(root));
     check_root(a.cast<Complex>(), root);
   }
@@ -62,7 +62,7 @@ void real_with_negative_eigenvalues() {
     VectorXd w = VectorXd::LinSpaced(n, 1, 2);
     w(0) = -1.5;
     const MatrixXd a = with_eigenvalues(w, n);
-    const Root root = sqrtm(a);
+    const MatrixRoot root = sqrtm(a);
     CHECK(!is_real(root));
     check_root(a.cast<Complex>(), root);
   }
@@ -75,7 +75,7 @@ void real_with_negative_eigenvalues() {
 void complex_input() {
   for (const Index n : kSizes) {
     const MatrixXcd a = normal(n, n, n) + Complex(0, 1) * normal(n, n, n + 1);
-    const Root root = sqrtm(a);
+    const MatrixRoot root = sqrtm(a);
     CHECK(!is_real(root));
     check_root(a, root);
   }
@@ -90,7 +90,7 @@ void semisimple_zeros() {
     // Half the digits: an eigenvalue that should be zero is eps, and its root is sqrt(eps).
     CHECK_MOST((r * r - a.cast<Complex>()).norm() / a.norm(), 1e-7);
   }
-  const Root zero = sqrtm(MatrixXd(MatrixXd::Zero(70, 70)));
+  const MatrixRoot zero = sqrtm(MatrixXd(MatrixXd::Zero(70, 70)));
   CHECK(is_real(zero) && std::get<MatrixXd>(zero).isZero(0));
 }
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from ..checks import counted
 from ..engines.fit_cache import Kept, kept, make_room, most_bytes
 from ..terminal import printable, show
 from .parser import Parser
@@ -17,13 +18,13 @@ def command(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("what", nargs="?", default="list", choices=("list", "clear"), help="(default: list)")
     if parser.parse_args(arguments).what == "clear":
-        show(f"removed {make_room(0)} files")
+        show(f"removed {counted(make_room(0), 'file')}")
         return
     files = kept()
     for file in files:
         show(_line(file))
     total = sum(file.size for file in files)
-    show(f"{len(files)} files, {total / (1 << 20):.1f} of at most {most_bytes() >> 20} MiB")
+    show(f"{counted(len(files), 'file')}, {total / (1 << 20):.1f} of at most {most_bytes() >> 20} MiB")
 
 
 def _line(file: Kept) -> str:

@@ -181,10 +181,20 @@ def _table_of_classes(result: Comparison) -> Iterator[str]:
     )
     for name, scores in worst_first:
         counts = " and ".join(str(n) for n in scores[first].n)
-        values = ", ".join(f"{metric.upper()} {score.value:.6g}" for metric, score in scores.items())
+        values = ", ".join(f"{metric.upper()} {score.value:.6g}{_unbiased(score)}" for metric, score in scores.items())
         yield f"{printable(name)}: {values}  ({counts} images)"
     means = ", ".join(f"{metric.upper()} {result.over_classes(metric)[0]}" for metric in result.scores)
     yield f"mean of {len(result.classes)} classes: {means}"
+    if "fid" in result.scores:
+        yield "the FID of a class has the bias of its few images: compare it with those of equally many only"
+
+
+def _unbiased(score: Score) -> str:
+    """Return the value without bias beside one with, if it is known."""
+    sure = score.certainty
+    if sure is None or not sure.bias or sure.standard_error is None or sure.corrected is None:
+        return ""
+    return f" (without bias {sure.corrected:.{decimals(sure.standard_error)}f})"
 
 
 def _lines(name: str, score: Score) -> Iterator[str]:

@@ -4,14 +4,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from ..arguments import given, spelled
-from ..errors import DeviceError, InputError, UsageError
-from ..extraction.device import parse_devices, visible_gpus
+from ..arguments import given, spelled, spelled_together
+from ..errors import DeviceError, InputError, StatisticsMismatch, UsageError
+from ..extraction.device import ALL_GPUS, named, parse, parse_devices, visible_gpus
 from ..extraction.recipe import Recipe
 from ..extractor import Extractor
 from ..fit import Facts, Side
 from ..images.modes import resolve
 from ..messages import Messages
+from ..networks.registry import REGISTRY
 from ..options import Options
 from ..progress import on_a_terminal
 from ..protocols import protocol_of
@@ -34,6 +35,8 @@ def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -
     devices = _devices(options, own)
     if own is not None:
         check_brought(own, options, several=len(devices) > 1)
+    else:
+        check_recorded(sides, options)
     roles = tuple(dict.fromkeys(need.role for side in sides if side.source for need in side.needs))
     recipe = _recipe(options, devices[0], roles)
     with _engine(options, devices, own) as engine:
@@ -49,6 +52,34 @@ def opened_engine(sides: Sequence[Side], options: Options, messages: Messages) -
         if not (followed and followed.network):
             tell_of_model(facts, messages)
         yield engine, facts
+
+
+def check_recorded(sides: Sequence[Side], options: Options) -> None:
+    """Raise `StatisticsMismatch` if statistics are of other settings than the run, before the weights are looked for.
+
+    A network that is not one of the registry states its own mode and dims, and is compared once it is open.
+    """
+    asked = REGISTRY.get(options.model) if isinstance(options.model, str) else None
+    if asked is None or options.force:
+        return
+    mode = resolve(options.mode).name
+    for side in sides:
+        if side.source is not None or (made := side.provenance) is None:
+            continue
+        wrong, ways = [], dict[str, Any]()
+        other = made.sha256 != asked.sha256 if asked.sha256 else made.model in REGISTRY and made.model != asked.name
+        if other:
+            wrong.append(f"model {made.model} ({made.sha256[:12]}) in {side.name}, {asked.name} in this run")
+            ways["model"] = made.model if made.model in REGISTRY else "FILE"
+        for name, own, ours in (("mode", made.mode, mode), ("dims", made.dims, int(options.dims))):
+            if own != ours:
+                wrong.append(f"{name} {own} in {side.name}, {ours} in this run")
+                ways[name] = own
+        if wrong:
+            file = f", FILE being {made.model}" if other and made.model not in REGISTRY else ""
+            over = "" if "dims" in ways else f" ({spelled('force', True)} overrides)"
+            way = f"give {spelled_together(**ways)}{file}{over}"
+            raise StatisticsMismatch(f"these cannot be compared: {'; '.join(wrong)}: {way}")
 
 
 def tell_of_model(facts: Facts, messages: Messages) -> None:
@@ -80,7 +111,7 @@ def _devices(options: Options, own: Extractor | None) -> Sequence[str]:
     names = parse_devices(options.device) if own is None or given(options.device) else (own.device,)
     if options.engine == "ray":
         return _devices_of_ray(names, options.device)
-    if names != ("cuda:all",):
+    if names != (ALL_GPUS,):
         return names
     count = visible_gpus()
     if not count:
@@ -121,7 +152,7 @@ def check_brought(extractor: Extractor, options: Options, *, several: bool) -> N
         if name == "mode":
             value = resolve(value).name
         elif name == "device":
-            value = {"auto": extractor.device, "cuda": "cuda:0", "cpu:0": "cpu"}.get(value, value)
+            value = extractor.device if value == "auto" else value if value == ALL_GPUS else named(*parse(value))
         own = getattr(extractor, name)
         if value != own:
             raise InputError(f"{name}={value!r} does not fit the Extractor given as model, which has {name}={own!r}")

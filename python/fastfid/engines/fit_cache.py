@@ -7,7 +7,7 @@ environment variable ``FASTFID_CACHE_SIZE`` says; then those are removed that we
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +23,11 @@ from ..metrics.base import Need
 from ..networks.cache import cache_folder
 from ..sources import Piece
 from ..sources.iterable import Elements
+from ..sources.proofs import proof_of_all
 from .packed import MOST_BYTES, DamagedError, opened, pack, unpacked
-from .run_facts import digest, digest_of, facts_of_names, text_of
+from .run_facts import digest_of, facts_of_names, text_of
 
-_FORMAT = 1
+_FORMAT = 2
 _VARIABLE, _DEFAULT = "FASTFID_CACHE_SIZE", 4096  # MiB
 _OURS = "fastfid."
 
@@ -104,7 +105,7 @@ def entry_of(
     name, made = pieces[0].source.name, facts.provenance
     assert made is not None
     stamps = _stamps(pieces)
-    if stamps is None:
+    if not stamps:
         messages.note(f"the cache does not keep {name}: changes of it cannot be noticed")
         return None
     known = {
@@ -191,17 +192,6 @@ def _path(facts: Mapping[str, Any]) -> Path:
     return _folder() / f"{digest_of(facts)}.npz"
 
 
-def _stamps(pieces: Sequence[Piece]) -> str | None:
-    """Return a digest of what is different once the images have changed; None if that cannot be told of all."""
-    unknown = False
-
-    def proofs() -> Iterator[str]:
-        nonlocal unknown
-        for proof in pieces[0].source.proofs(int(index) for piece in pieces for index in piece.indices):
-            unknown = not proof
-            if unknown:
-                return
-            yield proof
-
-    found = digest(proofs())
-    return None if unknown else found
+def _stamps(pieces: Sequence[Piece]) -> str:
+    """Return what is surely different once the images have changed; "" if that cannot be told of all."""
+    return proof_of_all(pieces[0].source, (int(index) for piece in pieces for index in piece.indices), content=True)

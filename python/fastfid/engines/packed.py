@@ -7,7 +7,6 @@ What is read back has the same bits, also when images are added to it or it is m
 import io
 import json
 import os
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
@@ -20,9 +19,8 @@ from ..errors import InputError
 from ..files.npz import Npz, write_npz
 from ..files.reading import cause
 from ..fit import Fit
-from ..images.observed import Tally
+from ..images.observed_data import digests_of, plain_tally, tally_of
 from ..metrics.base import Accumulator, Need
-from ..metrics.feature_rows import MOST_ROWS
 from ..metrics.intervals import Blocks
 from ..metrics.moments import Statistics
 from ..metrics.rows import Rows
@@ -64,17 +62,22 @@ def pack(file: IO[bytes], fit: Fit, needs: Sequence[Need], facts: Mapping[str, A
         **facts,
         "n": fit.n,
         "provenance": fit.provenance.to_json() if fit.provenance else None,
-        "seen": _plain_tally(fit.seen),
+        "seen": plain_tally(fit.seen),
         "states": states,
     }
-    arrays["digests"] = np.array(sorted(fit.seen.digests), np.uint64)
+    arrays["digests"] = digests_of(fit.seen)
     write_npz(file, [("piece", np.array(json.dumps(whole))), *arrays.items()])
 
 
 def packed(fit: Fit, needs: Sequence[Need], facts: Mapping[str, Any]) -> bytes:
     """Return a fit as the bytes that `pack` writes."""
     file = io.BytesIO()
-    pack(file, fit, needs, facts)
+    try:
+        pack(file, fit, needs, facts)
+    except ValueError as error:
+        if file.closed:  # as one calls itself that could not grow
+            raise MemoryError("no memory for a piece") from error
+        raise
     return file.getvalue()
 
 
@@ -89,7 +92,7 @@ def opened(open_file: Callable[[], IO[bytes]], name: str) -> Iterator[tuple[dict
     """
     try:
         with Npz(open_file()) as npz:
-            _require_bounded(npz)
+            _require_whole(npz)
             yield json.loads(str(npz.read("piece", 4 * _MOST_TEXT))), npz
     except (MemoryError, FileNotFoundError):
         raise
@@ -105,7 +108,7 @@ def unpacked(facts: Mapping[str, Any], npz: Npz, needs: Sequence[Need], roles: M
         keys = [key for key in npz.keys if key.startswith(f"{i}.")]
         arrays = {key.partition(".")[2]: npz.read(key, MOST_BYTES) for key in keys}
         states[need] = _restored(need, roles[need.role], n, {**plain, **arrays})
-    seen = _tally(facts["seen"], npz.read("digests", MOST_BYTES))
+    seen = tally_of(facts["seen"], npz.read("digests", MOST_BYTES))
     if seen.accepted != n:
         raise ValueError(f"it says that it has {n} images, and has seen {seen.accepted}")
     text = facts["provenance"]
@@ -113,8 +116,14 @@ def unpacked(facts: Mapping[str, Any], npz: Npz, needs: Sequence[Need], roles: M
     return Fit(states, n, seen, made)
 
 
-def _require_bounded(npz: Npz) -> None:
-    """Raise `ValueError` if the arrays have more bytes than the file: `pack` compresses none, so it is a trap."""
+def _require_whole(npz: Npz) -> None:
+    """Raise `ValueError` if the arrays have more bytes than the file, or something stands before them.
+
+    `pack` compresses none, so the first is a trap. The second is another fit, which would be lost: of files that are
+    joined, a zip is the last one.
+    """
+    if npz.begin:
+        raise ValueError(f"{npz.begin:,} bytes stand before it, as if several were joined")
     size = npz.file.seek(0, os.SEEK_END)
     if npz.size > size:
         raise ValueError(f"its arrays have {npz.size:,} bytes, although it has {size:,} itself")
@@ -155,58 +164,3 @@ def _flat(need: Need, state: Accumulator) -> tuple[dict[str, Any], dict[str, NDA
                 "files hold arrays, numbers and texts"
             )
     return plain, arrays
-
-
-def _plain_tally(seen: Tally) -> dict[str, Any]:
-    """Return a tally as plain data, without the digests."""
-    counters = {name: [*value.items()] for name, value in vars(seen).items() if isinstance(value, Counter)}
-    return {name: value for name, value in vars(seen).items() if name != "digests"} | counters
-
-
-def _tally(plain: Mapping[str, Any], digests: NDArray[np.uint64]) -> Tally:
-    """Return the tally of plain data, every value of which is checked, since messages are made of them later."""
-    seen = Tally()
-    for name, usual in vars(Tally()).items():
-        value: Any = set() if name == "digests" else plain[name]
-        if isinstance(usual, Counter):
-            value = Counter({tuple(key) if isinstance(key, list) else key: count for key, count in value})
-        if not _is_like(usual, value, _HELD.get(name, _is_count)):
-            raise TypeError(f"{name} is {value!r}")
-        setattr(seen, name, value)
-    if len(seen.gaps) != len(seen.rejected):
-        raise ValueError(f"{len(seen.rejected)} images were left out, at {len(seen.gaps)} places")
-    if digests.dtype != np.uint64 or digests.ndim != 1 or len(digests) > seen.accepted:
-        raise TypeError(f"digests are {digests.dtype} of shape {digests.shape}")
-    seen.digests = set(digests.tolist())
-    return seen
-
-
-def _is_like(usual: Any, value: Any, held: Callable[[Any], bool]) -> bool:
-    """Return whether a value has the type of the usual one, and its items are what they should be."""
-    if type(usual) is int:
-        return _is_count(value)
-    if type(value) is not type(usual):
-        return False
-    counts = value.values() if isinstance(value, Counter) else ()
-    return isinstance(value, bool) or (all(map(held, value)) and all(map(_is_count, counts)))
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= MOST_ROWS
-
-
-def _is_text(value: Any) -> bool:
-    return type(value) is str
-
-
-def _is_size(value: Any) -> bool:
-    return type(value) is tuple and len(value) == 2 and all(map(_is_count, value))
-
-
-_HELD = {  # by the lists and counters of a tally; the others hold counts
-    "rejected": _is_text,
-    "damages": _is_text,
-    "losses": _is_text,
-    "encodings": _is_text,
-    "sizes": _is_size,
-}

@@ -29,7 +29,7 @@ from ..sources import Piece, Source
 from ..threads import set_num_threads
 from .base import Engine, How, check_shareable, pickled
 from .local import Local
-from .piece_files import READERS, stamps_of
+from .piece_files import READERS, proof_of_piece
 from .ray_cluster import ActorDiedError, attach, check_options, plan, result_of_call
 
 _AHEAD = 2  # pieces per actor that are given out and not yet yielded; finished ones wait in Ray's object store
@@ -303,13 +303,13 @@ class _Actor:
             self._run, self._parts = run[0], pickle.loads(ray.get(run[0]))
         source, needs, how = self._parts
         piece = Piece(source, number, indices, of, label)
-        stamps = "" if how.keep is None else stamps_of(piece)  # before the images are read
+        proof = "" if how.keep is None else proof_of_piece(piece)  # before the images are read
         how = replace(how, progress=lambda done: self._say(number, done))
         assert self._engine is not None
         ((_, fit),) = self._engine.fit(needs, [piece], how)
         fit.provenance = facts.provenance
         if how.keep is not None:
-            how.keep.write(piece, fit, stamps)
+            how.keep.write(piece, fit, proof)
             return None
         states = [pickled(str(need), fit[need].__getstate__(), ray.cloudpickle.dumps) for need in needs]
         return states, fit.n, fit.seen, fit.provenance, facts.roles

@@ -12,7 +12,7 @@ from ..metrics.base import Need
 from ..sources import Piece
 from .base import Engine, How
 from .packed import DamagedError
-from .piece_files import READERS, PieceFiles, stamps_of
+from .piece_files import READERS, PieceFiles, proof_of_piece
 
 
 def resumed(
@@ -34,24 +34,28 @@ def resumed(
     there = _usable(files, pieces, messages)
     if there:
         messages.note(f"{len(there)} of {len(pieces)} pieces are in {files.store} already")
-    if not pieces[0].source.stamp_of(int(pieces[0].indices[0])):
-        messages.note(f"changes of {pieces[0].source.name} between runs cannot be noticed")
     missing = [piece for piece in pieces if piece.number not in there]
-    stamps: dict[int, str] = {}
+    proofs: dict[int, str] = {}
     computed = engine.fit(
-        needs, _stamped(missing, stamps, keeps=engine.keeps), _beginning_at(_images(pieces) - _images(missing), how)
+        needs, _proven(missing, proofs, keeps=engine.keeps), _beginning_at(_images(pieces) - _images(missing), how)
     )
     kept = ahead(partial(_read, files, how.on_error), [piece for piece in pieces if piece.number in there], READERS)
+    told = False
     try:
         for piece in pieces:
             if piece.number in there:
-                yield piece, next(kept)
+                fit, proven = next(kept)
+                if not (proven or told):
+                    source = piece.source.name
+                    messages.note(f"nothing proves that {source} is unchanged: its images are read again and compared")
+                    told = True
+                yield piece, fit
                 continue
             given = next(iter(computed), None)
             if given is None:
                 return
             if not engine.keeps:
-                files.write(*given, stamps.pop(given[0].number))
+                files.write(*given, proofs.pop(given[0].number))
             yield given
         yield from computed  # more than was asked for; the caller refuses it
     finally:
@@ -61,11 +65,11 @@ def resumed(
             close()
 
 
-def _stamped(pieces: Iterable[Piece], stamps: dict[int, str], *, keeps: bool) -> Iterator[Piece]:
-    """Pass on the pieces, and note the stamps of each before its images are read, unless the engine does."""
+def _proven(pieces: Iterable[Piece], proofs: dict[int, str], *, keeps: bool) -> Iterator[Piece]:
+    """Pass on the pieces, and note the proof of each before its images are read, unless the engine does."""
     for piece in pieces:
         if not keeps:
-            stamps[piece.number] = stamps_of(piece)
+            proofs[piece.number] = proof_of_piece(piece)
         yield piece
 
 
@@ -81,14 +85,14 @@ def _usable(files: PieceFiles, pieces: Sequence[Piece], messages: Messages) -> s
     return there
 
 
-def _read(files: PieceFiles, on_error: str, piece: Piece) -> Fit:
+def _read(files: PieceFiles, on_error: str, piece: Piece) -> tuple[Fit, bool]:
     try:
-        fit = files.read(piece)
+        fit, proven = files.read(piece)
     except (DamagedError, FileNotFoundError) as error:
         raise InputError(f"{error}: remove it, and run again") from error
     if on_error == "raise" and fit.seen.rejected:  # kept by a run that left images out
         raise ImageError(fit.seen.rejected[0])
-    return fit
+    return fit, proven
 
 
 def _images(pieces: Sequence[Piece]) -> int:

@@ -13,12 +13,13 @@ from ..files.reading import failures
 from ..files.store import Store
 from ..fit import Facts
 from ..images.decode import digest as digest_of_image
+from ..messages import Messages
 from ..metrics.base import Need
 from ..provenance import Provenance
 from ..sources import Piece
 from ..sources.pieces import read_checked
 
-FORMAT = 1
+FORMAT = 2
 RUN = "run.json"
 _MOST_TEXT = 1 << 20  # bytes
 _SAMPLE = 8  # images
@@ -87,8 +88,15 @@ def _sample(pieces: Sequence[Piece]) -> Iterator[str]:
             yield f"{image.digest or digest_of_image(image.pixels):x} {image.pixels.shape}"
 
 
-def agree(store: Store, facts: Mapping[str, Any]) -> str:
-    """Write the facts of a run to its folder, or compare them with those that are there; return their digest.
+def agree(store: Store, facts: Mapping[str, Any], messages: Messages) -> tuple[str, bool]:
+    """Write the facts of a run to its folder, or compare them with those that are there.
+
+    Returns
+    -------
+    digest : str
+        That of the facts.
+    anew : bool
+        True if the pieces in the folder are of an earlier version, and are not to be used.
 
     Raises
     ------
@@ -100,11 +108,15 @@ def agree(store: Store, facts: Mapping[str, Any]) -> str:
         raise InputError(f"{store} has pieces, but no {RUN} that says what made them: give another folder")
     store.write(RUN, json.dumps(facts, indent=1).encode(), replace=False)
     there = facts_in(store)
+    if anew := there["format"] < FORMAT:
+        messages.note(f"{store} was written by an earlier version of fastfid: begun anew")
+        store.write(RUN, json.dumps(facts, indent=1).encode())
+        there = dict(facts)
     # The path of the source may be another one on another machine; the order of its images must be the same.
     if differing := [name for name in facts if name != "source" and there.get(name) != facts[name]]:
         what = "; ".join(_differences(differing, there, facts))
         raise InputError(f"{store} keeps the pieces of another run: {what}. Give another folder, or remove this one")
-    return digest_of(facts)
+    return digest_of(facts), anew
 
 
 def facts_in(store: Store) -> dict[str, Any]:

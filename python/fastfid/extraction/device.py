@@ -1,4 +1,4 @@
-"""Finds GPUs and chooses the device that runs the network."""
+"""Parses the names of devices, and chooses the device that runs the network."""
 
 import ctypes
 import re
@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..arguments import spelled
 from ..checks import shown
 from ..errors import DeviceError, InputError
 from ..messages import Messages
+from .accelerators import ACCELERATORS, kind_of
 
-CUDA = "CUDAExecutionProvider"
-CPU = "CPUExecutionProvider"
 ALL_GPUS = "cuda:all"
+# Each of these builds of ONNX Runtime has the providers of one vendor, and all have one folder.
+_BUILDS = ("onnxruntime", *(f"onnxruntime-{name}" for name in ("gpu", "openvino", "directml", "migraphx", "webgpu")))
+_OTHERS = ", ".join(name for name in ACCELERATORS if name not in ("cpu", "cuda"))
 
 
 def _driver() -> Any:
@@ -82,23 +85,42 @@ def _in_context(cuda: Any, context: ctypes.c_void_p, function: Any, *arguments: 
 
 def both_runtimes() -> str | None:
     """Return a warning if two ONNX Runtime packages overwrite each other, else None."""
-    try:
-        distribution("onnxruntime")
-        distribution("onnxruntime-gpu")
-    except PackageNotFoundError:
+    found = [name for name in _BUILDS if _installed(name)]
+    if len(found) < 2:
         return None
     return (
-        "both onnxruntime and onnxruntime-gpu are installed; they share one folder and the CPU package hides CUDA. "
-        "To fix it: pip uninstall onnxruntime onnxruntime-gpu, then pip install onnxruntime-gpu"
+        f"{' and '.join(found)} are installed; they share one folder, and one hides the devices of the other. "
+        f"To fix it: pip uninstall {' '.join(found)}, then pip install {found[-1]}"
     )
 
 
+def _installed(name: str) -> bool:
+    try:
+        return bool(distribution(name))
+    except PackageNotFoundError:
+        return False
+
+
 def parse(device: str) -> tuple[str, int]:
-    """Split a device name into its kind ("auto", "cpu" or "cuda") and its number; also accepts torch's "cpu:0"."""
-    match = re.fullmatch(r"(auto)|(cpu)(?::0)?|(cuda)(?::([0-9]{1,4}))?", str(device))
-    if match is None:
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N; got {device!r}")
-    return match[1] or match[2] or match[3], int(match[4] or 0)
+    """Split a device name into its kind ("auto", or a key of `ACCELERATORS`) and its number; accepts torch's "cpu:0".
+
+    Examples
+    --------
+    >>> parse("cuda:1"), parse("openvino")
+    (('cuda', 1), ('openvino', 0))
+    """
+    match = re.fullmatch(r"([a-z-]+)(?::([0-9]{1,4}))?", str(device))
+    kind, number = (match[1], match[2]) if match else ("", None)
+    if kind == "auto" and number is None:
+        return kind, 0
+    if kind not in ACCELERATORS or not (number is None or ACCELERATORS[kind].numbered or device == "cpu:0"):
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, or one of {_OTHERS}; got {shown(device)}")
+    return kind, int(number or 0)
+
+
+def named(kind: str, number: int) -> str:
+    """Return the one name of a device: "cpu", "cuda:0"."""
+    return f"{kind}:{number}" if ACCELERATORS[kind].numbered else kind
 
 
 def parse_devices(devices: str) -> tuple[str, ...]:
@@ -133,12 +155,12 @@ def parse_devices(devices: str) -> tuple[str, ...]:
 
 
 def choose(device: str, providers: list[str], messages: Messages) -> str:
-    """Return "cpu" or "cuda:N" for a device option.
+    """Return the one name of the device that an option asks for, such as "cpu" or "cuda:0".
 
     Parameters
     ----------
     device : str
-        "auto", "cpu", "cuda" or "cuda:N".
+        "auto", or a name as in docs/devices.md.
     providers : list of str
         The providers that this ONNX Runtime was built with.
     messages : Messages
@@ -150,27 +172,28 @@ def choose(device: str, providers: list[str], messages: Messages) -> str:
         If the GPU you name is unusable.
     """
     kind, number = parse(device)
-    if kind == "cpu":
-        return "cpu"
+    chosen = named("cuda" if kind == "auto" else kind, number)
+    accelerator = kind_of(chosen)
+    if not accelerator.driver:
+        return chosen
     gpus = visible_gpus()
     if kind == "auto" and gpus == 0:
         return "cpu"
     problem = None
     if number >= gpus:
         problem = f"{device} is not available: {gpus} CUDA devices are visible"
-    elif CUDA not in providers:
+    elif accelerator.provider not in providers:
         problem = both_runtimes() or (
-            "a GPU is visible, but this ONNX Runtime was built without CUDA; pip uninstall onnxruntime, then "
-            "pip install 'fastfid[cuda]'"
+            f"a GPU is visible, but this ONNX Runtime was built without {accelerator.provider}: {accelerator.install}"
         )
     if problem is None:
-        return f"cuda:{number}"
+        return chosen
     return fall_back(device, problem, messages)
 
 
 def fall_back(device: str, problem: str, messages: Messages) -> str:
-    """Handle an unusable GPU: raise `DeviceError` if `device` names it, else warn and return "cpu"."""
+    """Handle an unusable device: raise `DeviceError` if `device` names it, else warn and return "cpu"."""
     if parse(device)[0] != "auto":
-        raise DeviceError(f"{problem} (device='cpu' runs without a GPU)")
+        raise DeviceError(f"{problem} ({spelled('device', 'cpu')} runs on the CPU)")
     messages.warn(f"{problem}; running on the CPU")
     return "cpu"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -156,11 +157,12 @@ class Opened:
 
     def _fill(self, item: Item, out: NDArray[np.float32]) -> Seen:
         image = item.decode()
+        seen = Seen.of(image)
         try:
             self._kernel(image.pixels, out)
         except ImageError as error:
-            raise ImageError(f"{item.name}: {error}") from error
-        return Seen.of(image)
+            return replace(seen, rejected=f"{item.name}: {error}")
+        return seen
 
 
 def _checked(batch: Sequence[Item], rows: int) -> Sequence[Item]:

@@ -64,7 +64,8 @@ class Batch:
     def decode(self, i: int, fill: Fill, skip: bool) -> bool:
         """Decode one image into the lane; return True if it was the last one of the batch to finish."""
         try:
-            self._outcomes[i] = fill(self.items[i], self.lane.images[i])
+            seen = fill(self.items[i], self.lane.images[i])
+            self._outcomes[i] = seen if seen.rejected is None or skip else ImageError(seen.rejected)
         except ImageError as error:
             self._outcomes[i] = Seen(rejected=str(error)) if skip else error
         except BaseException as error:

@@ -113,7 +113,8 @@ class Recipe:
                 device=session.device,
                 precision=session.precision,
                 batch_size=session.batch_size,
-                versions=_versions(),
+                versions=_versions(session.device),
+                provider=session.provider,
             ),
             comparable=network.comparable,
         )
@@ -158,9 +159,9 @@ def _absolute(model: str | os.PathLike[str]) -> str:
     return str(Path(model).expanduser().absolute())
 
 
-def _versions() -> dict[str, str]:
+def _versions(device: str) -> dict[str, str]:
     import PIL
 
     from .. import _core
 
-    return {"fastfid": _core.__version__, "onnxruntime": runtime.load().__version__, "pillow": PIL.__version__}
+    return {"fastfid": _core.__version__, **runtime.versions(device), "pillow": PIL.__version__}

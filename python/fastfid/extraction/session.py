@@ -1,7 +1,7 @@
 """An ONNX Runtime session for any network: its device, the size and layout of its input, the dims of its outputs.
 
 Each batch is in a `Lane`. The number of runs at once is limited for all callers together. On a CPU it is one, because a
-run uses all threads and has its own memory arena. On a GPU it is two, so that one run copies while the other computes.
+run uses all threads and has its own memory arena. With CUDA it is two, so that one run copies while the other computes.
 """
 
 import os
@@ -20,14 +20,12 @@ from ..messages import Messages
 from ..networks.half import to_half
 from . import device as devices
 from . import runtime
+from .accelerators import kind_of
 from .lanes import Lane, Lanes
-from .settings import check_settings
+from .settings import check_kept, check_settings
 from .signature import image_input, outputs
 from .workers import in_a_thread
 
-# Fixed numbers, so that results do not depend on the free memory of the device.
-BATCH_SIZE = {"cpu": 16, "cuda": 64}
-RUNS_AT_ONCE = {"cpu": 1, "cuda": 2}
 _MOST_NAMES = 3  # of images in a message
 
 Rows = dict[str, NDArray[np.float32]]  # of each role, (n, d)
@@ -79,7 +77,9 @@ class Session:
     Attributes
     ----------
     device : str
-        The device that is used, "cpu" or "cuda:N".
+        The device that is used, such as "cpu" or "cuda:0".
+    provider : str
+        What ONNX Runtime runs it with, and the settings; empty for the CPU.
     batch_size : int
         Images per run.
     size : tuple of int
@@ -112,15 +112,25 @@ class Session:
             messages.warn(problem)
         chosen = devices.choose(device, runtime.load().get_available_providers(), messages)
         self._session, problem = runtime.open_session(
-            to_half(onnx, name) if precision == "fp16" else onnx, name, device=chosen, precision=precision
+            to_half(onnx, name) if precision == "fp16" else onnx,
+            name,
+            device=chosen,
+            precision=precision,
+            batch_size=batch_size or kind_of(chosen).batch_size,
         )
         self.device = chosen if problem is None else devices.fall_back(device, problem, messages)
         keep_in_children(self)
-        kind = self.device.partition(":")[0]
-        if precision == "tf32" and kind == "cpu":
-            raise InputError("precision 'tf32' needs a GPU; this session runs on the CPU")
-        if precision == "fp16" and kind == "cpu":
+        accelerator = kind_of(self.device)
+        self.provider = ""
+        if self.device != "cpu":
+            self.provider = accelerator.described(self.precision)
+            left, nodes = runtime.left_to_the_cpu(self._session)
+            if left:
+                kinds = ", ".join(sorted(set(left)))
+                messages.note(f"{self.device} leaves {len(left)} of {nodes} nodes of {name} to the CPU: {kinds}")
+        elif precision == "fp16":
             messages.warn("precision fp16 on a CPU only rounds the weights: arithmetic is float32, unlike on a GPU")
+        check_kept(self.device.partition(":")[0], self.precision)  # "auto" may have chosen the CPU
         self._channels_last, self.size, fixed = image_input(self._session, name, size, layout)
         found = outputs(self._session, name, roles)
         self._outputs = {role: output.name for role, output in found.items()}
@@ -130,8 +140,8 @@ class Session:
                 f"{name} takes batches of exactly {fixed} images; {spelled('batch_size', batch_size)} does not fit"
             )
         self._fixed = fixed is not None
-        self.batch_size: int = fixed or batch_size or BATCH_SIZE[kind]
-        self.runs_at_once = RUNS_AT_ONCE[kind]
+        self.batch_size: int = fixed or batch_size or accelerator.batch_size
+        self.runs_at_once = accelerator.runs_at_once
         self._turns = threading.Semaphore(self.runs_at_once)
         self._lanes = Lanes(kept=self.runs_at_once + 1)
         self.roles = {role: output.dims or 0 for role, output in found.items()}  # 0 if the graph does not state it
@@ -256,7 +266,7 @@ class Session:
                 f"{self.name}: out of memory: no buffer for {rows} images of {self.size[0]}x{self.size[1]}; "
                 "use a smaller batch_size"
             ) from error
-        if self.device != "cpu":
+        if kind_of(self.device).driver:
             lane.pin(self.device)
         return lane
 

@@ -1,7 +1,11 @@
 """Checks of the settings of a session and of a stream, without importing ONNX Runtime."""
 
+import os
+
+from ..arguments import spelled
 from ..checks import one_of, shown, whole_number
-from ..errors import InputError
+from ..errors import InputError, UsageError
+from .accelerators import ACCELERATORS
 from .device import parse
 
 PRECISIONS = ("fp32", "tf32", "fp16")
@@ -10,9 +14,28 @@ ON_ERROR = ("raise", "skip")
 
 def check_settings(device: str, precision: str, batch_size: int | None) -> None:
     """Raise `InputError` if a setting of a session has a bad value."""
-    parse(device)
+    kind, _ = parse(device)
     check_precision(precision)
     check_batch_size(batch_size)
+    if kind != "auto":
+        check_kept(kind, precision)
+
+
+def check_kept(kind: str, precision: str) -> None:
+    """Raise `UsageError` if a kind of device, such as "cuda", does not keep to a precision."""
+    accelerator, asked = ACCELERATORS[kind], spelled("precision", precision)
+    if precision not in accelerator.precisions:
+        others = [name for name, other in ACCELERATORS.items() if precision in other.precisions]
+        raise UsageError(
+            f"{asked} is not for {kind}, which has {' and '.join(accelerator.precisions)}; "
+            f"it is for {', '.join(others)}"
+        )
+    variable, value = accelerator.environment.get(precision, ("", ""))
+    if variable and os.environ.get(variable) != value:
+        raise UsageError(
+            f"{asked} on {kind} needs the environment variable {variable}={value} before the program starts: "
+            f"{accelerator.provider} has no option for it. Set it, or choose {spelled('precision', 'tf32')}"
+        )
 
 
 def check_stream(num_workers: int | None, on_error: str) -> None:

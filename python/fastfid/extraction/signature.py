@@ -103,3 +103,16 @@ def outputs(session: "ort.InferenceSession", name: str, roles: Sequence[str]) ->
         dims = output.shape[1] if len(output.shape) == 2 else None
         found[role] = Output(output.name, dims if isinstance(dims, int) and dims > 0 else None)
     return found
+
+
+def batch_symbol(onnx: bytes) -> str | None:
+    """Return the name of the open batch size in the input of a serialised model; None if it is fixed or has no name."""
+    from onnx import load_model_from_string
+
+    try:
+        graph = load_model_from_string(onnx).graph
+    except Exception:  # ONNX Runtime says what is wrong with it
+        return None
+    weights = {weight.name for weight in graph.initializer}
+    axes = [value.type.tensor_type.shape.dim for value in graph.input if value.name not in weights]
+    return axes[0][0].dim_param or None if axes and axes[0] else None

@@ -66,6 +66,11 @@ class Npz:
         """Number of bytes of all arrays, unpacked, with their headers; reads nothing."""
         return sum(entry.size for entry in self._entries.values())
 
+    @property
+    def begin(self) -> int:
+        """Number of bytes before the first array: more than 0 if something stands before the zip; reads nothing."""
+        return min((entry.offset for entry in self._entries.values()), default=0)
+
     def header(self, key: str) -> Header:
         """Read the header of one array."""
         return self.open(key)[0]

@@ -123,7 +123,8 @@ class PickledArrays:
     """
 
     def __init__(self, place: Place) -> None:
-        file, (self._size, _) = place.open()
+        file, state = place.open()
+        self._size = state[0]
         with file:
             if self._size > MOST_BYTES:
                 raise ValueError(f"it has {self._size:,} bytes or more; at most {MOST_BYTES:,} are read")

@@ -11,7 +11,7 @@ from typing import IO, Any, cast
 
 from ..errors import InputError
 from .ranges import RangeFile
-from .reading import open_regular, proof_of_file, read_regular, state_of, without_waiting
+from .reading import is_other, open_regular, proof_of_file, read_regular, state_of, without_waiting
 from .remote import Remote, State, filesystem, is_address, refused
 from .turns import protocols
 from .windows import FIRST_RANGE, Windows, keep
@@ -63,8 +63,8 @@ class Place(ABC):
 
         Parameters
         ----------
-        state : State
-            What the server says, of a file behind an address.
+        state : State, or tuple of int
+            What the server says of a file behind an address; of a file on a disk, what `open` returned.
         content : bool
             As in `proof_of_file`, of a file on a disk.
         """
@@ -110,11 +110,15 @@ class Local(Place):
     def changed(self, file: IO[bytes] | None, state: Any) -> bool:
         """Return True if it has changed since it had this state."""
         assert file is not None
-        return bool(state_of(file) != state)
+        return is_other(state_of(file), state)
 
     def proof(self, state: Any = None, *, content: bool = False) -> str:
-        """Return a text that is surely different once the file has changed; "" if nothing tells that."""
-        return proof_of_file(self.path, content=content)
+        """Return a text that is surely different once the file has changed; "" if nothing tells that.
+
+        It is "" too if the file may have changed since it had this state, as what is known of its inside may be old.
+        """
+        proof = proof_of_file(self.path, content=content)
+        return proof if state is None or f"{proof} ".startswith(f"{' '.join(map(str, state))} ") else ""
 
     def read(self, most: int) -> bytes:
         """Return all its bytes."""

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import IO, BinaryIO
 
 from ..errors import FastFIDError, InputError
+from .mounts import tells_changes
 
 #: Largest file of one image in bytes, also inside an archive. Files that declare or unpack to more are refused.
 MOST_FILE_BYTES = 1 << 29
 
 _CHUNK = 1 << 20
-_COARSE = 3 * 10**9  # nanoseconds; the times of some file systems are in steps of two seconds
+_TICK = 2 * 10**7  # nanoseconds; the times of files are in steps of up to 10 ms
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _LONGEST = 300  # characters of a cause; the errors of some parsers quote their whole input
 
@@ -109,27 +110,27 @@ def read_regular(path: str | os.PathLike[str], most: int) -> bytes:
     return b"".join(parts)
 
 
-def state_of(file: IO[bytes]) -> tuple[int, int]:
-    """Return the size of an open file and the time of its last change, which show if it was changed or replaced."""
+def state_of(file: IO[bytes]) -> tuple[int, int, int, int]:
+    """Return what `is_other` compares: size, time of the last change, time of the inode and its number."""
     status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def stamp_of_file(path: str | os.PathLike[str]) -> str:
-    """Return the size and the time of the last change of a file as a text; "" if there is no such file."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - called for each of millions of files
-    except (OSError, ValueError):
-        return ""
-    return f"{status.st_size} {status.st_mtime_ns}"
+def is_other(state: tuple[int, int, int, int], before: tuple[int, int, int, int]) -> bool:
+    """Return True if a file was changed, or replaced by another one, since it had a state.
+
+    Another name or other permissions change the time of the inode alone, and some file systems number their files anew:
+    both are of no concern to a run.
+    """
+    return state[:2] != before[:2] or (state[2] != before[2] and state[3] != before[3])
 
 
 def proof_of_file(path: str | os.PathLike[str], *, content: bool = False) -> str:
     """Return a text that is different once a file has changed or another has taken its place; "" if nothing tells that.
 
-    Unlike `stamp_of_file`, it has the time at which the file was last written or replaced, which no program can set
-    back, and its number on the disk. So a copy has another one. A file that was just written has none where times are
-    in whole seconds: the next change might have the same.
+    It has the time at which the file was last written or replaced, which no program can set back, and its number on the
+    disk, beside its size and time. So a copy has another one. A file has none where that time is not kept: on file
+    systems of some kinds, and where it is in whole seconds, as on all that have no other.
 
     Parameters
     ----------
@@ -141,8 +142,12 @@ def proof_of_file(path: str | os.PathLike[str], *, content: bool = False) -> str
     """
     try:
         status = os.stat(path)  # noqa: PTH116 - called for each of millions of files
-        coarse = status.st_ctime_ns % 10**9 == 0
-        if not stat.S_ISREG(status.st_mode) or (coarse and time.time_ns() - status.st_ctime_ns < _COARSE):
+        if _is_new(status):  # a change that follows at once might have the same time
+            time.sleep(_TICK / 10**9)
+            status = os.stat(path)  # noqa: PTH116 - as above
+            if _is_new(status):
+                return ""
+        if not stat.S_ISREG(status.st_mode) or status.st_ctime_ns % 10**9 == 0 or not tells_changes(status.st_dev):
             return ""
         text = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
         if content:
@@ -151,6 +156,10 @@ def proof_of_file(path: str | os.PathLike[str], *, content: bool = False) -> str
         return text
     except (OSError, ValueError):
         return ""
+
+
+def _is_new(status: os.stat_result) -> bool:
+    return 0 <= time.time_ns() - status.st_ctime_ns < _TICK
 
 
 def without_waiting(path: str, flags: int) -> int:

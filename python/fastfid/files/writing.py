@@ -141,18 +141,25 @@ def _part(target: Path, number: int) -> Path:
 
 def _create(part: Path) -> IO[bytes] | None:
     """Create a part and lock it; return None if it belongs to another writer."""
+    made = False
+
+    def opener(path: str, _: int) -> int:
+        nonlocal made
+        descriptor = os.open(path, _FLAGS | os.O_EXCL, _MODE)
+        made = True
+        return descriptor
+
     while True:
+        made = False
         try:
-            descriptor = os.open(part, _FLAGS | os.O_EXCL, _MODE)
+            file = open(part, "wb", opener=opener)  # noqa: SIM115 - Path.open takes no opener; returned
         except FileExistsError:
             if not _free(part):
                 return None
             continue
-        try:
-            file = os.fdopen(descriptor, "wb")
-        except BaseException:  # no memory for its buffer
-            os.close(descriptor)
-            part.unlink(missing_ok=True)
+        except BaseException:  # such as no memory for its buffer
+            if made:
+                part.unlink(missing_ok=True)
             raise
         if _lock(file, without_locks=True) and _is_at(file, part):
             return file

@@ -11,12 +11,13 @@ from .decode import Decoded, digest
 _SAME = {"MPO": "JPEG"}
 _MOST_NAMES = 3  # of damaged files
 _MANY = 0.1  # share of a side; with more left out, what is left may be of other kinds than what is not
+_PRIME, _BASE = (1 << 127) - 1, 0x2545F4914F6CDD1D9E3779B97F4A7C15  # of `Tally.content`; any large base serves
 MOST_DIGESTS = 1 << 20  # copies are looked for among so many images; a set of millions would fill the memory
 
 
 @dataclass(frozen=True)
 class Seen:
-    """Observations about one image. If it could not be decoded, only `rejected` is set, to the reason."""
+    """Observations about one image. If it is left out, `rejected` is the reason; nothing else is set if not decoded."""
 
     losses: tuple[str, ...] = ()
     largest: int = 0
@@ -75,6 +76,8 @@ class Tally:
         Number of images that were decoded, which is the number of rows.
     gaps : list of int
         For each rejected image, the number of images accepted before it.
+    content : int
+        A hash of the bytes of all images in their order: a polynomial of their digests, so that it can be merged.
     """
 
     rejected: list[str] = field(default_factory=list)
@@ -91,11 +94,14 @@ class Tally:
     sampled: bool = False
     accepted: int = 0
     gaps: list[int] = field(default_factory=list)
+    content: int = 0
 
     def add(self, images: list[Seen], chunk: int = 0) -> None:
         """Count the images of one batch."""
         self.chunk = _smaller(self.chunk, chunk)
         for image in images:
+            decoded = image.rejected is None or image.digest != 0
+            self.content = with_one_more(self.content, image.digest if decoded else None)
             if image.rejected is not None:
                 self.rejected.append(image.rejected)
                 self.gaps.append(self.accepted)
@@ -117,6 +123,8 @@ class Tally:
 
     def merge(self, other: "Tally") -> "Tally":
         """Add the counts of another tally, as if its images came next; return self."""
+        count = other.accepted + len(other.rejected)
+        self.content = (self.content * pow(_BASE, count, _PRIME) + other.content) % _PRIME
         self.rejected += other.rejected
         self.gaps += [self.accepted + gap for gap in other.gaps]
         self.accepted += other.accepted
@@ -146,6 +154,16 @@ class Tally:
         many = len(self.rejected) > _MANY * (self.accepted + len(self.rejected))
         text = f"{name}: {counted(len(self.rejected), 'image')} left out: {'; '.join(self.rejected)}"
         return f"{'many-left-out' if many else 'left-out'}: {text}"
+
+
+def with_one_more(content: int, digest: int | None) -> int:
+    """Return `Tally.content` after one more image; its digest is None if it could not be decoded."""
+    return (content * _BASE + (1 if digest is None else 2 + digest)) % _PRIME
+
+
+def known(seen: Tally | None, n: int | None) -> Tally | None:
+    """Return what was observed if it is of all n images; None if it is of others, or rows were added since."""
+    return seen if seen is not None and n and seen.accepted == n else None
 
 
 def _smaller(one: int, other: int) -> int:

@@ -59,6 +59,11 @@ class Given:
             moments.update(block)
         return cls(name, gaussian_of(moments), len(matrix), matrix)
 
+    @property
+    def bits(self) -> tuple[int | None, bytes, float]:
+        """What is equal for two sides of the same rows in the same order: to read a set twice gives the same bits."""
+        return self.n, self.gaussian.mu.tobytes(), self.gaussian.trace()
+
     def is_coarse(self) -> bool:
         """Whether the rows have other variances than the moments, which were taken before the rows were rounded."""
         if self._matrix is None or self._matrix.dtype != np.float32:

@@ -98,8 +98,9 @@ def _dump(file: IO[bytes], arrays: Arrays) -> None:
     entry = "fd_dinov2" if arrays["mu"].size == _DINOV2_DIMS else _DEFAULT_ENTRY
     whole: dict[str, Any] = {"num_images": arrays["n"].item()} if "n" in arrays else {}
     whole[entry] = {"mu": arrays["mu"], "sigma": arrays["sigma"]}
-    if "fastfid" in arrays:
-        whole["fastfid"] = str(arrays["fastfid"])
+    for key, array in arrays.items():
+        if key.startswith("fastfid"):  # our own record
+            whole[key] = array if array.ndim else str(array)
     _Pickler(file, protocol=4).dump(whole)
 
 

@@ -14,9 +14,6 @@ from ..messages import warn
 
 METHODS = ("auto", "schur")
 
-_EPS = float(np.finfo(np.float64).eps)
-_HEADROOM = 64  # binary digits
-
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -36,13 +33,12 @@ class Gaussian:
         moments.update(self.rows)
         return moments.covariance()
 
-    def trace(self, exponent: int = 0) -> float:
-        """Return the trace of the covariance, divided by 2**exponent (an even number) to keep it in float64's range."""
+    def trace(self) -> float:
+        """Return the trace of the covariance."""
         if self.rows is not None:
-            deviations = np.ldexp(self.rows - self.mu, -exponent // 2) if exponent else self.rows - self.mu
-            return float(np.square(deviations).sum() / (len(self.rows) - 1))
+            return float(np.square(self.rows - self.mu).sum() / (len(self.rows) - 1))
         assert self.sigma is not None
-        return float(np.ldexp(np.diagonal(self.sigma), -exponent).sum() if exponent else np.trace(self.sigma))
+        return float(np.trace(self.sigma))
 
 
 @dataclass(frozen=True)
@@ -70,44 +66,14 @@ def check_method(method: str) -> None:
 def distance(a: Gaussian, b: Gaussian, *, method: str = "auto", eps: float = 1e-6) -> Distance:
     """Return the distance between two checked Gaussians of the same dims; see `frechet_distance`."""
     check_method(method)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _distance(a, b, method, eps)
-
-
-def _distance(a: Gaussian, b: Gaussian, method: str, eps: float) -> Distance:
-    diff = a.mu - b.mu
-    mean_term = float(diff @ diff)
-    rank: tuple[int, int] | None = None
-    offset = 0.0
-    if method == "auto":
-        x, y = (g.sigma if g.rows is None else g.rows for g in (a, b))
-        assert x is not None
-        assert y is not None
-        root, error, exponent, rank1, rank2 = _core.trace_root(x, a.rows is not None, y, b.rows is not None)
-        rank = (rank1, rank2)
-    else:
-        root, exponent, offset = _core.trace_root_schur(a.covariance, b.covariance, eps)
-        error = float("nan")  # this method has no error estimate
-    # The sum of two large traces may overflow although their difference does not, so all terms are scaled down first.
-    out = 0
-    if not np.isfinite(traces := a.trace() + b.trace()):
-        out = _HEADROOM
-        traces = a.trace(out) + b.trace(out)
-    trace_term = float(np.ldexp(traces - 2 * np.ldexp(root, exponent - out), out))
-    rounding = float(np.ldexp(2 * np.ldexp(error, exponent - out) + 16 * _EPS * traces, out))
-    rounding += 16 * _EPS * mean_term + _rounding_of_means(a.mu, b.mu)
-    value = mean_term + trace_term
-    if not np.isfinite([mean_term, trace_term, value]).all() or np.isinf(rounding):
-        raise InputError("the distance overflows: the means or covariances are too large for float64")
-    if -rounding <= value < 0:  # zero apart from rounding
-        value = 0.0
-    return Distance(value, mean_term, trace_term, rounding, rank, offset)
-
-
-def _rounding_of_means(mu1: NDArray[np.float64], mu2: NDArray[np.float64]) -> float:
-    """Return the error of the mean term if the last digit of every mean is wrong."""
-    digit = 2 * _EPS * (np.abs(mu1) + np.abs(mu2))
-    return float((digit * (2 * np.abs(mu1 - mu2) + digit)).sum())
+    x, y = (g.sigma if g.rows is None else g.rows for g in (a, b))
+    assert x is not None
+    assert y is not None
+    schur = method == "schur"
+    value, mean_term, trace_term, error, rank1, rank2, offset = _core.frechet_distance(
+        a.mu, x, a.rows is not None, b.mu, y, b.rows is not None, schur, eps
+    )
+    return Distance(value, mean_term, trace_term, error, None if schur else (rank1, rank2), offset)
 
 
 def gaussian_from_moments(

@@ -1,5 +1,6 @@
 """`Statistics`: the mean and covariance of a set of features, which can be updated and merged."""
 
+import copy
 import os
 import sys
 import threading
@@ -14,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from .. import provenance
 from ..checks import numbers, type_of, whole_number
 from ..errors import InputError, StatisticsMismatch
+from ..images.observed import Tally, known
 from ..messages import log, warn
 from ..provenance import Provenance
-from . import statistics_file
+from . import image_facts, statistics_file
 from .base import Accumulator, Need, check_version
 from .estimate import Estimate
 from .feature_rows import SNAPSHOT, snapshots
@@ -66,6 +68,7 @@ class Statistics(Accumulator):
         self.dims = whole_number("dims", dims, 1, MOST_DIMS)
         statistics_file.require_fits(provenance, self.dims)
         self.provenance = provenance
+        self._seen: Tally | None = None
         self._lock = threading.RLock()  # the core releases the GIL while it changes the moments
         self._estimate = Estimate(self.dims)
         _all.add(self)
@@ -111,6 +114,11 @@ class Statistics(Accumulator):
         """The rows themselves (n, dims) while n ≤ dims, else None."""
         with self._lock:
             return self._estimate.rows
+
+    def _observed(self) -> Tally | None:
+        """Return what was observed of the images; None if that is not known of all rows."""
+        with self._lock:
+            return known(self._seen, self.n)
 
     def update(self, features: ArrayLike) -> Self:
         """Add rows.
@@ -172,13 +180,19 @@ class Statistics(Accumulator):
         first, second = sorted((self._lock, other._lock), key=id)  # the same order in every thread, against deadlocks
         with first, second:
             made_by, news = self._joined_provenance(other)
-            others = other._estimate.moments()
+            others, seen = other._estimate.moments(), self._joined_observations(other)
             self._estimate.require_room(others.count)
             if news:
                 warn(f"merged statistics were made differently: {news}")
             self._estimate.merge(others)
-            self.provenance = made_by
+            self.provenance, self._seen = made_by, seen
         return self
+
+    def _joined_observations(self, other: "Statistics") -> Tally | None:
+        mine, theirs = self._observed(), other._observed()
+        if self.n == 0 or other.n == 0:
+            return theirs if self.n == 0 else mine
+        return copy.deepcopy(mine).merge(theirs) if mine and theirs else None
 
     def _joined_provenance(self, other: "Statistics") -> tuple[Provenance | None, str]:
         mine, theirs = self.provenance, other.provenance
@@ -204,7 +218,8 @@ class Statistics(Accumulator):
         """Write a ``.npz`` that pytorch-fid, TTUR, EDM and clean-fid read too.
 
         The ending is appended if it is missing. The file holds ``mu``, ``sigma``, ``n``, the provenance as JSON in
-        ``fastfid``, and ``rows`` while n ≤ dims. The write is atomic: an error leaves no partial file.
+        ``fastfid``, what was observed of the images (formats, sizes, copies, names of files that were left out), and
+        ``rows`` while n ≤ dims. The write is atomic: an error leaves no partial file.
 
         Parameters
         ----------
@@ -239,6 +254,7 @@ class Statistics(Accumulator):
             )
         with self._lock:
             values = self.mu, self.sigma, self.n, self.provenance, self.rows
+            more = {**image_facts.arrays_of(self._seen, self.n), **more}
         statistics_file.write(target, *values, overwrite=overwrite, form=form, more=more)
         return target
 
@@ -270,16 +286,20 @@ class Statistics(Accumulator):
 
     @classmethod
     def _of_file(cls, stored: statistics_file.Stored) -> "Statistics":
-        return cls._of(Estimate.of(stored.known, stored.n, stored.moments), stored.provenance)
+        result = cls._of(Estimate.of(stored.known, stored.n, stored.moments), stored.provenance)
+        result._seen = stored.seen
+        return result
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the exact state as plain values and arrays, without those that are not known or not kept."""
         with self._lock:
-            return {"version": self.version, "provenance": self.provenance, **self._estimate.state()}
+            seen = {} if self._seen is None else {"seen": copy.deepcopy(self._seen)}
+            return {"version": self.version, "provenance": self.provenance, **seen, **self._estimate.state()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         check_version(self, state)
         Statistics.__init__(self, state["dims"], state["provenance"])
+        self._seen = state.get("seen")
         self._estimate = Estimate.from_state(state) if "version" in state else _from_0_1_0(state)
 
     def _forked(self) -> None:

@@ -17,10 +17,11 @@ from ..files.places import place_of
 from ..files.reading import failures
 from ..files.remote import without_secrets
 from ..fit import Fit
+from ..images.observed import Tally
 from ..messages import Messages
 from ..networks.roles import FEATURES
 from ..provenance import Provenance
-from . import statistics_file
+from . import image_facts, statistics_file
 from .base import Metric, Need
 from .feature_rows import snapshots
 from .moments import MOMENTS, Statistics
@@ -32,7 +33,7 @@ _BLOCK = 16 << 20  # bytes read at a time
 
 def fit_of_statistics(statistics: Statistics) -> Fit:
     """Return a fit with the mean and covariance, and with the rows while the statistics keep them."""
-    fit = Fit({MOMENTS: statistics}, statistics.n)
+    fit = Fit({MOMENTS: statistics}, statistics.n, statistics._observed() or Tally())
     if (rows := statistics.rows) is not None:
         fit.states[ROWS] = Rows(statistics.dims).update(rows.astype(np.float32))
     return fit
@@ -131,6 +132,7 @@ def save(fit: Fit, path: str | os.PathLike[str], *, overwrite: bool = True, form
     fill(fit, (MOMENTS,))
     if (rows := fit.get(ROWS)) is not None:
         more["rows"] = cast(Rows, rows).matrix
+    more |= image_facts.arrays_of(fit.seen, fit.n)
     return cast(Statistics, fit[MOMENTS])._save(path, overwrite=overwrite, form=format, more=more)
 
 
@@ -161,12 +163,12 @@ def fit_of_features(given: Any, name: str, storage_options: Mapping[str, Any] | 
     return fit
 
 
-def give_provenance(fit: Fit, provenance: Provenance | None) -> None:
-    """State how a fit, and the mean and covariance in it, were made."""
+def give_facts(fit: Fit, provenance: Provenance | None) -> None:
+    """State how a fit, and the mean and covariance in it, were made, and of which images."""
     fit.provenance = provenance
     for need, state in fit.states.items():
         if isinstance(state, Statistics) and need.role == FEATURES:
-            state.provenance = provenance
+            state.provenance, state._seen = provenance, fit.seen
 
 
 def fill(fit: Fit, needs: Iterable[Need]) -> None:

@@ -22,8 +22,9 @@ from ..files.pickled_arrays import PickledArrays
 from ..files.places import Local, Place, place_of
 from ..files.reading import failures
 from ..files.writing import atomic_write
+from ..images.observed import Tally
 from ..provenance import Provenance
-from . import foreign_files
+from . import foreign_files, image_facts
 from .feature_rows import count_of_rows, require_same, snapshots
 from .frechet import Gaussian, gaussian_from_moments
 
@@ -42,7 +43,7 @@ class Stored:
     """The checked contents of a file.
 
     `rows` are its feature rows, float32 or float64, if it holds them, and `moments` are theirs. `notes` say what was
-    chosen or converted.
+    chosen or converted. `seen` is what was observed of the images, if it is known.
     """
 
     known: Gaussian
@@ -51,6 +52,7 @@ class Stored:
     moments: _core.Moments | None = None
     rows: NDArray[Any] | None = None
     notes: tuple[str, ...] = ()
+    seen: Tally | None = None
 
 
 def statistics_path(path: str | os.PathLike[str], form: str = "fastfid") -> Path:
@@ -88,7 +90,7 @@ def write(
     form: str = "fastfid",
     more: Mapping[str, NDArray[Any]] | None = None,
 ) -> None:
-    """Write a statistics file, in our own format or in that of another tool; `more` are arrays of other roles.
+    """Write a statistics file, in our own format or in that of another tool; `more` are further arrays.
 
     Raises
     ------
@@ -163,9 +165,12 @@ def load(
             if "mu" not in arrays:
                 notes.append(f"it holds features: mu and sigma are those of its {len(arrays['rows'])} rows")
             stored = _checked(arrays, n, made_by, lambda text: tell(f"{name}: {text}"), force=force)
+            seen, newer = image_facts.seen_in(arrays, stored.n)
+            notes.append(newer)
     except InputError as error:
         raise InputError(f"{name}{foreign}: {error}") from error
-    return replace(stored, notes=tuple(text if text == note else f"{name}: {text}" for text in notes if text))
+    told = tuple(text if text == note else f"{name}: {text}" for text in notes if text)
+    return replace(stored, notes=told, seen=seen)
 
 
 def _checked(
@@ -202,7 +207,7 @@ def _plain(rows: NDArray[Any]) -> NDArray[Any]:
 
 
 def _read(place: Place, name: str, entry: str | None, rows: bool) -> tuple[Arrays, Layout, str | None]:
-    """Read mu and sigma, and also n, fastfid and rows if the file has them, under these names.
+    """Read mu and sigma, and also n, rows and our own texts if the file has them, under these names.
 
     The shapes are checked before anything is read, because a small file can claim to be huge. The values are not
     checked. The text is a note about the entry.
@@ -230,7 +235,7 @@ def _read(place: Place, name: str, entry: str | None, rows: bool) -> tuple[Array
 
 
 def _read_arrays(file: Npz | PickledArrays, layout: Layout, rows: bool) -> Arrays:
-    most = {"n": _MOST_TEXT, "fastfid": _MOST_TEXT, "rows": MOST_ROWS_BYTES}
+    most = {"n": _MOST_TEXT, "fastfid": _MOST_TEXT, "rows": MOST_ROWS_BYTES, **image_facts.MOST_BYTES}
     arrays = {}
     if layout.mu is not None and layout.sigma is not None:
         arrays["mu"] = _values(file, layout.mu, _NUMBER * MOST_DIMS)
@@ -246,7 +251,7 @@ def _read_arrays(file: Npz | PickledArrays, layout: Layout, rows: bool) -> Array
         shape = file.header(layout.rows).shape
         if len(shape) != 2 or not 0 < shape[1] <= MOST_DIMS:
             raise ValueError(f"{layout.rows} must have shape (n, dims) with at most {MOST_DIMS} dims, got {shape}")
-    keys = {"n": layout.n, "fastfid": "fastfid", "rows": layout.rows}
+    keys = {"n": layout.n, "fastfid": "fastfid", "rows": layout.rows, **{key: key for key in image_facts.MOST_BYTES}}
     return arrays | {
         role: _values(file, key, most[role]) for role, key in keys.items() if key is not None and key in file.keys
     }

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..arguments import default, given, spelled
 from ..checks import type_of, whole_number
-from ..errors import InputError, ModelError
+from ..errors import DeviceError, InputError, ModelError
 from ..files.reading import failures, read_regular
 from ..images.modes import MODES, resolve
 from . import cache, inception, onnx_file, pruning, registry
@@ -203,7 +203,12 @@ def _network(
     dims, mode, roles = asked.dims, asked.mode, asked.roles or (FEATURES,)
 
     def build() -> bytes:
-        return bytes(inception.build(read(), dims, {}, roles=roles, last_pool=last_pool).SerializeToString())
+        from google.protobuf.message import Error  # onnx imports it
+
+        try:
+            return bytes(inception.build(read(), dims, {}, roles=roles, last_pool=last_pool).SerializeToString())
+        except Error as error:  # of a graph that is always the same; it has no other cause
+            raise DeviceError(f"{name}: out of memory when its graph was built: {error}") from error
 
     others = [",".join(roles)] if roles != (FEATURES,) else []
     onnx = graphs.cached(build, sha256, str(dims), last_pool, *others)

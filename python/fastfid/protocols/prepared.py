@@ -1,22 +1,18 @@
 """The record that `fastfid prepare` leaves beside the images it made: what was done, and a hash of the result."""
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self, get_type_hints
-
-import numpy as np
 
 from ..files.reading import failures, open_regular, read_regular
 from ..files.unzip import listing, read_member
 
 NAME = "prepared.json"
-_FORMAT = 1
+_FORMAT = 2
 _MOST = 1 << 24  # bytes
-_SHA256 = re.compile("[0-9a-f]{64}")
+_HASHES = {"listing": re.compile("[0-9a-f]{64}"), "files": re.compile("[0-9a-f]{32}")}
 
 
 @dataclass(frozen=True)
@@ -40,8 +36,8 @@ class Prepared:
         SHA-256 of the listing: a line ``NAME SHA256`` for each image, where the hash is that of its RGB bytes. It does
         not depend on how well the PNG files are compressed.
     files : str
-        SHA-256 of the sorted 64-bit hashes of the PNG files, which a comparison computes anyway, so that it notices if
-        one has changed.
+        Hash of the PNG files in the order of their names, in hexadecimal digits: `Tally.content`, which a comparison
+        computes anyway. So it notices if one has changed, or two have changed places.
     rejected : tuple of str
         The images that were left out, with the reason.
     fastfid, pillow : str
@@ -78,15 +74,15 @@ class Prepared:
         for name, value in (*vars(made).items(), *(("rejected", reason) for reason in made.rejected)):
             if isinstance(value, str) and not value.isprintable():  # it would be cited
                 raise ValueError(f"{name} has characters that cannot be printed: {value!r:.80}")
-        for name in ("listing", "files"):
-            if not _SHA256.fullmatch(getattr(made, name)):
-                raise ValueError(f"{name} is {getattr(made, name)!r:.80}, not a SHA-256 in hexadecimal digits")
+        for name, pattern in _HASHES.items():
+            if not pattern.fullmatch(getattr(made, name)):
+                raise ValueError(f"{name} is {getattr(made, name)!r:.80}, not a hash in hexadecimal digits")
         return made
 
 
-def digest_of_files(digests: Iterable[int]) -> str:
-    """Return the SHA-256 of 64-bit hashes of files, in any order; equal files count once."""
-    return hashlib.sha256(np.unique(np.fromiter(digests, "<u8")).tobytes()).hexdigest()
+def hash_of_files(content: int) -> str:
+    """Return `Prepared.files` of the `Tally.content` of the images."""
+    return f"{content:032x}"
 
 
 def prepared_of(path: Path) -> Prepared | None:

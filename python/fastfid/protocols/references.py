@@ -20,11 +20,10 @@ from ..files.reading import failures, open_regular, read_regular
 from ..files.remote import without_secrets
 from ..files.writing import atomic_write
 from ..fit import Side
-from ..images.observed import MOST_DIGESTS
 from ..messages import Messages
 from ..networks.cache import cache_folder
 from ..terminal import printable
-from .prepared import Prepared, digest_of_files, prepared_of
+from .prepared import Prepared, hash_of_files, prepared_of
 from .protocol import Protocol, Reference
 
 _CHUNK = 1 << 20
@@ -115,7 +114,7 @@ def given(
 def confirmed(real: Real, side: Side, messages: Messages) -> Used:
     """Return what was used, once there are scores: a first use is recorded, a prepared folder compared with its record.
 
-    The run has hashed the files of the folder, unless they are too many.
+    The run has hashed the files of the folder.
     """
     used, made = real.used, real.made
     if real.first:
@@ -125,9 +124,9 @@ def confirmed(real: Real, side: Side, messages: Messages) -> Used:
     seen, why = side.seen, ""
     if side.n != made.n:
         why = f"{side.name} has {side.n} images, and had {made.n} when it was prepared"
-    elif seen and seen.accepted == made.n <= MOST_DIGESTS:
+    elif seen and seen.accepted == made.n:
         used = replace(used, compared=True)
-        if digest_of_files(seen.digests) != made.files:
+        if hash_of_files(seen.content) != made.files:
             why = f"{side.name} has other files than when it was prepared"
     if not why:
         return used

@@ -249,7 +249,7 @@ def _made(result: "Comparison") -> Iterator[tuple[str, str]]:
         yield "real side of the protocol", str(result.reference)
     made = asdict(result.provenance) if result.provenance else {}
     for name, value in made.items():
-        if name != "versions":
+        if name != "versions" and value != "":
             yield {"sha256": "SHA-256 of the weights", "batch_size": "batch size"}.get(name, name), str(value)
     yield "method", result.method
     if result.forced:

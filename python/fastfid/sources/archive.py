@@ -95,11 +95,6 @@ class Archive(ABC):
         twice, sidecars = len(repeated.intersection(names)), len(candidates) - len(names)
         return Listing(names, places, twice, sidecars, chooser.keys, chooser.lacking)
 
-    @property
-    def stamp(self) -> str:
-        """Size and time of the file when it was listed."""
-        return self._file.stamp
-
     def proof(self) -> str:
         """Return what is surely different once the file has changed."""
         return self._file.proof()

@@ -21,7 +21,7 @@ from ..images.decode import Decoded
 from ..images.quantise import Quantise
 from ..images.rgb import check_arrays
 from .base import Item, Source
-from .stamps import stamp_of_array
+from .hashes import hash_of_array
 from .terms import Terms
 from .unchanged import Unchanged
 
@@ -49,13 +49,9 @@ class Stack(Source):
         """Return the place of an image."""
         return str(index)
 
-    def stamp_of(self, index: int) -> str:
-        """Return a hash of an image."""
-        return stamp_of_array(np.asarray(self._array[index]))
-
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
         """Return the hashes of images."""
-        return map(self.stamp_of, indices)
+        return (hash_of_array(np.asarray(self._array[index])) if content else "" for index in indices)
 
 
 def open_npy(path: Place, terms: Terms) -> Source:
@@ -149,13 +145,9 @@ class ArrayFile(Source):
         """Return the place of an image."""
         return str(index)
 
-    def stamp_of(self, index: int) -> str:
-        """Return the size and time of the file."""
-        return self._file.stamp
-
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
         """Return what is surely different once the file has changed, which programs do through memory maps."""
-        proof = self._file.proof(content=True)
+        proof = self._file.proof(content=True) if content else ""
         return (proof for _ in indices)
 
     @property

@@ -141,22 +141,25 @@ class Source(ABC):
         return self.name_of(index)
 
     def stamp_of(self, index: int) -> str:
-        """Return what is different once an image has changed: size and time of its file, or a hash; "" if unknown.
+        """Return a text that is different once an image has changed, such as a hash; "" if nothing tells that.
 
-        A resumed run compares it.
+        A source that returns one vouches for it: what was made of an image is used again as long as its stamp is the
+        same, without a look at the image. Size and time of a file are not enough, since a program can set both. By
+        default a resumed run reads the images again, and compares them with those that it has fitted, which takes no
+        run of the network.
         """
         return ""
 
-    def stamps_of(self, indices: Iterable[int]) -> Iterable[str]:
-        """Return what `stamp_of` returns for each of some images; define it where asking for many at once is faster."""
-        return map(self.stamp_of, indices)
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
+        """Return for each of some images what `stamp_of` does; define it where asking for many at once is faster.
 
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
-        """Return for each image a text that is different once it has changed in any way; "" if nothing tells that.
-
-        A kept result is used again if these are the same, with no look at the images; so it is "" where in doubt.
+        Parameters
+        ----------
+        indices : iterable of int
+        content : bool
+            True to read an image where nothing else tells whether it has changed, and return a hash of it.
         """
-        return ("" for _ in indices)
+        return map(self.stamp_of, indices)
 
 
 def check_source(source: Source) -> None:

@@ -52,11 +52,7 @@ class Folder(Source):
         """Return the path of an image below the folder."""
         return self._files.names[index].replace(os.sep, "/")
 
-    def stamp_of(self, index: int) -> str:
-        """Return the size of the file, and what is different once it has changed."""
-        return self._files.stamp(index)
-
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
         """Return what is surely different once the files have changed."""
         return (self._files.proof(index) for index in indices)
 
@@ -64,9 +60,9 @@ class Folder(Source):
 class ArrayFolder(Folder):
     """``.npy`` files with one image each."""
 
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
         """Return what is surely different once the files have changed, which programs do through memory maps."""
-        return (self._files.proof(index, content=True) for index in indices)
+        return (self._files.proof(index, content=True) if content else "" for index in indices)
 
 
 def open_folder(folder: Path, terms: Terms) -> Source:

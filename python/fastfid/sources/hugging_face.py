@@ -5,17 +5,16 @@ The images are not decoded there, so that the pixels are those that `decode` fin
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeGuard
+from typing import Any
 
 from ..checks import shown, type_of, with_article
 from ..errors import ImageError, InputError
-from ..files.places import Local
 from ..files.reading import MOST_FILE_BYTES, failures
 from ..images.decode import Decoded, as_decoded
 from .base import Item, Source
-from .element import Maker, failing, images_of, place_of_element
+from .element import Maker, failing, images_of
+from .hashes import proof_of
 from .iterable import Elements
-from .stamps import stamp_of
 from .terms import Terms
 
 _OWN = ("features", "column_names", "cast_column", "select_columns", "with_format")
@@ -65,18 +64,18 @@ def open_dataset(dataset: Any, terms: Terms) -> Source:
         key = _column(dataset.features, terms.image_key, name)
         rows = _undecoded(dataset, key)
         if hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"):
-            return Rows(rows, key, kind, str(getattr(dataset, "_fingerprint", "")), terms)
+            return Rows(rows, key, kind, terms)
         return Stream(rows, key, kind, terms)
 
 
 class Rows(Source):
     """The rows of a `Dataset` with one column, each of which is read when it is loaded."""
 
-    def __init__(self, dataset: Any, key: str, kind: str, fingerprint: str, terms: Terms) -> None:
+    def __init__(self, dataset: Any, key: str, kind: str, terms: Terms) -> None:
         super().__init__(f"{with_article(kind)} of {len(dataset)}", len(dataset), files=True)
         self._dataset, self._key, self._kind, self._terms = dataset, key, kind, terms
         self.arrays = _has_arrays(dataset, key)
-        self._fingerprint, self._all_bytes = fingerprint, _all_bytes(dataset, key)
+        self._all_bytes = _all_bytes(dataset, key)
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
@@ -92,24 +91,11 @@ class Rows(Source):
         """Return the place of an image."""
         return str(index)
 
-    def stamp_of(self, index: int) -> str:
-        """Return the fingerprint of the data set; with the stamp of the file if a row has only its path."""
-        if self._all_bytes:
-            return self._fingerprint
-        cell = self._cell(index)
-        if not _is_path_alone(cell):
-            return self._fingerprint
-        stamp = stamp_of(cell, self._terms)
-        return f"{self._fingerprint} {stamp}" if stamp else ""
-
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
-        """Return hashes of the cells, since a fingerprint may tell how they were made only; or the files they name."""
-        for cell in map(self._cell, indices):
-            if _is_path_alone(cell):
-                place = place_of_element(cell["path"], self._terms)
-                yield place.proof() if isinstance(place, Local) else ""
-            else:
-                yield stamp_of(cell, self._terms)
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
+        """Return hashes of cells, since a fingerprint may tell how they were made only; or proofs of their files."""
+        if self._all_bytes and not content:
+            return ("" for _ in indices)
+        return (proof_of(cell, self._terms, content=content) for cell in map(self._cell, indices))
 
     def _cell(self, index: int) -> Any:
         with failures(f"cannot read {self.name_of(index)}"):
@@ -143,10 +129,6 @@ def _all_bytes(dataset: Any, key: str) -> bool:
         return True
     chunks = getattr(getattr(dataset, "data", None), "column", lambda _: None)(key)
     return chunks is not None and not any(chunk.field("bytes").null_count for chunk in chunks.chunks)
-
-
-def _is_path_alone(cell: object) -> TypeGuard[Mapping[str, Any]]:
-    return isinstance(cell, Mapping) and cell.get("bytes") is None and cell.get("path") is not None
 
 
 def _images_of_cell(cell: object, name: str, terms: Terms) -> Sequence[Maker]:

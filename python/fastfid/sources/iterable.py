@@ -7,7 +7,7 @@ from ..checks import with_article
 from ..errors import InputError
 from .base import Item, Source
 from .element import Maker, images_of, is_batch
-from .stamps import stamp_of
+from .hashes import proof_of
 from .terms import Terms
 
 
@@ -84,10 +84,10 @@ class Elements(Source):
         """Return the place of an image."""
         return str(index)
 
-    def stamp_of(self, index: int) -> str:
-        """Return size and time of a file, or a hash of an image in memory; "" if the elements are not in a list."""
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
+        """Return what is surely different once files, or images in memory, have changed; "" if not in a list."""
         indexed = isinstance(self._elements, list | tuple) and not self.ordered  # getting others may decode them
-        return stamp_of(self._elements[index], self._terms) if indexed else ""
+        return (proof_of(self._elements[i], self._terms, content=content) if indexed else "" for i in indices)
 
     def _walk(self, indices: Iterable[int]) -> Iterator[tuple[int, object]]:
         """Yield the elements at these indices, and do not advance the iterable beyond the last of them."""

@@ -19,9 +19,11 @@ class Kept(Source):
     source : Source
     images : dict of int to Decoded
         The decoded images by their indices in the source.
+    proofs : dict of int to str, optional
+        The proofs of images before they were decoded.
     """
 
-    def __init__(self, source: Source, images: dict[int, Decoded]) -> None:
+    def __init__(self, source: Source, images: dict[int, Decoded], proofs: dict[int, str] | None = None) -> None:
         super().__init__(
             source.name,
             source.size,
@@ -31,7 +33,7 @@ class Kept(Source):
             ordered=source.ordered,
         )
         self.exact = source.exact
-        self._source, self._images = source, images
+        self._source, self._images, self._proofs = source, images, proofs or {}
 
     def read(self, indices: Iterable[int]) -> Iterator[Item]:
         """Yield the images at these indices."""
@@ -58,13 +60,11 @@ class Kept(Source):
         """Return what names an image within the source."""
         return self._source.key_of(index)
 
-    def stamp_of(self, index: int) -> str:
-        """Return what is different once an image has changed."""
-        return self._source.stamp_of(index)
-
-    def stamps_of(self, indices: Iterable[int]) -> Iterable[str]:
-        """Return what is different once an image has changed, for each of some images."""
-        return self._source.stamps_of(indices)
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
+        """Return what is surely different once images have changed; "" if one has since it was decoded."""
+        asked = list(indices)
+        for index, proof in zip(asked, self._source.proofs(asked, content=content), strict=True):
+            yield proof if self._proofs.get(index, proof) == proof else ""
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_images": {}}
+        return {**self.__dict__, "_images": {}, "_proofs": {}}

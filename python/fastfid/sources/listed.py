@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..files.listing import UNKNOWN, Table, list_folder
 from ..files.parallel import in_threads
 from ..files.places import STAMP, Far, Local, Place, proof_of_object
-from ..files.reading import failures, proof_of_file, stamp_of_file
+from ..files.reading import failures, proof_of_file
 from ..files.remote import Remote
 
 Wanted = Callable[[str], bool]  # tells from a name whether a file may be of use
@@ -59,10 +59,6 @@ class Files(ABC):
         """Return where a file lies."""
 
     @abstractmethod
-    def stamp(self, index: int) -> str:
-        """Return its size, and what is different once it has changed; "" if nothing tells that."""
-
-    @abstractmethod
     def proof(self, index: int, *, content: bool = False) -> str:
         """Return what is surely different once a file has changed; `content` as in `proof_of_file`."""
 
@@ -89,10 +85,6 @@ class LocalFiles(Files):
     def place(self, index: int) -> Place:
         """Return where a file lies."""
         return Local(self.path(index))
-
-    def stamp(self, index: int) -> str:
-        """Return its size and the time of its last change."""
-        return stamp_of_file(self.path(index))
 
     def proof(self, index: int, *, content: bool = False) -> str:
         """Return what is surely different once a file has changed."""
@@ -128,14 +120,12 @@ class RemoteFiles(Files):
         size, stamp = int(self._sizes[index]), self._stamps[index].tobytes()
         return Far(self._remote, self.names[index], None if size == UNKNOWN else size, stamp if any(stamp) else b"")
 
-    def stamp(self, index: int) -> str:
-        """Return its size and stamp, as listed; "" without a stamp, as of web servers: a size alone tells little."""
-        stamp = self._stamps[index]
-        return f"{self._sizes[index]} {stamp.tobytes().hex()}" if stamp.any() else ""
-
     def proof(self, index: int, *, content: bool = False) -> str:
         """Return what is surely different once a file has changed."""
-        return proof_of_object(self._remote, self.names[index], self.stamp(index)) if self._sure else ""
+        if not self._sure:
+            return ""
+        said = f"{self._sizes[index]} {self._stamps[index].tobytes().hex()}"
+        return proof_of_object(self._remote, self.names[index], said)
 
     def folder(self, index: int) -> str:
         """Return the folder of a file."""

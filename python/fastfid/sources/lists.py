@@ -12,7 +12,7 @@ from ..checks import shown
 from ..errors import InputError
 from ..files.parallel import in_threads
 from ..files.places import Far, Place, place_of
-from ..files.reading import failures, stamp_of_file
+from ..files.reading import failures
 from ..files.remote import is_address
 from .base import Item, Source
 from .folder import load_image
@@ -62,22 +62,7 @@ class Listed(Source):
         """Return the path of an image as it is written in the list."""
         return self._paths[index]
 
-    def stamp_of(self, index: int) -> str:
-        """Return the size and time of an image's file; "" if a server tells its size alone."""
-        place = self._place(index)
-        with failures(f"cannot read {place}"):
-            if isinstance(place, Far):
-                state = place.remote.state(place.file)
-                return f"{state.size} {state.stamp}" if state.stamp else ""
-            return stamp_of_file(self.name_of(index))
-
-    def stamps_of(self, indices: Iterable[int]) -> Iterable[str]:
-        """Return the sizes and times of the files of some images; servers are asked for several at a time."""
-        chosen = list(indices)
-        far = any(is_address(self.name_of(index)) for index in chosen)
-        return in_threads(self.stamp_of, chosen, _THREADS if far else 1)
-
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
         """Return what is surely different once the files have changed; servers are asked for several at a time."""
         chosen = list(indices)
         far = any(is_address(self.name_of(index)) for index in chosen)

@@ -29,17 +29,18 @@ def glance(source: Source, limit: int | None = None, seed: int = 0) -> tuple[Tal
         return None, source
     places = np.sort(np.random.RandomState(0).permutation(len(chosen))[:GLANCE])
     indices = [int(chosen[place]) for place in places]
-    tally, kept, room = Tally(), dict[int, Decoded](), _MOST_KEPT
+    tally, kept, proofs, room = Tally(), dict[int, Decoded](), dict[int, str](), _MOST_KEPT
     try:
+        proofs |= zip(indices, source.proofs(indices), strict=True)
         for index, item in zip(indices, read_checked(source, indices), strict=False):
             image = item.decode()
             tally.add([Seen.of(image)])
             if (room := room - image.pixels.nbytes) >= 0:
                 kept[index] = image
     except FastFIDError:
-        return None, Kept(source, kept)
+        return None, Kept(source, kept, proofs)
     # Reported after the run only: copies, which so few images cannot show, and damage, which is reported as a number.
     tally.repeated, tally.digests = 0, set()
     tally.damaged, tally.damages = 0, []
     tally.sampled = True
-    return tally, Kept(source, kept)
+    return tally, Kept(source, kept, proofs)

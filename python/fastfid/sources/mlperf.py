@@ -58,13 +58,9 @@ class AccuracyLog(Source):
         """Return the index of an image's prompt."""
         return f"qsl_idx {self._responses[index].prompt}"
 
-    def stamp_of(self, index: int) -> str:
-        """Return the size and time of the file."""
-        return self._file.stamp
-
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
         """Return what is surely different once the file has changed."""
-        proof = self._file.proof(content=True)
+        proof = self._file.proof(content=True) if content else ""
         return (proof for _ in indices)
 
     def _load(self, data: Text, name: str) -> Decoded:

@@ -78,11 +78,7 @@ class Shards(Source):
         name = self._at(index)[1]
         return f"{label}/{name}" if label else name
 
-    def stamp_of(self, index: int) -> str:
-        """Return the state of the archive."""
-        return self._at(index)[0].stamp
-
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
         """Return what is surely different once the archives have changed."""
         proof = cache(lambda shard: self._archives[shard].proof())
         return (proof(self._shard(index)) for index in indices)

@@ -3,7 +3,6 @@
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from hashlib import blake2b
 from tarfile import TarInfo
 from typing import IO, Any, NamedTuple
 
@@ -66,11 +65,6 @@ class Streams(Source):
     def key_of(self, index: int) -> str:
         """Return the index."""
         return str(index)
-
-    def stamp_of(self, index: int) -> str:
-        """Return a hash of all archives' states, as which one has the image is not known; "" if one is unknown."""
-        stamps = [shard.file.stamp for shard in self._shards]
-        return blake2b("\n".join(stamps).encode(), digest_size=16).hexdigest() if all(stamps) else ""
 
 
 def _look(place: Place) -> _Shard:

@@ -16,7 +16,7 @@ from ..checks import agreeing, counted
 from ..errors import ImageError, InputError
 from ..files.parallel import in_threads
 from ..files.places import Local, Place, place_of
-from ..files.reading import MOST_FILE_BYTES, failures, proof_of_file, stamp_of_file
+from ..files.reading import MOST_FILE_BYTES, failures, proof_of_file
 from ..images.decode import Decoded, decode
 from .base import Item, Source
 from .terms import Terms
@@ -128,23 +128,20 @@ class Tables(Source):
         within = own.removeprefix(folder) if own.startswith(folder) else own.rpartition("/")[2]
         return f"{within}:{row}"
 
-    def stamp_of(self, index: int) -> str:
-        """Return what is different once the file has changed, or the one that the row names if it has no bytes."""
-        file, _ = self._at(index)
-        stamp, folder, path = self._files[file].file.stamp, self._folders[file], self._path_alone(index)
-        return stamp if folder is None or path is None else f"{stamp} {stamp_of_file(folder / path)}"
-
-    def proofs(self, indices: Iterable[int]) -> Iterable[str]:
+    def proofs(self, indices: Iterable[int], *, content: bool = False) -> Iterable[str]:
         """Return what is surely different once the files, or those that rows name, have changed.
 
         Arrow's formats are for memory maps, through which programs change them.
         """
-        proof = cache(lambda file: self._files[file].file.proof(content=not _is_parquet(self._names[file])))
+        mapped = {file for file, name in enumerate(self._names) if not _is_parquet(name)}
+        proof = cache(lambda file: self._files[file].file.proof(content=file in mapped))
         for index in indices:
             file, _ = self._at(index)
-            own, folder, path = proof(file), self._folders[file], self._path_alone(index)
-            named = own if folder is None or path is None else proof_of_file(folder / path)
-            yield f"{own} {named}" if own and named else ""
+            own = proof(file) if content or file not in mapped else ""
+            if own and (folder := self._folders[file]) is not None and (path := self._path_alone(index)) is not None:
+                named = proof_of_file(folder / path)
+                own = f"{own} {named}" if named else ""
+            yield own
 
     def _path_alone(self, index: int) -> str | None:
         """Return the path in a row that has no bytes; of the group that was read last they are all kept."""

@@ -27,11 +27,6 @@ class Unchanged:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_windows": None}
 
-    @property
-    def stamp(self) -> str:
-        """Its size, and what is different once it has changed; "" if a server tells its size alone."""
-        return "" if "" in self._state else " ".join(map(str, self._state))
-
     def proof(self, *, content: bool = False) -> str:
         """Return what is surely different once it has changed; "" if nothing tells that. `content` as in `Place`."""
         return self._place.proof(self._state, content=content)

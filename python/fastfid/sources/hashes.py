@@ -1,4 +1,4 @@
-"""What is different once an image in memory, or the file that an element names, has changed."""
+"""What is surely different once an image in memory, or the file that an element names, has changed."""
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
@@ -9,25 +9,27 @@ from numpy.typing import NDArray
 
 from ..errors import ImageError, InputError
 from ..files.places import Local
-from ..files.reading import failures, stamp_of_file
+from ..files.reading import failures
 from ..images.decode import from_pil, is_pil
 from ..images.rgb import is_array, is_tensor, to_array
 from .element import is_file, is_file_of_bytes, is_path, pick, place_of_element, read_file
 from .terms import Terms
 
 
-def stamp_of(element: object, terms: Terms) -> str:
-    """Return a text that is different once the image in an element has changed; "" if that cannot be told.
+def proof_of(element: object, terms: Terms, *, content: bool) -> str:
+    """Return a text that is surely different once the image in an element has changed; "" if that cannot be told.
 
-    It is the size and time of a file on a disk, and a hash of an image in memory, as it is used: of a PIL image the
-    pixels in RGB. An open file is read from its beginning, and its position stays. "" is also the stamp of an address,
-    since asking for each of many takes long, and of what is no image.
+    It is the proof of a file on a disk, and a hash of an image in memory, as it is used: of a PIL image the pixels in
+    RGB. An open file is read from its beginning, and its position stays. "" is also the proof of an address, since
+    asking for each of many takes long, and of what is no image.
 
     Parameters
     ----------
     element : object
         As in `images_of`.
     terms : Terms
+    content : bool
+        False to hash nothing.
     """
     try:
         with failures("cannot tell whether it has changed"):
@@ -35,12 +37,15 @@ def stamp_of(element: object, terms: Terms) -> str:
             if isinstance(image, Mapping) and is_file_of_bytes(image):
                 data = image.get("bytes")
                 image = image.get("path") if data is None else data
-            return next((stamp(image, terms) for test, stamp in _KINDS if test(image)), "")
+            if is_path(image):
+                place = place_of_element(image, terms)
+                return place.proof() if isinstance(place, Local) else ""
+            return next((hashed(image) for test, hashed in _KINDS if test(image)), "") if content else ""
     except (InputError, ImageError):  # said when the image is read
         return ""
 
 
-def stamp_of_array(array: NDArray[Any], *, tensor: bool = False) -> str:
+def hash_of_array(array: NDArray[Any], *, tensor: bool = False) -> str:
     """Return a hash of the values of an array, its dtype and shape, and whether its channels may be first; "" if none.
 
     How the values lie in memory does not matter.
@@ -54,16 +59,11 @@ def _hash(said: str, data: bytes) -> str:
     return blake2b(data, digest_size=16, key=blake2b(said.encode(), digest_size=16).digest()).hexdigest()
 
 
-def _of_path(path: Any, terms: Terms) -> str:
-    place = place_of_element(path, terms)
-    return stamp_of_file(place.path) if isinstance(place, Local) else ""
-
-
-def _of_bytes(data: Any, _: Terms) -> str:
+def _of_bytes(data: Any) -> str:
     return _hash("", bytes(data))
 
 
-def _of_file(file: Any, _: Terms) -> str:
+def _of_file(file: Any) -> str:
     if not file.seekable():
         return ""
     place = file.tell()
@@ -73,17 +73,16 @@ def _of_file(file: Any, _: Terms) -> str:
         file.seek(place)
 
 
-def _of_pil(image: Any, _: Terms) -> str:
+def _of_pil(image: Any) -> str:
     found = from_pil(image, "the image")
     return _hash(f"{found.losses} {found.pixels.shape}", found.pixels.tobytes())
 
 
-def _of_array(array: Any, _: Terms) -> str:
-    return stamp_of_array(to_array(array, "the array", copy=False), tensor=is_tensor(array))
+def _of_array(array: Any) -> str:
+    return hash_of_array(to_array(array, "the array", copy=False), tensor=is_tensor(array))
 
 
-_KINDS: tuple[tuple[Callable[[object], bool], Callable[[Any, Terms], str]], ...] = (
-    (is_path, _of_path),
+_KINDS: tuple[tuple[Callable[[object], bool], Callable[[Any], str]], ...] = (
     (lambda image: isinstance(image, bytes | bytearray | memoryview), _of_bytes),
     (is_file, _of_file),
     (is_pil, _of_pil),
