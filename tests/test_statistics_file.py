@@ -1,12 +1,10 @@
 """Statistics files from outside: sizes are checked before data is read, and inconsistent files are refused."""
 
-import functools
 import io
 import json
 import os
 import threading
 import tracemalloc
-import warnings
 import zipfile
 
 import numpy as np
@@ -15,7 +13,6 @@ import pytest
 import fastfid
 from fastfid import FastFIDWarning, InputError, Provenance, Statistics
 from fastfid.metrics.rows import ROWS
-from fuzz import CASES, SEED, mutants, rng_of
 
 SIGMA = np.array([[2.0, 0.5], [0.5, 1.0]])
 MADE_BY = {"format": 1, "model": "m", "sha256": "a" * 64, "mode": "pytorch", "dims": 2}
@@ -273,144 +270,3 @@ class TestAsymmetry:
 
 def pair():
     return Statistics(2).update(np.eye(2))
-
-
-@functools.cache
-def good_files():
-    rows = np.random.RandomState(3).standard_normal((5, 3))
-    made_by = Provenance("m", "a" * 64, "pytorch", 3, versions={"fastfid": "0.1.0"})
-    files = []
-    for save, n in ((np.savez, 2), (np.savez_compressed, 3), (np.savez, 5), (np.savez_compressed, 5)):
-        s, file = Statistics(3, made_by).update(rows[:n]), io.BytesIO()
-        arrays = {"mu": s.mu, "sigma": s.sigma, "n": np.array(s.n), "fastfid": np.array(made_by.to_json())}
-        save(file, **arrays, **({} if s.rows is None else {"rows": s.rows}))
-        files.append(file.getvalue())
-    return files
-
-
-def check_loaded(path):
-    """Load a file of any kind: our error, or statistics that are some."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FastFIDWarning)  # no other may come
-        try:
-            s = Statistics.load(path)
-        except InputError:
-            return False
-    assert np.isfinite(s.mu).all()
-    assert np.isfinite(s.sigma).all()
-    assert s.n is None or 2 <= s.n < 2**53
-    assert s.provenance is None or s.provenance.dims == s.dims
-    if s.rows is not None:
-        with np.errstate(over="ignore"):
-            scale = np.float64(max(1, np.abs(s.rows).max())) ** 2
-        np.testing.assert_allclose(np.cov(s.rows, rowvar=False), s.sigma, rtol=0, atol=1e-5 * scale)
-    return True
-
-
-def test_damaged_files_are_refused_or_harmless(tmp_path):
-    path = tmp_path / "f.npz"
-    accepted = 0
-    for case, data in mutants("statistics file", good_files()):
-        path.write_bytes(data)
-        try:
-            accepted += check_loaded(path)
-        except Exception as error:
-            raise AssertionError(case) from error
-    assert 0 < accepted < CASES
-
-
-ARRAYS = [
-    *(
-        np.zeros(()),
-        np.zeros(0),
-        np.zeros(3),
-        np.zeros((3, 1)),
-        np.zeros((2, 3)),
-        np.zeros((3, 3)),
-        np.zeros((1, 3, 3)),
-    ),
-    *(np.eye(3), -np.eye(3), np.eye(3) * 1e200, np.eye(3) * 1e-320, np.triu(np.ones((3, 3))), np.ones((3, 3))),
-    *(np.full(3, np.nan), np.full(3, np.inf), np.full((3, 3), -np.inf), np.full(3, 1e308), np.full(3, 5e-324)),
-    *(np.eye(3, dtype=np.float16), np.eye(3, dtype=">f4"), np.eye(3, dtype=complex), np.eye(3, dtype=bool)),
-    *(np.eye(3, dtype=np.longdouble), np.arange(3, dtype=np.uint64) + 2**63, np.asfortranarray(np.eye(3))),
-    *(np.array("text"), np.array(b"bytes"), np.array(["a"] * 3), np.zeros(3, "M8[s]"), np.zeros(3, [("a", "i4")])),
-    *(np.array(5), np.array([5]), np.array(2**64 - 1, np.uint64), np.array(-(2**63)), np.array(3.0), np.array(1e300)),
-]
-
-
-def hostile_arrays(rng):
-    """Return the arrays of a good file with one to three of them replaced, scaled, left out or added."""
-    with np.load(io.BytesIO(good_files()[rng.randint(4)])) as file:
-        arrays = dict(file)
-    for _ in range(rng.randint(1, 4)):
-        key = ["mu", "sigma", "n", "rows", "fastfid", "images"][rng.randint(6)]
-        kind = rng.randint(4)
-        if kind == 0:
-            arrays.pop(key, None)
-        elif kind == 1 and key in arrays and arrays[key].dtype.kind in "fiuc":
-            with np.errstate(all="ignore"):
-                arrays[key] = np.asarray(arrays[key]) * 10.0 ** rng.randint(-300, 300)
-        elif kind == 2 and key == "fastfid":
-            arrays[key] = np.array(hostile_json(rng))
-        else:
-            arrays[key] = ARRAYS[rng.randint(len(ARRAYS))]
-    return arrays
-
-
-def test_files_of_strange_arrays_are_refused_or_right(tmp_path):
-    path = tmp_path / "f.npz"
-    accepted = 0
-    for case in range(CASES):
-        np.savez(path, **hostile_arrays(rng_of("statistics arrays", case)))
-        try:
-            accepted += check_loaded(path)
-        except Exception as error:
-            raise AssertionError(f"statistics arrays, case {case} of FASTFID_TEST_SEED={SEED}") from error
-    assert 0 < accepted < CASES
-
-
-VALUES = [
-    *(None, True, False, 0, 1, -1, 2, 3, 2**31, 2**53, 2**63, 2**64, 10**400, 0.5, 1e308, float("nan"), float("inf")),
-    *("", "m", "\ud800", "\x00", "\x1b[2J", "a" * 70_000, [], [1], {}, {"a": 1}, {"a": {"b": []}}),
-]
-
-
-def hostile_json(rng):
-    """Return the JSON of a provenance with some of its values replaced, left out or added."""
-    data = {**MADE_BY, "versions": {"fastfid": "0.1.0"}, "device": "cpu", "precision": "fp32", "batch_size": 16}
-    for _ in range(rng.randint(1, 4)):
-        key = [*data, "unheard of"][rng.randint(len(data) + 1)]
-        if rng.randint(4):
-            data[key] = VALUES[rng.randint(len(VALUES))]
-        else:
-            data.pop(key, None)
-    text = json.dumps(data, allow_nan=True)
-    return text if rng.randint(8) else "[" * rng.choice([1, 100, 100_000]) + text
-
-
-def test_hostile_provenance_is_refused_or_right():
-    accepted = 0
-    for case in range(CASES):
-        text = hostile_json(rng_of("provenance", case))
-        try:
-            made_by = Provenance.from_json(text, "f.npz")
-        except InputError:
-            continue
-        except Exception as error:
-            raise AssertionError(f"provenance, case {case} of FASTFID_TEST_SEED={SEED}") from error
-        accepted += 1
-        assert Provenance.from_json(made_by.to_json(), "again") == made_by
-        assert type(made_by.dims) is int
-        assert all(isinstance(version, str) for version in made_by.versions.values())
-    assert accepted
-
-
-def test_damaged_json_is_refused_or_read():
-    good = [json.dumps({**MADE_BY, "versions": {"fastfid": "0.1.0"}}).encode()]
-    for case, data in mutants("provenance text", good):
-        try:
-            Provenance.from_json(data.decode("latin-1"), "f.npz")
-        except InputError:
-            pass
-        except Exception as error:
-            raise AssertionError(case) from error

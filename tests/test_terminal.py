@@ -25,7 +25,6 @@ from fastfid.errors import ImageError
 from fastfid.files import writing
 from fastfid.images.decode import decode
 from fastfid.terminal import printable, streams
-from fuzz import CASES, SEED, rng_of
 from pictures import folder, pictures
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="POSIX shells, permissions and signals")
@@ -478,41 +477,6 @@ WORDS = [
     *("pytorch", "clean", "auto", "schur", "raise", "skip", "fp32", "fp16", "png,jpg", "pytorch-fid", "few-images"),
     *("size=224 resize=bicubic", "size=1e9", "x.svg", "x.onnx", "folder/x.npz", "no/x.npz"),
 ]
-
-
-def test_no_arguments_end_in_a_traceback(tmp_path, monkeypatch, capsys):
-    """Only what takes long or leaves the machine is replaced."""
-    monkeypatch.setenv("FASTFID_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("fastfid.cli.demo.run", lambda n, out: None)
-    monkeypatch.setattr("fastfid.networks.load", lambda *_, **__: pytest.fail("a model was loaded"))
-    monkeypatch.setattr("fastfid.networks.fetch", lambda name, **_: name)
-    monkeypatch.setattr("urllib.request.build_opener", lambda *_: pytest.fail("downloaded"))
-    monkeypatch.setattr("fastfid.networks.export", lambda *_, **__: "x.onnx")
-    (tmp_path / "in").mkdir()
-    monkeypatch.chdir(tmp_path / "in")
-    os.mkdir("folder")  # noqa: PTH102
-    for name, seed in (("a", 0), ("b", 1)):
-        fastfid.Statistics(3).update(np.random.RandomState(seed).standard_normal((4, 3))).save(name)
-    np.savez("one.npz", arr_0=np.zeros((1, 4, 4, 3), np.uint8))
-    (tmp_path / "in" / "text.png").write_text("no image")
-    codes = set()
-    for case in range(CASES):
-        rng = rng_of("arguments", case)
-        arguments = [WORDS[i] for i in rng.randint(len(WORDS), size=rng.randint(8))]
-        if rng.randint(3):
-            arguments = ["a.npz", "b.npz", *arguments]
-        try:
-            code = main(arguments)
-        except SystemExit as exit_:
-            code = exit_.code
-        except BaseException as error:
-            raise AssertionError(f"arguments, case {case} of FASTFID_TEST_SEED={SEED}: {arguments}") from error
-        _, err = capsys.readouterr()
-        assert code in (0, 1, 2), arguments
-        assert err.replace("\n", "").isprintable(), arguments
-        assert code or not err or all(line.startswith("fastfid: ") for line in err.splitlines()), arguments
-        codes.add(code)
-    assert codes == {0, 1, 2}
 
 
 def test_every_option_with_every_kind_of_value(monkeypatch, capsys):

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from .checks import shown
 from .identity import Identity
+from .metrics.feature_rows import MOST_ROWS
 
 FORMAT = 1
 NEWER = "it was written by a newer fastfid"
@@ -60,7 +61,7 @@ class Entry:
         metrics = {str(name): _number(value) for name, value in dict(line["metrics"]).items()}
         time = datetime.strptime(line["time"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
         n = tuple(side["n"] for side in (line["a"], line["b"]) if side is not None)
-        if not all(count is None or type(count) is int for count in n):
+        if not all(count is None or (type(count) is int and 0 <= count <= MOST_ROWS) for count in n):
             raise ValueError(f"n is {shown(n)}")
         if not isinstance(line["provenance"], dict | None) or not isinstance(line["conventions"], dict):
             raise ValueError("the provenance is damaged")

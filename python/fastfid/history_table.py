@@ -12,6 +12,7 @@ from .terminal import printable
 
 _MOST_NAMED = 40
 _STRIP = 24  # characters
+_LARGEST = 1e300  # sums of a few such numbers are finite
 _Z = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
@@ -61,10 +62,13 @@ def parts(entries: Sequence[Entry]) -> Iterator[tuple[list[str], list[Entry]]]:
 def limits(entry: Entry, metric: str) -> tuple[float, float, float] | None:
     """Return the lower limit, the value and the upper limit of a number, None if the run does not have it.
 
-    The limits are the value where its standard error is not known.
+    The limits are the value where its standard error is not known. A number too large for a scale counts as missing.
     """
     value, error = entry.metrics.get(metric), entry.metrics.get(f"{metric}.standard_error") or 0.0
-    return None if value is None else (value - _Z * error, value, value + _Z * error)
+    if value is None or abs(value) > _LARGEST:
+        return None
+    error = min(max(error, 0.0), _LARGEST)
+    return value - _Z * error, value, value + _Z * error
 
 
 def scale_of(entries: Sequence[Entry], metric: str) -> tuple[float, float]:
@@ -96,6 +100,7 @@ def _strip(entry: Entry, metric: str, scale: tuple[float, float]) -> str:
     """Return a line of characters with `o` at the value and dashes between its limits."""
     if (found := limits(entry, metric)) is None:
         return ""
-    least, most = scale if scale[0] < scale[1] else (scale[0] - 1, scale[1] + 1)
-    low, value, high = (round((x - least) / (most - least) * (_STRIP - 1)) for x in found)
+    least, most = scale
+    span = most - least
+    low, value, high = (round(((x - least) / span if span else 0.5) * (_STRIP - 1)) for x in found)
     return "".join("o" if i == value else "-" if low <= i <= high else "." for i in range(_STRIP))

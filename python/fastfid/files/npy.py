@@ -6,6 +6,7 @@ Follows the description in numpy.lib.format. Only plain arrays are read: no obje
 import math
 import re
 import struct
+import sys
 from typing import IO, Any, NamedTuple
 
 import numpy as np
@@ -86,14 +87,22 @@ def read_values(file: IO[bytes], header: Header) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If they are objects or fields, or fewer than the header says.
+        If they are objects or fields, fewer than the header says, or a text that is none.
     """
     if not header.plain:
         raise ValueError(f"values of dtype {header.dtype} are not read")
     values = exactly(file, header.nbytes)
     if isinstance(values, bytes):
         values = bytearray(values)  # writable, like the arrays that NumPy reads
+    if header.dtype.kind == "U":
+        _check_text(np.frombuffer(values, np.dtype(np.uint32).newbyteorder(header.dtype.byteorder)))
     return np.ndarray(header.shape, header.dtype, values, order="F" if header.fortran else "C")
+
+
+def _check_text(codes: NDArray[np.uint32]) -> None:
+    """Raise `ValueError` if a text has a character beyond Unicode: Python would make a broken `str` of it."""
+    if codes.size and codes.max() > sys.maxunicode:
+        raise ValueError("its text is damaged: it has a character that does not exist")
 
 
 def exactly(file: IO[bytes], size: int) -> bytes | bytearray:

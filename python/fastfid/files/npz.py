@@ -15,7 +15,7 @@ the bytes that exist. If a name occurs twice, the last one counts, as in NumPy.
 import io
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any
@@ -28,6 +28,7 @@ from .npy import Header, read_header, read_values
 from .reading import open_regular
 
 _BUFFER = 1 << 16
+_MOST_MEMBERS = 100_000  # of one file, arrays or not
 
 
 class Npz:
@@ -48,8 +49,7 @@ class Npz:
     def __init__(self, source: str | os.PathLike[str] | IO[bytes]) -> None:
         self.file = open_regular(source) if isinstance(source, str | os.PathLike) else source
         try:
-            members = unzip.listing(self.file)
-            self._entries = {name[:-4]: entry for name, _, entry in members if name.endswith(".npy")}
+            self._entries = dict(_arrays(self.file))
         except BaseException:
             self.file.close()
             raise
@@ -87,6 +87,15 @@ class Npz:
         entry = self._entries[key]
         stream = io.BufferedReader(unzip.Member(self.file, entry), _BUFFER)
         return read_header(stream, entry.size), stream
+
+
+def _arrays(file: IO[bytes]) -> Iterator[tuple[str, unzip.Entry]]:
+    """Yield the name and the place of each array."""
+    for number, (name, _, entry) in enumerate(unzip.listing(file), 1):
+        if number > _MOST_MEMBERS:
+            raise ValueError(f"it has more than {_MOST_MEMBERS:,} members")
+        if name.endswith(".npy"):
+            yield name[:-4], entry
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,9 @@ class Machine(ABC):
                 self._memo[len(self._memo)] = self._stack[-1]
             case "BINGET" | "LONG_BINGET":
                 self._stack.append(self._memo[arg])
-        return True  # nothing to do for PROTO and FRAME
+            case "PROTO" if arg > pickle.HIGHEST_PROTOCOL:
+                raise ValueError(f"pickle protocol {arg} is unknown")
+        return True  # nothing to do for FRAME, and a known PROTO
 
 
 def _argument(stream: IO[bytes], opcode: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from ..arguments import default
 from ..checks import shown
 from ..errors import InputError
+from ..files.reading import cause, failures
 from ..images.crops import CROPS
 from ..images.modes import MODES, resolve
 from ..metrics.registry import METRICS
@@ -26,11 +27,13 @@ def read(text: str) -> dict[str, Protocol]:
     Raises
     ------
     InputError
-        If an entry is not written as the head of `registry.toml` says; the message names it.
+        If it is no TOML, or an entry is not written as the head of `registry.toml` says; the message names it.
     """
+    with failures("the registry of protocols is damaged"):
+        tables = tomllib.loads(text)
     entries: dict[str, dict[str, Any]] = {}
     protocols: dict[str, Protocol] = {}
-    for name, own in tomllib.loads(text).items():
+    for name, own in tables.items():
         try:
             if strange := sorted(own.keys() - {*_INHERITED, *_OWN}):
                 raise ValueError(f"there is no key {strange[0]!r}")
@@ -39,8 +42,8 @@ def read(text: str) -> dict[str, Protocol]:
             protocols[name] = _protocol(name, entries[name])
         except KeyError as error:
             raise InputError(f"protocol {name}: there is no {error}") from error
-        except (TypeError, ValueError) as error:
-            raise InputError(f"protocol {name}: {error}") from error
+        except Exception as error:  # a value of another type makes nearly any class
+            raise InputError(f"protocol {name}: {cause(error)}") from error
     return protocols
 
 

@@ -17,6 +17,7 @@ from .unchanged import Unchanged
 # Listing the members reads a few hundred bytes at many places of the file; with large buffers that would be all of it.
 _BUFFER = 4096
 _MOST_LINKS = 40  # links followed one after the other, as many as Linux follows
+MOST_MEMBERS = 20_000_000  # of one archive, with those that are no images; their list needs some 200 bytes each
 _MOST_NAME = 1 << 16  # characters of a name or of a link's target; sixteen times the limit of Linux
 
 
@@ -137,11 +138,18 @@ def compressed(path: Place) -> InputError:
     )
 
 
+def check_members(number: int) -> None:
+    """Raise `ValueError` if an archive has more than `MOST_MEMBERS`."""
+    if number > MOST_MEMBERS:
+        raise ValueError(f"it has more than {MOST_MEMBERS:,} members: divide it into several archives")
+
+
 def _last_of_each(members: Iterable[tuple[str, Any]]) -> tuple[dict[str, Any], set[str]]:
     """Return the place of each name, and the names that occurred more than once."""
     found: dict[str, Any] = {}
     repeated = set()
-    for raw, place in members:
+    for number, (raw, place) in enumerate(members, 1):
+        check_members(number)
         target = place.target if isinstance(place, Link) else ""
         name = clean(raw, target)
         if isinstance(place, Link) and place.hard:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arguments import spelled
-from ..checks import counted
+from ..checks import counted, shown
 from ..errors import InputError
 from ..files.listing import Table
 from ..files.parallel import in_threads
@@ -32,6 +32,9 @@ from .terms import Terms
 _MAGIC = re.compile(r"[*?[]")
 _BRACE = re.compile(r"\{([^{}]*,[^{}]*|\d+\.\.\d+)\}")
 _MOST_ALTERNATIVES = 1_000_000
+_MOST_DIGITS = 18
+_LONGEST = 4096  # characters of a pattern; Linux takes no longer paths
+_MOST_CHARACTERS = 1 << 28  # of all names together
 _MOST_NAMED = 3
 _THREADS = 16  # files that are asked for at a time
 
@@ -59,19 +62,23 @@ def expand(pattern: str) -> list[str]:
     Raises
     ------
     InputError
-        If there are more than a million.
+        If there are more than a million, or the pattern is too long.
 
     Examples
     --------
     >>> expand("{train,test}-{08..10}.tar")
     ['train-08.tar', 'train-09.tar', 'train-10.tar', 'test-08.tar', 'test-09.tar', 'test-10.tar']
     """
+    if len(pattern) > _LONGEST:
+        raise InputError(f"the pattern {shown(pattern)} has more than {_LONGEST:,} characters")
     parts = _BRACE.split(pattern)  # texts, with what is between the braces at odd places
     choices: list[list[str]] = []
     count = 1
     for place, part in enumerate(parts):
         first, dots, last = part.partition("..")
         if place % 2 and dots and "," not in part:
+            if max(len(first), len(last)) > _MOST_DIGITS:  # each name would have as many
+                raise InputError(f"a number in the braces of {shown(pattern)} has more than {_MOST_DIGITS} digits")
             count *= abs(int(last) - int(first)) + 1
             _check_count(pattern, count)
             step = 1 if int(first) <= int(last) else -1
@@ -85,8 +92,8 @@ def expand(pattern: str) -> list[str]:
 
 
 def _check_count(pattern: str, count: int) -> None:
-    if count > _MOST_ALTERNATIVES:
-        raise InputError(f"{pattern} stands for more than {_MOST_ALTERNATIVES:,} names")
+    if count > _MOST_ALTERNATIVES or count * len(pattern) > _MOST_CHARACTERS:
+        raise InputError(f"{shown(pattern)} stands for more than {_MOST_ALTERNATIVES:,} names, or too long ones")
 
 
 def open_pattern(pattern: str, terms: Terms) -> Source:

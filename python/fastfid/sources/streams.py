@@ -12,7 +12,7 @@ from ..files.places import Far, Place
 from ..files.reading import failures
 from ..files.unpacking import Unpacked
 from ..images.decode import Decoded, decode
-from .archive import clean
+from .archive import check_members, clean
 from .base import Item, Source
 from .names import is_compressed_tar
 from .samples import Chooser, is_sidecar, sought
@@ -87,7 +87,8 @@ def _images(shard: _Shard, chooser: Chooser) -> Iterator[Item]:
         stream = _unpacked(file, place)
         headers = Headers(stream)
         seen: set[int] = set()
-        for info in members(headers):
+        for number, info in enumerate(members(headers), 1):
+            check_members(number)
             name = clean(info.name, info.linkname)
             if info.isdir() or not chooser.counts(name) or is_sidecar(name):
                 continue

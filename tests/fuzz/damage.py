@@ -1,4 +1,4 @@
-"""Damaged and malicious files, made from good ones: each reader gets thousands, and new ones in every run.
+"""Damages of files: flipped bits, hostile numbers, and parts that are cut, zeroed, dropped, repeated or added.
 
 A case depends only on the seed of the run, the name of the fuzzer and its number: ``FASTFID_TEST_SEED=<seed>`` repeats
 it.
@@ -26,11 +26,20 @@ def rng_of(fuzzer: str, case: int) -> np.random.RandomState:
 def mutants(fuzzer: str, good: Sequence[bytes], cases: int = CASES) -> Iterator[tuple[str, bytes]]:
     """Yield the name of each case, which repeats it, and a file with one to four kinds of damage."""
     for case in range(cases):
-        rng = rng_of(fuzzer, case)
-        data = bytearray(good[rng.randint(len(good))])
-        for _ in range(rng.choice([1, 1, 1, 2, 4])):
-            data = _DAMAGES[rng.randint(len(_DAMAGES))](data, rng)
-        yield f"{fuzzer}, case {case} of FASTFID_TEST_SEED={SEED}", bytes(data)
+        yield named(fuzzer, case), damaged(rng_of(fuzzer, case), good)
+
+
+def named(fuzzer: str, case: int) -> str:
+    """Return the name of a case, which repeats it."""
+    return f"{fuzzer}, case {case} of FASTFID_TEST_SEED={SEED}"
+
+
+def damaged(rng: np.random.RandomState, good: Sequence[bytes]) -> bytes:
+    """Return one of the files with one to four kinds of damage."""
+    data = bytearray(good[rng.randint(len(good))])
+    for _ in range(rng.choice([1, 1, 1, 2, 4])):
+        data = _DAMAGES[rng.randint(len(_DAMAGES))](data, rng)
+    return bytes(data)
 
 
 def _at(data: bytearray, rng: np.random.RandomState) -> int:
