@@ -26,7 +26,7 @@ root_doc = "docs/index"
 include_patterns = [
     "docs/**.md",
     "CONTRIBUTING.md",
-    *(f"{of}/README.md" for of in ("bench", "models", "tests", "tests/golden")),
+    *(f"{of}/README.md" for of in ("bench", "models", "tests", "tests/golden", "tests/fuzz/corpus")),
 ]
 exclude_patterns = ["build", "python", "src_cpp", ".*"]
 nitpicky = True
