@@ -8,7 +8,7 @@ import scipy.linalg
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastfid import InputError, LinAlgError, sqrtm
+from fastfid import FastFIDWarning, InputError, LinAlgError, sqrtm
 
 # Across 64, the size up to which a triangle is solved unblocked, and its first two cuts.
 SIZES = [1, 2, 3, 4, 17, 63, 64, 65, 66, 100, 128, 129, 130]
@@ -113,6 +113,17 @@ def test_zero_eigenvalues_that_meet_exactly_have_a_root(n, dtype):
     r[[first, second]] = np.triu(normal(n))[[first, second]]
     r[:, second] = r[first, first] = 0
     np.testing.assert_allclose(sqrtm(r @ r), r, rtol=0, atol=1e-12 * np.abs(r).max())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_root_that_is_none_is_told_of(seed):
+    """Rotated, a zero eigenvalue that has no root is one of eps, and its root anything."""
+    q = np.linalg.qr(normal(6, seed))[0]
+    a = q @ np.triu(normal(6, seed + 9), 1) @ q.T * 10.0 ** (100 * seed)
+    with pytest.warns(FastFIDWarning, match="sqrtm: the square of the root differs from the matrix by .* no root"):
+        r = sqrtm(a)
+    scaled, unit = r / np.sqrt(np.abs(a).max()), a / np.abs(a).max()
+    assert np.linalg.norm(scaled @ scaled - unit) > 1e-6 * np.linalg.norm(unit)
 
 
 def embed(block, n):

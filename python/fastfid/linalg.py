@@ -1,11 +1,16 @@
 """The matrix square root, computed by the core."""
 
+import warnings
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from .checks import numbers
-from .errors import InputError
+from .errors import FastFIDWarning, InputError
+
+_FAR = 1e-6  # of the norm; a root of a matrix that has a good one is off by 1e-13
 
 
 def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
@@ -31,6 +36,12 @@ def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
     LinAlgError
         If `a` has no square root (a defective zero eigenvalue) or entries that are not finite.
 
+    Warns
+    -----
+    FastFIDWarning
+        If ``r @ r`` differs from `a` by more than 1e-6 of its norm, as it may if `a` has a root in exact arithmetic only,
+        or none.
+
     References
     ----------
     .. [1] Å. Björck and S. Hammarling (1983), "A Schur method for the square root of a matrix".
@@ -46,6 +57,21 @@ def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
     array = numbers(a, "a", "fiuc")
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
         raise InputError(f"a must be a square matrix, got shape {array.shape}")
-    if array.dtype.kind == "c":
-        return _core.sqrtm(np.ascontiguousarray(array, dtype=np.complex128))
-    return _core.sqrtm(np.ascontiguousarray(array, dtype=np.float64))
+    kind = np.complex128 if array.dtype.kind == "c" else np.float64
+    given = np.ascontiguousarray(array, dtype=kind)
+    root = _core.sqrtm(given)
+    if (off := _difference(root, given)) > _FAR:
+        warnings.warn(
+            f"sqrtm: the square of the root differs from the matrix by {off:.1g} of its norm; it may have no root",
+            FastFIDWarning,
+            stacklevel=2,
+        )
+    return root
+
+
+def _difference(root: NDArray[Any], a: NDArray[Any]) -> float:
+    """Return the norm of root @ root - a, relative to that of a; scaled, so that nothing runs over."""
+    if not (scale := float(np.abs(a).max())):
+        return 0.0
+    scaled = root / np.sqrt(scale)
+    return float(np.linalg.norm(scaled @ scaled - a / scale) / np.linalg.norm(a / scale))
