@@ -39,8 +39,7 @@ def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
     Warns
     -----
     FastFIDWarning
-        If ``r @ r`` differs from `a` by more than 1e-6 of its norm, as it may if `a` has a root in exact arithmetic only,
-        or none.
+        If ``r @ r`` differs from `a` by more than 1e-6 of its norm, as it may if `a` has no root.
 
     References
     ----------
@@ -57,8 +56,11 @@ def sqrtm(a: ArrayLike) -> NDArray[np.float64] | NDArray[np.complex128]:
     array = numbers(a, "a", "fiuc")
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.size == 0:
         raise InputError(f"a must be a square matrix, got shape {array.shape}")
-    kind = np.complex128 if array.dtype.kind == "c" else np.float64
-    given = np.ascontiguousarray(array, dtype=kind)
+    given: NDArray[np.float64] | NDArray[np.complex128]
+    if array.dtype.kind == "c":
+        given = np.ascontiguousarray(array, dtype=np.complex128)
+    else:
+        given = np.ascontiguousarray(array, dtype=np.float64)
     root = _core.sqrtm(given)
     if (off := _difference(root, given)) > _FAR:
         warnings.warn(
