@@ -410,6 +410,32 @@ def test_a_side_that_is_exactly_known(quick):
             assert max((ranks - p).max(), (p - ranks + 1 / 200).max()) < 1.63 / 200**0.5
 
 
+@pytest.mark.filterwarnings("ignore:no-record")
+@pytest.mark.parametrize("apart", ["mean", "spread", "directions"])
+def test_a_known_side_with_which_the_rows_have_nothing_in_common(apart):
+    """Their law under one population says nothing; the jackknife does. bench/coverage_far.py has the coverage."""
+    d, n = 6, 150
+    factor, known = np.eye(d), np.diag(np.geomspace(1, 0.03, d))
+    if apart == "directions":
+        factor = np.diag(np.geomspace(1, 20, d))
+    rows = np.random.RandomState(3).standard_normal((n, d)) @ (factor * (0.1 if apart == "spread" else 1))
+    rows += 4.0 * (apart == "mean")
+    other = np.zeros(d), known @ known
+    without = [fastfid.frechet_distance(kept.mean(0), np.cov(kept.T), *other) for kept in leave_one_out(rows)]
+    sure = fastfid.certainty(rows, Statistics.from_moments(*other))
+    assert sure.p_value is not None
+    assert sure.p_value < 1e-6
+    assert sure.standard_error == pytest.approx((n - 1) / n**0.5 * np.std(without, ddof=1), rel=0.1)
+    assert sure.low < sure.corrected < sure.high
+    planned = fastfid.plan(rows, Statistics.from_moments(*other), sd=sure.standard_error / 3, features=True)
+    assert planned.n is not None
+    assert 7 * n < planned.n < 11 * n
+
+
+def leave_one_out(rows):
+    return (np.delete(rows, i, axis=0) for i in range(len(rows)))
+
+
 def test_the_bias_beside_a_known_side_is_the_jackknife_and_what_it_misses_on_normal_rows():
     x, y = sides(40, 50, 3)
     known = Statistics(3).update(y)
