@@ -13,6 +13,7 @@ from ..checks import shown
 from ..comparison import Comparison
 from ..conditions import Condition, condition_of_delta, condition_of_warnings, conditions_of_bounds
 from ..errors import InputError
+from ..files.reading import failures
 from ..files.writing import check_replaceable
 from ..gate import gate, max_delta_number
 from ..history import History, check_history, note_text
@@ -80,7 +81,7 @@ def check_gate(parser: Parser, typed: argparse.Namespace) -> None:
         parser.error("--note says what --append calls the run: give both")
     if typed.junit is not None and not _conditions(typed):
         parser.error(f"--junit reports conditions: give {', '.join(_CONDITIONS[:-1])} or {_CONDITIONS[-1]}")
-    targets = [os.path.realpath(path) for path in (typed.junit, typed.append, getattr(typed, "report", None)) if path]
+    targets = [_real(path) for path in (typed.junit, typed.append, getattr(typed, "report", None)) if path]
     if len({*targets}) < len(targets):
         parser.error("--junit, --append and --report write a file each: give them different names")
     protocol = protocol_of(getattr(typed, "protocol", None))
@@ -91,6 +92,11 @@ def check_gate(parser: Parser, typed: argparse.Namespace) -> None:
             Condition.of(text).check(names, certainty="certainty" in typed, classes="per_class" in typed)
         except InputError as error:
             parser.error(str(error))
+
+
+def _real(path: str | os.PathLike[str]) -> str:
+    with failures(f"cannot write {path}"):  # no file can have some names
+        return os.path.realpath(path)
 
 
 def gated(
