@@ -8,13 +8,23 @@ target_include_directories(fastfid_core INTERFACE
   "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src_cpp/include>" "$<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>")
 target_compile_features(fastfid_core INTERFACE cxx_std_17)
 target_link_libraries(fastfid_core PRIVATE ${FASTFID_BLAS} Threads::Threads)
+# Where a shared library finds BLAS. CMake's own INSTALL_RPATH_USE_LINK_PATH leaves out folders below the source tree, such
+# as those of a virtual environment there.
+set(FASTFID_BLAS_DIRS "")
+foreach(file IN LISTS FASTFID_BLAS)
+  get_filename_component(dir "${file}" DIRECTORY)
+  if(IS_ABSOLUTE "${file}" AND NOT dir IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
+    list(APPEND FASTFID_BLAS_DIRS "${dir}")
+  endif()
+endforeach()
+list(REMOVE_DUPLICATES FASTFID_BLAS_DIRS)
 set_target_properties(fastfid_core PROPERTIES
   EXPORT_NAME core
   OUTPUT_NAME fastfid
   LINKER_LANGUAGE CXX
   VERSION ${PROJECT_VERSION}
   SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
-  INSTALL_RPATH_USE_LINK_PATH ON)
+  INSTALL_RPATH "${FASTFID_BLAS_DIRS}")
 
 install(TARGETS fastfid_core EXPORT fastfidTargets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(DIRECTORY src_cpp/include/fastfid "${PROJECT_BINARY_DIR}/include/fastfid"
