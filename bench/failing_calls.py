@@ -12,20 +12,19 @@ import argparse
 import ctypes
 import errno
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from machine import describe
-from short_runs import Run, World, run
 
-PATIENCE = 60.0  # seconds; the commands take less than two
+from short_runs import Run, World, chosen, run  # isort: skip - it adds tests to the path
+from processes import wait_for
+
 AGAIN = 10  # of so many faults, one is followed by a run without
 KINDS = {
     "open": (0, errno.EMFILE, False),
@@ -59,22 +58,10 @@ def attempt(arguments: Sequence[str], folder: Path, below: Path, kind: str, n: i
             (folder / name).write_text(text)
         os._exit(code or 0)
     return (
-        ended(pid),
+        wait_for(pid),
         *((folder / name).read_text() for name in ("stdout", "stderr")),
         int((folder / "count").read_text()),
     )
-
-
-def ended(pid: int) -> int | str:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.002)
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return "hangs"
 
 
 def wrong(world: World, case: Run, code: int | str, out: str, err: str) -> str:
@@ -135,15 +122,9 @@ def main() -> None:
         print(describe())
         print("\n| command | call | in a run | still right | refused | run again: right | wrong |")
         print("|---|---|---|---|---|---|---|")
-        world = World(Path(scratch) / "world")
-        pid = os.fork()  # so that no threads of the network's are in this process, which forks
-        if pid == 0:
-            world.prepare()
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
-        world.recall()
+        world = World.prepared(Path(scratch) / "world")
         cases, problems = world.runs(), []
-        for name in options.commands.split(",") if options.commands else [name for name in cases if name != "ray"]:
+        for name in chosen(cases, options.commands):
             for kind in options.kinds.split(",") if options.kinds else KINDS:
                 problems += fail_all(world, name, cases[name], kind, options.most, Path(scratch))
         print("\n".join(problems))

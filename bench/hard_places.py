@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from machine import describe
-from short_runs import World
+from short_runs import World, chosen
 
 PAGE = 4096  # bytes, the unit of a file system in memory
 STRANGER = 54_321  # a user whom no file knows
@@ -58,7 +58,7 @@ PLACES = {
 
 def inside(root: Path, place: Place, name: str) -> str:
     """Run a command where this process is, and say how it ended."""
-    world = World.there(root)
+    world = World(root)
     world.current, case = name, world.runs()[name]
     env = {key: value for key, value in os.environ.items() if key not in place.without}
     command = [sys.executable, "-m", "fastfid", *case.arguments]
@@ -102,9 +102,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch) / "world"
         Path(scratch).chmod(0o755)
-        world = World(root)
-        world.prepare()
-        names = options.commands.split(",") if options.commands else [name for name in world.runs() if name != "ray"]
+        world = World.prepared(root)
+        names = chosen(world.runs(), options.commands)
         places = options.places.split(",") if options.places else list(PLACES)
         wrong = 0
         for place in places:

@@ -22,7 +22,7 @@ from typing import IO
 
 import numpy as np
 from machine import describe
-from short_runs import Run, World, run
+from short_runs import Run, World, chosen, run
 
 
 class Child:
@@ -114,17 +114,10 @@ def main() -> None:
     print("| command | killed | had ended | result was whole | run again: right | most files left behind | seconds |")
     print("|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as scratch:
-        world = World(Path(scratch) / "world")
-        pid = os.fork()  # so that no threads of the network's are in this process, which forks
-        if pid == 0:
-            world.prepare()
-            os._exit(0)
-        assert os.waitpid(pid, 0)[1] == 0
-        world.recall()
+        world = World.prepared(Path(scratch) / "world")
         cases = world.runs()
-        names = options.commands.split(",") if options.commands else [name for name in cases if name != "ray"]
         rng = np.random.RandomState(options.seed)
-        for name in names:
+        for name in chosen(cases, options.commands):
             kill_often(world, name, cases[name], options.kills, rng, Path(scratch))
 
 

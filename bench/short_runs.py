@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
@@ -46,15 +46,18 @@ class World:
     def __init__(self, root: Path) -> None:
         self.root, self.source, self.work = root, root / "source", root / "work"
         self.expected: dict[str, bytes] = {}
-        self.fid = ""
-        self.source.mkdir(parents=True)
-        rng = np.random.RandomState(0)
-        for side in ("a", "b"):
-            for i in range(IMAGES):
-                path = self.source / side / f"{i % 2}" / f"{i:03}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(rng.randint(0, 256, (12, 12, 3), dtype=np.uint8)).save(path)
-        stand_in(self.source / "net.onnx")
+        fid = self.source / "fid"
+        self.fid = fid.read_text() if fid.exists() else ""
+
+    @classmethod
+    def prepared(cls, root: Path) -> "World":
+        """Prepare it in a fork, so that no threads of the network's are in this process, which may fork later."""
+        pid = os.fork()
+        if pid == 0:
+            cls(root).prepare()
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        return cls(root)
 
     def begin(self) -> None:
         """Make the folder of the tries anew, with what the commands need."""
@@ -69,7 +72,15 @@ class World:
             (self.work / "h.jsonl").write_text((self.source / "line.jsonl").read_text() * _BEFORE)
 
     def prepare(self) -> None:
-        """Run each command once, and keep what it makes as what is right."""
+        """Make the images, the network and what the commands need, with the number that is right."""
+        self.source.mkdir(parents=True)
+        rng = np.random.RandomState(0)
+        for side in ("a", "b"):
+            for i in range(IMAGES):
+                path = self.source / side / f"{i % 2}" / f"{i:03}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(rng.randint(0, 256, (12, 12, 3), dtype=np.uint8)).save(path)
+        stand_in(self.source / "net.onnx")
         self.begin()
         a, b = str(self.source / "a"), str(self.source / "b")
         for side, name in ((a, "one.npz"), (b, "two.npz")):
@@ -81,18 +92,6 @@ class World:
         shutil.copy(self.work / "h.jsonl", self.source / "line.jsonl")
         (self.source / "fid").write_text(self.fid)
 
-    def recall(self) -> None:
-        """Know what `prepare` of another process has found."""
-        self.fid = (self.source / "fid").read_text()
-
-    @classmethod
-    def there(cls, root: Path) -> "World":
-        """Find the world that another process has made."""
-        world = cls.__new__(cls)
-        world.root, world.source, world.work, world.expected = root, root / "source", root / "work", {}
-        world.recall()
-        return world
-
     def made(self, name: str) -> bool:
         """Return True if a result is there that the command does not replace unless it is told to."""
         result = {"save": "out.npz", "merge": "out.npz", "export": "out.onnx", "prepare": "made"}.get(name)
@@ -103,7 +102,7 @@ class World:
         return ["--model", str(self.source / "net.onnx"), "--dims", "6", "--quiet"]
 
     def runs(self) -> dict[str, Run]:
-        """Give each command by its name."""
+        """Give each command by its name; `chosen` says which of them run."""
         a, b, work, network = str(self.source / "a"), str(self.source / "b"), self.work, self._network
 
         def scored(out: str) -> bool:
@@ -198,3 +197,8 @@ def run(arguments: Sequence[str]) -> tuple[int | None, str, str]:
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
     return code, out.getvalue(), err.getvalue()
+
+
+def chosen(cases: Mapping[str, Run], names: str | None) -> list[str]:
+    """Return the commands that the user has named, or all but the slow one."""
+    return names.split(",") if names else [name for name in cases if name != "ray"]
