@@ -14,6 +14,7 @@ from fastfid.cli.main import main
 from fastfid.effects import Effect
 from fastfid.identity import Identity
 from fastfid.images.modes import MODES
+from fastfid.images.observed import Seen, Tally
 from fastfid.provenance import Provenance
 from pictures import folder, pictures
 from stand_in import stand_in
@@ -349,3 +350,13 @@ def test_values_that_are_no_numbers(files, result):
 def test_what_is_no_file(given, result):
     with pytest.raises(fastfid.InputError, match="diff takes results and statistics files"):
         fastfid.diff(result, given)
+
+
+def test_a_set_of_which_not_all_images_are_hashed_has_no_hash(monkeypatch):
+    seen = Tally()
+    seen.add([Seen(size=(8, 8), digest=digest) for digest in (1, 2, 3, 2**64 - 1)])
+    rows = np.zeros(3), 1.0
+    whole = Identity.of_moments(seen, *rows)
+    assert len(whole.images) == 64
+    monkeypatch.setattr("fastfid.images.observed_data.MOST_DIGESTS", 3)
+    assert Identity.of_moments(seen, *rows) == replace(whole, images="")

@@ -6,9 +6,11 @@ from math import isfinite
 from typing import Any, Self, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .fit import Side
-from .images.observed_data import digest_of_files
+from .images.observed import Tally
+from .images.observed_data import digest_of_images
 from .messages import Messages
 from .metrics.moments import MOMENTS, Statistics
 
@@ -35,11 +37,17 @@ class Identity:
     @classmethod
     def of(cls, side: Side) -> Self:
         """Return the identity of a side that has been read."""
-        images = digest_of_files(side.seen.digests) if side.seen and side.seen.digests else ""
         if (statistics := _statistics(side)) is None:
-            return cls(images)
+            return cls(digest_of_images(side.seen))
         with np.errstate(over="ignore"):
-            numbers = float(statistics.mu @ statistics.mu), statistics.gaussian().trace()
+            return cls.of_moments(side.seen, statistics.mu, statistics.gaussian().trace())
+
+    @classmethod
+    def of_moments(cls, seen: Tally | None, mu: NDArray[np.float64], trace: float) -> Self:
+        """Return the identity of images that were observed, from the mean and the total variance of their features."""
+        images = digest_of_images(seen)
+        with np.errstate(over="ignore"):
+            numbers = float(mu @ mu), float(trace)
         return cls(images, *numbers) if all(map(isfinite, numbers)) else cls(images)
 
     @classmethod

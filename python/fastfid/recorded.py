@@ -16,7 +16,6 @@ from .errors import InputError
 from .files.reading import failures, open_regular
 from .files.remote import is_address, without_secrets
 from .identity import Identity
-from .images.observed_data import digest_of_images
 from .metrics import statistics_file
 from .provenance import Provenance
 
@@ -86,9 +85,8 @@ def _of_statistics(name: str) -> Recorded:
     stored = statistics_file.load(name, lambda text: None, force=True)
     known = stored.known
     digest = hashlib.sha256(known.mu.tobytes() + known.covariance.tobytes()).hexdigest()
-    own, mean, trace = without_secrets(name), float(known.mu @ known.mu), float(np.trace(known.covariance))
-    numbers = (mean, trace) if isfinite(mean) and isfinite(trace) else (None, None)
-    identity = Identity(digest_of_images(stored.seen), *numbers)
+    own = without_secrets(name)
+    identity = Identity.of_moments(stored.seen, known.mu, np.trace(known.covariance))
     return Recorded(own, stored.provenance, (stored.n,), (own,), (identity,), digest=digest)
 
 

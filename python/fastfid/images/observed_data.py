@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,11 @@ def digests_of(seen: Tally) -> NDArray[np.uint64]:
     return np.array(sorted(seen.digests), np.uint64)
 
 
-def digest_of_files(digests: Iterable[int]) -> str:
-    """Return the SHA-256 of 64-bit hashes of files, in any order; equal files count once."""
-    return hashlib.sha256(np.unique(np.fromiter(digests, "<u8")).tobytes()).hexdigest()
-
-
 def digest_of_images(seen: Tally | None) -> str:
-    """Return what tells a set of images from another, in any order; "" if not all of them were hashed."""
+    """Return the SHA-256 of the hashes of a set of images, in any order; "" if not all of them were hashed."""
     if seen is None or seen.sampled or not 0 < seen.accepted <= MOST_DIGESTS:
         return ""
-    return digest_of_files(seen.digests)
+    return hashlib.sha256(digests_of(seen).astype("<u8").tobytes()).hexdigest()
 
 
 def tally_of(plain: Mapping[str, Any], digests: NDArray[np.uint64]) -> Tally:
